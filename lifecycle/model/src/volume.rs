@@ -1,0 +1,144 @@
+//! Volumes: cartridges as the book of record knows them.
+//!
+//! ```text
+//!   New ──> Preparing ──> Scratch ──> Filling ──> Full ──> Reclaiming ──> Pending ──> Scratch
+//!   Suspect, Offline, Retired from anywhere; back only by an operator's word or a passed fence
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::{PoolName, Timestamp, VolumeId};
+
+/// What may be done with a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeState {
+    /// Seen, not yet labelled by us.
+    New,
+    /// Being labelled.
+    Preparing,
+    /// Labelled and empty.
+    Scratch,
+    /// Takes packs.
+    Filling,
+    /// Takes no more.
+    Full,
+    /// Its living packs are being moved elsewhere.
+    Reclaiming,
+    /// Empty again, but not to be written before this moment.
+    Pending {
+        /// When it may become scratch.
+        until: Timestamp,
+    },
+    /// Not what the book of record expects, or failing: read only.
+    Suspect {
+        /// What was seen.
+        why: String,
+    },
+    /// Not in the library.
+    Offline {
+        /// Where it is, as far as known.
+        place: String,
+    },
+    /// Never to be used again.
+    Retired,
+}
+
+/// A [`VolumeState`] without its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)] // see VolumeState
+pub enum VolumeStage {
+    New,
+    Preparing,
+    Scratch,
+    Filling,
+    Full,
+    Reclaiming,
+    Pending,
+    Suspect,
+    Offline,
+    Retired,
+}
+
+impl VolumeStage {
+    /// Whether a volume may go from here to `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        use VolumeStage::{
+            Filling, Full, New, Offline, Pending, Preparing, Reclaiming, Retired, Scratch, Suspect,
+        };
+        self == next
+            || matches!(next, Suspect | Offline | Retired) && self != Retired
+            || matches!(
+                (self, next),
+                (New, Preparing)
+                    | (Preparing, Scratch)
+                    | (Scratch, Filling)
+                    | (Filling, Full)
+                    | (Full, Reclaiming)
+                    | (Reclaiming, Pending)
+                    | (Pending, Scratch)
+                    | (Offline | Suspect, Scratch | Filling | Full)
+            )
+    }
+}
+
+impl VolumeState {
+    /// The stage of this state.
+    pub fn stage(&self) -> VolumeStage {
+        match self {
+            Self::New => VolumeStage::New,
+            Self::Preparing => VolumeStage::Preparing,
+            Self::Scratch => VolumeStage::Scratch,
+            Self::Filling => VolumeStage::Filling,
+            Self::Full => VolumeStage::Full,
+            Self::Reclaiming => VolumeStage::Reclaiming,
+            Self::Pending { .. } => VolumeStage::Pending,
+            Self::Suspect { .. } => VolumeStage::Suspect,
+            Self::Offline { .. } => VolumeStage::Offline,
+            Self::Retired => VolumeStage::Retired,
+        }
+    }
+}
+
+/// One row of the book of record: a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// UUID of the LTFS volume.
+    pub id: VolumeId,
+    /// Row revision.
+    pub revision: u64,
+    /// The library it belongs to.
+    pub library: String,
+    /// Its barcode: where to find it, not who it is.
+    pub barcode: String,
+    /// Serial number in the cartridge's memory (MAM 0401h).
+    pub medium_serial: String,
+    /// The pool it is filling for; none while scratch.
+    pub pool: Option<PoolName>,
+    /// What may be done with it.
+    pub state: VolumeState,
+    /// Generation of the newest committed index.
+    pub generation: u64,
+    /// Logical block number of the end of data in the data partition at the last commit.
+    pub end_of_data_block: u64,
+    /// Bytes the data partition can still take, as far as known.
+    pub remaining_bytes: u64,
+    /// Bytes the data partition takes in all.
+    pub capacity_bytes: u64,
+    /// Number of the newest journal on it.
+    pub journal: u64,
+    /// When it was labelled.
+    pub created: Timestamp,
+}
+
+impl Volume {
+    /// Moves the volume to `state`; panics when the table does not allow the step.
+    pub fn advance(&mut self, state: VolumeState) {
+        let (from, to) = (self.state.stage(), state.stage());
+        assert!(
+            from.may_become(to),
+            "volume {} may not go from {from:?} to {to:?}",
+            self.id
+        );
+        self.state = state;
+    }
+}
