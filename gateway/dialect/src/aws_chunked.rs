@@ -1,0 +1,55 @@
+//! Request bodies: the aws-chunked framing with its signatures and trailers, and every check a client asked for.
+//!
+//! Words: the *encoded* body is what the connection carries; the *decoded* body is the object. A *trailer* is a
+//! header line after the last chunk.
+//!
+//! ```text
+//! unsigned   3\r\n abc \r\n 0\r\n x-amz-checksum-crc32:NSRBwg==\r\n \r\n
+//! signed     3;chunk-signature=<64 hex>\r\n abc \r\n 0;chunk-signature=<64 hex>\r\n
+//!            [x-amz-checksum-crc32:NSRBwg==\r\n x-amz-trailer-signature:<64 hex>\r\n] \r\n
+//! ```
+//!
+//! Flow: [`PayloadReader::new`] reads what was promised; [`PayloadReader::read`] is fed the encoded body and gives
+//! decoded pieces; [`PayloadReader::finish`] says whether every promise held. Nothing here does I/O.
+//!
+//! Invariant: no byte of a signed chunk is given out before its signature was checked.
+//! Invariant: what is buffered is bounded: one signed chunk, or one line.
+//! Invariant: pieces given out are not yet the object: until `finish` answers Ok the caller must be able to drop them.
+
+mod decoder;
+mod encoder;
+mod error;
+mod reader;
+
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+
+pub use decoder::{Decoder, Framing, Trailers};
+pub use encoder::Encoder;
+pub use error::PayloadError;
+pub use reader::{PayloadReader, Received};
+
+/// Largest signed chunk, in bytes: it is held until its signature is checked. Clients send 64 KiB to 1 MiB.
+pub const SIGNED_CHUNK_BYTES_MAX: u64 = 16 << 20;
+/// Longest line of the framing (chunk header or trailer), in bytes.
+pub const LINE_BYTES_MAX: usize = 1024;
+/// Most trailers one request may announce.
+pub const TRAILERS_MAX: usize = 8;
+
+/// The Content-Encoding to keep with the object: without `aws-chunked`, which is of the wire alone, and with every
+/// other coding in order. `None` when nothing is left.
+pub fn stored_content_encoding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings = values.flat_map(|value| value.split(',')).map(str::trim);
+    let kept: Vec<&str> = codings
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(AWS_CHUNKED))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+const AWS_CHUNKED: &str = "aws-chunked";
+/// The trailer that signs the others.
+const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Signing requests of our own: to a remote store, and in tests and benches.
+
+use super::canonical::{Canonical, Query, SignedHeaders, encode, paths, string_to_sign};
+use super::key::KeyCache;
+use super::scope::{Credential, Scope};
+use super::{ALGORITHM, AmzDate, PRESIGN_SECONDS_MAX, PayloadToken, Secret, SignatureChain};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    USER_AGENT,
+};
+use http::{HeaderMap, Uri};
+use model::Timestamp;
+
+/// A request that cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// Neither a Host header nor an authority in the URI.
+    #[error("signing a request without a host")]
+    NoHost,
+    /// The access key id or the region cannot stand in a header.
+    #[error("signing with an access key id that cannot stand in a header")]
+    Credential,
+    /// A presigned URL must live from 1 second to 7 days.
+    #[error("presigning for {seconds} seconds, outside 1 to {PRESIGN_SECONDS_MAX}")]
+    Lifetime {
+        /// What was asked for.
+        seconds: i64,
+    },
+}
+
+/// Signs requests with one key for one region.
+#[derive(Debug)]
+pub struct Signer {
+    access_key_id: String,
+    secret: Secret,
+    region: String,
+    service: String,
+    keys: KeyCache,
+}
+
+// === impl Signer ===
+
+impl Signer {
+    /// A signer of S3 requests.
+    pub fn new(access_key_id: impl Into<String>, secret: Secret, region: impl Into<String>) -> Self {
+        let (access_key_id, region, service) = (access_key_id.into(), region.into(), "s3".to_owned());
+        Self { access_key_id, secret, region, service, keys: KeyCache::default() }
+    }
+
+    /// Signs every header but those that change on the way, and sets `x-amz-date`, `x-amz-content-sha256`,
+    /// Authorization, and Host when it is absent. Returns the chain for the chunks of a streaming body.
+    ///
+    /// Headers the transport adds later (Content-Length, Host) are only signed when they are already there.
+    ///
+    /// # Errors
+    /// [`SignError`] when there is no host, or the key id is unprintable.
+    pub fn sign(
+        &self,
+        parts: &mut http::request::Parts,
+        payload: &PayloadToken,
+        now: Timestamp,
+    ) -> Result<SignatureChain, SignError> {
+        let date = AmzDate::from(now);
+        let payload = payload.to_string();
+        host(&mut parts.headers, &parts.uri)?;
+        parts.headers.remove(AUTHORIZATION);
+        parts.headers.insert("x-amz-date", text_value(&date.to_string())?);
+        parts.headers.insert("x-amz-content-sha256", text_value(&payload)?);
+        let signed = SignedHeaders::of(parts.headers.keys().filter(|name| !UNSIGNED.contains(name)).cloned());
+        let chain = self.chain(
+            date,
+            &Canonical {
+                method: parts.method.as_str(),
+                path: &paths(parts.uri.path()).0,
+                query: &Query::parse(parts.uri.query().unwrap_or_default()).canonical(false),
+                headers: &parts.headers,
+                signed: &signed,
+                payload: &payload,
+            },
+        );
+        let (credential, signed) = (self.credential(date), signed.text());
+        let authorization = format!(
+            "{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={}",
+            chain.last()
+        );
+        parts.headers.insert(AUTHORIZATION, text_value(&authorization)?);
+        Ok(chain)
+    }
+
+    /// The URL that lets anyone send this request for so many seconds from now. `headers` are those the sender must
+    /// send too, Host apart, which comes from the URI. The body is unsigned.
+    ///
+    /// # Errors
+    /// [`SignError`] when the URI names no host or the lifetime is out of range.
+    pub fn presign(
+        &self,
+        method: &http::Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        seconds: i64,
+        now: Timestamp,
+    ) -> Result<String, SignError> {
+        if !(1..=PRESIGN_SECONDS_MAX).contains(&seconds) {
+            return Err(SignError::Lifetime { seconds });
+        }
+        let date = AmzDate::from(now);
+        let mut headers = headers.clone();
+        headers.remove(HOST);
+        host(&mut headers, uri)?;
+        let signed = SignedHeaders::of(headers.keys().cloned());
+        let asked = uri.query().map(|query| format!("{query}&")).unwrap_or_default();
+        let credential = encode(self.credential(date).to_string().as_bytes());
+        let query = Query::parse(&format!(
+            "{asked}X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
+            encode(signed.text().as_bytes())
+        ))
+        .canonical(true);
+        let path = paths(uri.path()).0;
+        let canonical = Canonical {
+            method: method.as_str(),
+            path: &path,
+            query: &query,
+            headers: &headers,
+            signed: &signed,
+            payload: "UNSIGNED-PAYLOAD",
+        };
+        let chain = self.chain(date, &canonical);
+        let (scheme, authority) = (uri.scheme_str().unwrap_or("http"), uri.authority().ok_or(SignError::NoHost)?);
+        Ok(format!("{scheme}://{authority}{path}?{query}&X-Amz-Signature={}", chain.last()))
+    }
+
+    fn chain(&self, date: AmzDate, canonical: &Canonical<'_>) -> SignatureChain {
+        let scope = self.scope(date);
+        let key = self.keys.key(&self.access_key_id, &self.secret, date, &scope);
+        let seed = key.sign(&string_to_sign(date, &scope, &canonical.request()));
+        SignatureChain::new(key, date, scope, seed)
+    }
+
+    fn scope(&self, date: AmzDate) -> Scope {
+        Scope { day: date.day(), region: self.region.clone(), service: self.service.clone() }
+    }
+
+    fn credential(&self, date: AmzDate) -> Credential {
+        Credential { access_key_id: self.access_key_id.clone(), scope: self.scope(date) }
+    }
+}
+
+fn host(headers: &mut HeaderMap, uri: &Uri) -> Result<(), SignError> {
+    if headers.contains_key(HOST) {
+        return Ok(());
+    }
+    let authority = uri.authority().ok_or(SignError::NoHost)?;
+    // Clients leave out the port of the scheme, and so must what is signed.
+    let standard = match uri.scheme_str() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        _ => None,
+    };
+    let port = authority.port_u16().filter(|port| Some(*port) != standard);
+    let host = port.map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
+    headers.insert(HOST, text_value(&host)?);
+    Ok(())
+}
+
+fn text_value(text: &str) -> Result<HeaderValue, SignError> {
+    HeaderValue::from_str(text).map_err(|_| SignError::Credential)
+}
+
+/// Headers that transports and proxies add, drop or rewrite.
+const UNSIGNED: [HeaderName; 8] = [
+    ACCEPT_ENCODING,
+    AUTHORIZATION,
+    CONNECTION,
+    EXPECT,
+    TE,
+    TRANSFER_ENCODING,
+    USER_AGENT,
+    HeaderName::from_static("x-amzn-trace-id"),
+];
