@@ -12,8 +12,23 @@
 //! Invariant: no request maps to an operation it did not name: what the router does not know is
 //! [`route::Operation::Unknown`].
 
+pub mod aws_chunked;
+pub mod bucket;
+pub mod checksum;
+pub mod conditions;
+pub mod copy;
+pub mod date;
+pub mod delete;
 pub mod error;
+pub mod listing;
+pub mod metadata;
+pub mod multipart;
+pub mod range;
+pub mod reserved;
+pub mod restore;
+pub mod restore_request;
 pub mod route;
+pub mod sigv4;
 pub mod xml;
 
 pub use error::{Code, S3Error};

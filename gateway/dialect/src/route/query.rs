@@ -1,0 +1,50 @@
+//! The query of a request, decoded.
+
+use crate::error::Result;
+
+/// Names and values in the order sent, percent-decoded, `+` read as a space. Of a name sent twice the first counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses the part of a target after `?` (nothing when there is none).
+    ///
+    /// Errors: `InvalidURI` when an escape or the UTF-8 is broken.
+    pub fn parse(raw: &str) -> Result<Self> {
+        let decode =
+            |text: &str| super::decode(&text.replace('+', " ")).ok_or_else(|| super::invalid_uri(raw));
+        let pairs = raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        });
+        pairs.collect::<Result<_>>().map(Self)
+    }
+
+    /// True when the name is there, with or without a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The value; empty for a name without one.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The value unless it is empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.value(name).filter(|value| !value.is_empty())
+    }
+
+    /// The names, in the order sent.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names and values, in the order sent.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
