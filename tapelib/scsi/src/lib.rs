@@ -2,11 +2,39 @@
 //!
 //! Words: *CDB* (a command as bytes, SPC), *sense* (what a device says went wrong), *changer* (SMC), *drive* (SSC).
 //!
+//! Both sides of the wire use the same types: a driver calls `cdb()` and `parse()`, a device in software calls
+//! [`Command::decode`] and `encode()`.
+//!
 //! Invariant: no file in this room knows what a bucket, an object or a pool is.
 //! Invariant: the drivers speak CDBs only; the driver that runs in a test is the driver that runs a robot.
 //! Invariant: no thread and no async runtime lives here; every call blocks until the device has answered.
 
+mod changer;
+mod command;
+pub mod condition;
+mod drive;
+mod error;
+pub mod limits;
+pub mod log;
+pub mod mam;
+pub mod mode;
 pub mod opcode;
+pub mod sense;
+mod session;
+pub mod smc;
+pub mod spc;
+pub mod ssc;
 mod transport;
+mod wire;
 
+pub use changer::Changer;
+pub use command::{Command, DecodeError};
+pub use condition::{Action, Condition, Party};
+pub use drive::{Drive, ReadOutcome, SpaceOutcome, WriteOutcome};
+pub use error::{Blame, Error, Step, Unit};
+pub use sense::{Sense, SenseKey};
+pub use session::Identity;
+pub use smc::{Barcode, Element, ElementAddress, ElementKind};
+pub use ssc::{BlockLimits, Position, SpaceOver};
 pub use transport::{Cdb, Completion, Data, Status, Transport, TransportError};
+pub use wire::ParseError;

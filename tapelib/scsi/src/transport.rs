@@ -14,15 +14,26 @@ impl Cdb {
     ///
     /// Panics when `bytes` has another length: builders are the only callers and a wrong length is a bug.
     pub fn new(bytes: &[u8]) -> Self {
-        assert!(matches!(bytes.len(), 6 | 10 | 12 | 16), "a CDB of {} bytes", bytes.len());
+        let length = match bytes.len() {
+            6 => 6,
+            10 => 10,
+            12 => 12,
+            16 => 16,
+            other => panic!("a CDB of {other} bytes"),
+        };
         let mut block = [0; 16];
         block[..bytes.len()].copy_from_slice(bytes);
-        Self { bytes: block, length: bytes.len() as u8 }
+        Self { bytes: block, length }
     }
 
     /// The bytes as they go to the device.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+
+    /// The bytes with zeros up to 16, for fields read by offset.
+    pub(crate) fn padded(&self) -> &[u8; 16] {
+        &self.bytes
     }
 
     /// The operation code, byte 0.
@@ -81,7 +92,11 @@ pub struct Completion {
 impl Completion {
     /// GOOD, with `transferred` bytes moved.
     pub fn good(transferred: usize) -> Self {
-        Self { status: Status::Good, sense: Vec::new(), transferred }
+        Self {
+            status: Status::Good,
+            sense: Vec::new(),
+            transferred,
+        }
     }
 }
 
@@ -113,5 +128,6 @@ pub trait Transport: Send {
     /// Sends one command and waits for its completion.
     ///
     /// An `Err` means that nothing is known about the device's state; a CHECK CONDITION is an `Ok`.
-    fn execute(&mut self, cdb: &Cdb, data: Data<'_>, timeout: Duration) -> Result<Completion, TransportError>;
+    fn execute(&mut self, cdb: &Cdb, data: Data<'_>, timeout: Duration)
+    -> Result<Completion, TransportError>;
 }

@@ -1,0 +1,254 @@
+//! Blocks, filemarks and the position.
+//!
+//! Nothing here is ever sent twice. An attention or a deferred error stops the stream with an error of its own, so
+//! that the caller reads the position before it goes on.
+
+use super::Drive;
+use crate::error::{Error, Step};
+use crate::limits::{
+    TIMEOUT_FILEMARKS, TIMEOUT_LOCATE, TIMEOUT_READ, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MAX,
+};
+use crate::session::{Answer, is_done};
+use crate::ssc::{Command, Position, SpaceOver};
+use crate::{Condition, Data, Sense};
+
+/// A block or filemarks were accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// By the drive's buffer, or by the tape where the call says so.
+    Written,
+    /// As well, and the end of the partition is near: little more than an index will fit.
+    EarlyWarning,
+}
+
+/// What stood at the position that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// A block of so many bytes, now at the beginning of the buffer.
+    Block(usize),
+    /// A filemark; the tape stands behind it.
+    Filemark,
+    /// Nothing was written here or beyond.
+    EndOfData,
+    /// A block of `actual` bytes, which the buffer does not hold; the tape stands behind it. To have it, space one
+    /// block back and read with a larger buffer.
+    TooLarge {
+        /// Length of the block.
+        actual: usize,
+    },
+}
+
+/// Where spacing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpaceOutcome {
+    /// Where it should.
+    Done,
+    /// Beyond a filemark (before it when spacing backwards), with so many blocks left over, when the drive tells.
+    Filemark(Option<u64>),
+    /// At the end of data, with so many left over, when the drive tells.
+    EndOfData(Option<u64>),
+    /// At the beginning of the partition, with so many left over, when the drive tells.
+    Beginning(Option<u64>),
+}
+
+impl Drive {
+    /// Writes one block at the position; what stood there and beyond is gone.
+    ///
+    /// 1 byte to 16 MiB - 1, within `block_limits`. On any error the block must be taken as not written until
+    /// `position` has shown otherwise; it must not be written again blindly.
+    pub fn write_block(&mut self, block: &[u8]) -> Result<WriteOutcome, Error> {
+        let length = transfer_length(block.len())?;
+        let command = Command::Write { length };
+        self.session.require_settled(command)?;
+        let step = self.session.step(command);
+        match self.session.send(command, Data::Out(block), TIMEOUT_WRITE)? {
+            Answer::Good { transferred } => {
+                whole(step, length, transferred, None)?;
+                Ok(WriteOutcome::Written)
+            }
+            Answer::Check { sense, transferred } => {
+                let outcome = written(step, &sense)?;
+                whole(step, length, transferred, sense.information)?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Reads one block into the beginning of `buffer` (1 byte to 16 MiB - 1).
+    pub fn read_block(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Error> {
+        let length = transfer_length(buffer.len())?;
+        let command = Command::Read {
+            suppress_length: false,
+            length,
+        };
+        self.session.require_settled(command)?;
+        let step = self.session.step(command);
+        match self.session.send(command, Data::In(buffer), TIMEOUT_READ)? {
+            Answer::Good { transferred } => {
+                whole(step, length, transferred, None)?;
+                Ok(ReadOutcome::Block(transferred))
+            }
+            Answer::Check { sense, transferred } => match sense.condition() {
+                Condition::Filemark => Ok(ReadOutcome::Filemark),
+                Condition::EndOfData => Ok(ReadOutcome::EndOfData),
+                Condition::IncorrectLength => self.odd_length(step, length, transferred, &sense),
+                // Read beyond early warning: the block is there.
+                Condition::EarlyWarning => {
+                    whole(step, length, transferred, sense.information)?;
+                    Ok(ReadOutcome::Block(transferred))
+                }
+                _ if is_done(&sense) => {
+                    whole(step, length, transferred, None)?;
+                    Ok(ReadOutcome::Block(transferred))
+                }
+                _ => Err(Error::Check { step, sense }),
+            },
+        }
+    }
+
+    /// The block is shorter or longer than the buffer. Its length is requested minus information; the path must have
+    /// moved as much.
+    fn odd_length(
+        &self,
+        step: Step,
+        length: u32,
+        transferred: usize,
+        sense: &Sense,
+    ) -> Result<ReadOutcome, Error> {
+        let information = sense.information.ok_or(Error::Missing {
+            step,
+            what: "length of the block read",
+        })?;
+        let counted = i64::from(length).saturating_sub(information);
+        let disagreement = Error::Length {
+            step,
+            transferred,
+            counted,
+        };
+        match usize::try_from(counted) {
+            Ok(actual) if information < 0 => Ok(ReadOutcome::TooLarge { actual }),
+            Ok(actual) if actual == transferred => Ok(ReadOutcome::Block(actual)),
+            _ => Err(disagreement),
+        }
+    }
+
+    /// Writes filemarks. Unless `immediate`, success means that they and everything before them are on tape.
+    /// 0 and not immediate only empties the buffer.
+    pub fn write_filemarks(&mut self, count: u32, immediate: bool) -> Result<WriteOutcome, Error> {
+        if count > TRANSFER_MAX {
+            return Err(Error::FilemarkCount { count });
+        }
+        let command = Command::WriteFilemarks { immediate, count };
+        self.session.require_settled(command)?;
+        let step = self.session.step(command);
+        match self.session.send(command, Data::None, TIMEOUT_FILEMARKS)? {
+            Answer::Good { .. } => Ok(WriteOutcome::Written),
+            Answer::Check { sense, .. } => match (written(step, &sense)?, sense.information) {
+                (outcome, None | Some(0)) => Ok(outcome),
+                // Some marks are missing.
+                _ => Err(Error::Check { step, sense }),
+            },
+        }
+    }
+
+    /// Everything written so far is on tape when this succeeds.
+    pub fn sync(&mut self) -> Result<WriteOutcome, Error> {
+        self.write_filemarks(0, false)
+    }
+
+    /// Moves over `count` blocks or filemarks (negative: towards the beginning), or to the end of data.
+    pub fn space(&mut self, over: SpaceOver, count: i64) -> Result<SpaceOutcome, Error> {
+        let count = if over == SpaceOver::EndOfData { 0 } else { count };
+        let command = Command::Space { over, count };
+        self.session.require_settled(command)?;
+        let step = self.session.step(command);
+        match self.session.send(command, Data::None, TIMEOUT_LOCATE)? {
+            Answer::Good { .. } => Ok(SpaceOutcome::Done),
+            Answer::Check { sense, .. } => {
+                let left = sense.information.map(i64::unsigned_abs);
+                match sense.condition() {
+                    Condition::Filemark => Ok(SpaceOutcome::Filemark(left)),
+                    Condition::EndOfData => Ok(SpaceOutcome::EndOfData(left)),
+                    Condition::BeginningOfMedium => Ok(SpaceOutcome::Beginning(left)),
+                    // Some drives set the end-of-medium flag at the beginning too, without a code.
+                    Condition::EarlyWarning if count < 0 => Ok(SpaceOutcome::Beginning(left)),
+                    _ if is_done(&sense) => Ok(SpaceOutcome::Done),
+                    _ => Err(Error::Check { step, sense }),
+                }
+            }
+        }
+    }
+
+    /// Goes to a block, in whichever partition, after writing what is buffered; then asks where the tape stands, and
+    /// fails with [`Error::Misplaced`] when it is elsewhere. A block beyond the end of data is
+    /// [`Condition::EndOfData`].
+    pub fn locate(&mut self, partition: u8, block: u64) -> Result<Position, Error> {
+        let command = Command::Locate {
+            partition: Some(partition),
+            block,
+        };
+        self.session.require_settled(command)?;
+        self.session.perform(command, Data::None, TIMEOUT_LOCATE)?;
+        let found = self.read_position()?;
+        match (found.partition, found.block) == (partition, block) {
+            true => Ok(found),
+            false => Err(Error::Misplaced {
+                partition,
+                block,
+                found,
+            }),
+        }
+    }
+
+    /// Where the tape stands, counting what is only buffered yet.
+    ///
+    /// Also the way on after [`Error::Attention`]: once the caller has seen that error and this call has succeeded,
+    /// the stream may go on if the position is the expected one. Variable blocks are set again by it.
+    pub fn position(&mut self) -> Result<Position, Error> {
+        self.session.require_told(Command::ReadPosition)?;
+        let position = self.read_position()?;
+        if self.session.settle() && self.variable {
+            self.set_variable_blocks()?;
+        }
+        Ok(position)
+    }
+
+    fn read_position(&mut self) -> Result<Position, Error> {
+        let command = Command::ReadPosition;
+        let mut buffer = [0; Position::LENGTH];
+        let length = self
+            .session
+            .perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?;
+        let position = Position::parse(&buffer[..length]).map_err(self.session.reply(command))?;
+        position.ok_or(Error::PositionUnknown)
+    }
+}
+
+fn transfer_length(length: usize) -> Result<u32, Error> {
+    u32::try_from(length)
+        .ok()
+        .filter(|length| (1..=TRANSFER_MAX).contains(length))
+        .ok_or(Error::BlockLength { length })
+}
+
+/// What sense data says of a write that was done; an error when it was not.
+fn written(step: Step, sense: &Sense) -> Result<WriteOutcome, Error> {
+    match sense.condition() {
+        Condition::EarlyWarning => Ok(WriteOutcome::EarlyWarning),
+        _ if is_done(sense) => Ok(WriteOutcome::Written),
+        _ => Err(Error::Check { step, sense: *sense }),
+    }
+}
+
+/// Everything moved, as the path counts and, where it says so, as the device counts.
+fn whole(step: Step, length: u32, transferred: usize, left: Option<i64>) -> Result<(), Error> {
+    let counted = i64::from(length).saturating_sub(left.unwrap_or(0));
+    match u32::try_from(transferred) == Ok(length) && counted == i64::from(length) {
+        true => Ok(()),
+        false => Err(Error::Length {
+            step,
+            transferred,
+            counted,
+        }),
+    }
+}
