@@ -1,0 +1,204 @@
+//! A mounted volume: what it lists, reading from it, and its place in the life of a mount.
+//!
+//! A [`Volume`] is state about a tape and does not own it: every call takes the tape it was opened from.
+
+use std::io::Write;
+use std::ops::Range;
+
+use super::index::Index;
+use super::label::Label;
+use super::limits::BLOCK_BYTES;
+use super::open::{self, Located};
+use super::{BlockAddress, BlockTape, CatalogId, Error, Met, Partition, VolumeUuid};
+
+/// Key of the extended attribute of the root directory that names the owning catalog.
+pub const CATALOG_ATTRIBUTE: &str = "tapegate.catalog";
+
+/// A volume opened for reading.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    pub(super) label: Label,
+    pub(super) index: Index,
+    /// Where the tape stands, when that is known: saves a LOCATE when reading goes on.
+    cursor: Option<BlockAddress>,
+}
+
+/// What stands at the end of the data partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Generation of the last committed index.
+    pub generation: u64,
+    /// Block number after that index's closing filemark.
+    pub index_end: u64,
+    /// The end of data. Equal to `index_end` unless the last mount for append ended unclean.
+    pub end_of_data: u64,
+}
+
+/// Opens a volume for reading: labels of both partitions, then the newest committed index, from the index partition
+/// when cartridge memory vouches for it, else from the end of the data partition backwards, else (the data
+/// partition's indexes being unreadable) the one in the index partition.
+pub fn open<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Volume, Error> {
+    let label = open::read_labels(tape)?;
+    let located = match open::coherent_index(tape, label.uuid)? {
+        Some(located) => located,
+        None => match open::last_index(tape, Partition::Data, label.uuid) {
+            Ok((located, _)) => located,
+            Err(Error::NoIndex) => open::last_index(tape, Partition::Index, label.uuid)?.0,
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(Volume {
+        label,
+        index: located.index,
+        cursor: None,
+    })
+}
+
+/// Opens a volume at its end: labels of both partitions, the end of data, and the last committed index before it.
+pub fn open_at_end<T: BlockTape + ?Sized>(tape: &mut T) -> Result<(Volume, Tail), Error> {
+    let label = open::read_labels(tape)?;
+    let (Located { index, end }, end_of_data) = open::last_index(tape, Partition::Data, label.uuid)?;
+    let tail = Tail {
+        generation: index.generation,
+        index_end: end,
+        end_of_data,
+    };
+    Ok((
+        Volume {
+            label,
+            index,
+            cursor: None,
+        },
+        tail,
+    ))
+}
+
+impl Volume {
+    pub(super) fn new(label: Label, index: Index) -> Self {
+        Self {
+            label,
+            index,
+            cursor: None,
+        }
+    }
+
+    /// What the labels say.
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// The volume UUID.
+    pub fn uuid(&self) -> VolumeUuid {
+        self.label.uuid
+    }
+
+    /// The newest committed index.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Whether this program wrote the newest index.
+    pub fn is_written_by_us(&self) -> bool {
+        self.index.creator.starts_with("tapegate ")
+    }
+
+    /// The catalog that owns the volume, when it names one.
+    pub fn catalog_id(&self) -> Option<CatalogId> {
+        CatalogId::parse(self.index.root.attribute(CATALOG_ATTRIBUTE)?)
+    }
+
+    /// Copies `range` of the bytes that begin at `start_block` of the data partition into `sink`, in order. The bytes
+    /// lie in blocks of the label's size; only the last block of a file is shorter. Reading on from where the last
+    /// call stopped does not move the tape.
+    pub fn read<T: BlockTape + ?Sized>(
+        &mut self,
+        tape: &mut T,
+        start_block: u64,
+        range: Range<u64>,
+        sink: &mut dyn Write,
+    ) -> Result<(), Error> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let block_bytes = u64::from(self.label.block_bytes);
+        let mut at = BlockAddress {
+            partition: Partition::Data,
+            block: start_block + range.start / block_bytes,
+        };
+        let mut offset = range.start / block_bytes * block_bytes;
+        if self.cursor.take() != Some(at) {
+            tape.locate(at)?;
+        }
+        let mut block = vec![0; BLOCK_BYTES];
+        while offset < range.end {
+            let Met::Block(bytes) = tape.read_block(&mut block)? else {
+                return Err(Error::Data {
+                    at,
+                    what: "a filemark or the end of data where a file goes on",
+                });
+            };
+            let bytes = bytes as u64;
+            let first = range.start.saturating_sub(offset);
+            let end = (range.end - offset).min(bytes);
+            if bytes > block_bytes || (bytes < block_bytes && offset + bytes < range.end) || first > end {
+                return Err(Error::Data {
+                    at,
+                    what: "a block of another size than its place in the file asks for",
+                });
+            }
+            sink.write_all(&block[to_index(first)..to_index(end)])
+                .map_err(Error::Sink)?;
+            offset += bytes;
+            at.block += 1;
+        }
+        self.cursor = Some(at);
+        Ok(())
+    }
+
+    /// Copies a whole file of the index into `sink`; holes are zeros.
+    pub fn read_file<T: BlockTape + ?Sized>(
+        &mut self,
+        tape: &mut T,
+        path: &str,
+        sink: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let what = "no such file";
+        let file = self
+            .index
+            .file(path)
+            .ok_or(Error::Name {
+                name: path.to_owned(),
+                what,
+            })?
+            .clone();
+        let mut written = 0;
+        for extent in &file.extents {
+            let at = extent.start;
+            if extent.start.partition != Partition::Data || extent.file_offset < written {
+                return Err(Error::Data {
+                    at,
+                    what: "an extent in the index partition, or one that overlaps",
+                });
+            }
+            write_zeros(sink, extent.file_offset - written)?;
+            let first = u64::from(extent.byte_offset);
+            let end = first.checked_add(extent.bytes).ok_or(Error::Data {
+                at,
+                what: "an extent too long",
+            })?;
+            self.read(tape, extent.start.block, first..end, sink)?;
+            written = extent.file_offset.saturating_add(extent.bytes);
+        }
+        write_zeros(sink, file.bytes.saturating_sub(written))
+    }
+}
+
+fn write_zeros(sink: &mut dyn Write, count: u64) -> Result<(), Error> {
+    let copied = std::io::copy(&mut std::io::Read::take(std::io::repeat(0), count), sink);
+    copied.map(|_| ()).map_err(Error::Sink)
+}
+
+/// An offset inside a block.
+fn to_index(offset: u64) -> usize {
+    usize::try_from(offset).expect("an offset inside a block fits")
+}
