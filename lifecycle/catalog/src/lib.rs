@@ -1,1 +1,30 @@
-//! Under construction.
+//! The book of record: what `model::catalog::Catalog` promises, kept in one redb file or in memory.
+//!
+//! ```text
+//!   Catalog methods (book.rs) ── questions ──> query.rs ─┐
+//!            └── commit ──> redb/writer.rs ──> apply.rs ─┴─> kv.rs: Read, Draft ──> redb file | ordered maps
+//! ```
+//!
+//! What a row means, which index entries it has (row.rs) and which changes are refused (apply.rs) is written once,
+//! over ordered keys and values; an adapter only reads keys and makes a [`kv::Draft`]'s writes durable.
+
+mod apply;
+mod book;
+mod error;
+mod kv;
+mod latch;
+mod memory;
+mod query;
+mod redb;
+mod row;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod samples;
+
+pub use error::Error;
+pub use memory::MemoryCatalog;
+pub use redb::RedbCatalog;
