@@ -9,6 +9,7 @@ use super::{LINE_BYTES_MAX, PayloadError, SIGNED_CHUNK_BYTES_MAX, TRAILER_SIGNAT
 use crate::sigv4::SignatureChain;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
+use model::limits::CHUNK_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
 
 /// Which of the three framings a body has.
@@ -34,12 +35,19 @@ pub struct Trailers(Vec<(HeaderName, String)>);
 impl Trailers {
     /// The value of a trailer.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(known, _)| known.as_str() == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// What the trailer signature covers.
     fn signed_text(&self) -> String {
-        let mut lines: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let mut lines: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}:{value}\n"))
+            .collect();
         lines.sort_unstable();
         lines.concat()
     }
@@ -56,6 +64,8 @@ pub struct Decoder {
     line: Vec<u8>,
     /// The signed chunk being gathered, when it did not arrive in one piece.
     held: BytesMut,
+    /// What is left of a signed chunk already checked.
+    verified: Bytes,
     announced: Vec<HeaderName>,
     trailers: Trailers,
     trailer_signed: bool,
@@ -86,7 +96,11 @@ impl Decoder {
     /// # Errors
     /// [`PayloadError::TrailerNotPossible`] when trailers are announced on a framing without them,
     /// [`PayloadError::TrailerMalformed`] when there are too many.
-    pub fn new(framing: Framing, decoded_bytes: u64, announced: Vec<HeaderName>) -> Result<Self, PayloadError> {
+    pub fn new(
+        framing: Framing,
+        decoded_bytes: u64,
+        announced: Vec<HeaderName>,
+    ) -> Result<Self, PayloadError> {
         if !announced.is_empty() && matches!(framing, Framing::Signed { trailer: false, .. }) {
             return Err(PayloadError::TrailerNotPossible);
         }
@@ -99,6 +113,7 @@ impl Decoder {
             remaining_bytes: decoded_bytes,
             line: Vec::new(),
             held: BytesMut::new(),
+            verified: Bytes::new(),
             announced,
             trailers: Trailers::default(),
             trailer_signed: false,
@@ -106,12 +121,16 @@ impl Decoder {
         })
     }
 
-    /// Takes from the front of `input` until a decoded piece is ready (it is never empty) or the input is used up.
-    /// Call again with the rest of the same input until it answers None.
+    /// Takes from the front of `input` until a decoded piece is ready (never empty, at most
+    /// [`CHUNK_BYTES_MAX`] long) or the input is used up. Call again with the rest of the same input until it
+    /// answers None.
     ///
     /// # Errors
     /// [`PayloadError`] for a broken framing, a wrong signature, a chunk too large or more bytes than declared.
     pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, PayloadError> {
+        if let Some(piece) = release(&mut self.verified) {
+            return Ok(Some(piece));
+        }
         while !input.is_empty() {
             if let State::Data { .. } = self.state {
                 if let Some(piece) = self.data(input)? {
@@ -120,7 +139,9 @@ impl Decoder {
                 continue;
             }
             if let State::End = self.state {
-                return Err(PayloadError::Malformed { reason: "data after the last chunk" });
+                return Err(PayloadError::Malformed {
+                    reason: "data after the last chunk",
+                });
             }
             let Some(line) = self.gather_line(input)? else {
                 return Ok(None);
@@ -137,7 +158,9 @@ impl Decoder {
     pub fn finish(self) -> Result<Trailers, PayloadError> {
         match self.state {
             State::End => Ok(self.trailers),
-            State::Header | State::Data { .. } | State::DataEnd | State::Trailer => Err(PayloadError::Incomplete),
+            State::Header | State::Data { .. } | State::DataEnd | State::Trailer => {
+                Err(PayloadError::Incomplete)
+            }
         }
     }
 
@@ -148,7 +171,9 @@ impl Decoder {
                 self.state = State::Header;
                 Ok(())
             }
-            State::DataEnd => Err(PayloadError::Malformed { reason: "no line end after a chunk" }),
+            State::DataEnd => Err(PayloadError::Malformed {
+                reason: "no line end after a chunk",
+            }),
             State::Trailer => self.trailer(line),
             State::Data { .. } | State::End => unreachable!("only states that read lines come here"),
         }
@@ -156,7 +181,10 @@ impl Decoder {
 
     /// Takes input up to a line feed, which is not part of the line; None when there is none yet.
     fn gather_line(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, PayloadError> {
-        let end = input.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n');
+        let end = input
+            .iter()
+            .take(LINE_BYTES_MAX + 1)
+            .position(|byte| *byte == b'\n');
         let part = input.split_to(end.unwrap_or(input.len().min(LINE_BYTES_MAX + 1)));
         if self.line.len() + part.len() > LINE_BYTES_MAX {
             return Err(PayloadError::LineTooLong);
@@ -170,26 +198,47 @@ impl Decoder {
     }
 
     fn header(&mut self, line: &[u8]) -> Result<(), PayloadError> {
-        let malformed = PayloadError::Malformed { reason: "a chunk header cannot be read" };
-        let line = line.strip_suffix(b"\r").and_then(|line| std::str::from_utf8(line).ok());
+        let malformed = PayloadError::Malformed {
+            reason: "a chunk header cannot be read",
+        };
+        let line = line
+            .strip_suffix(b"\r")
+            .and_then(|line| std::str::from_utf8(line).ok());
         let line = line.ok_or_else(|| malformed.clone())?;
         let (size, extensions) = line.split_once(';').unwrap_or((line, ""));
         let digits = (1..=16).contains(&size.len()) && size.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let size = if digits { u64::from_str_radix(size, 16).ok() } else { None };
+        let size = if digits {
+            u64::from_str_radix(size, 16).ok()
+        } else {
+            None
+        };
         let size = size.ok_or(malformed)?;
         let check = match &self.framing {
             Framing::Unsigned => None,
-            Framing::Signed { .. } if size > SIGNED_CHUNK_BYTES_MAX => return Err(PayloadError::ChunkTooLarge),
+            Framing::Signed { .. } if size > SIGNED_CHUNK_BYTES_MAX => {
+                return Err(PayloadError::ChunkTooLarge);
+            }
             Framing::Signed { .. } => {
                 let mut extensions = extensions.split(';').map(str::trim);
                 let provided = extensions.find_map(|extension| extension.strip_prefix("chunk-signature="));
-                let provided = provided.ok_or(PayloadError::Malformed { reason: "a chunk is not signed" })?;
-                Some(Check { sha256: Sha256::new(), provided: provided.to_owned() })
+                let provided = provided.ok_or(PayloadError::Malformed {
+                    reason: "a chunk is not signed",
+                })?;
+                Some(Check {
+                    sha256: Sha256::new(),
+                    provided: provided.to_owned(),
+                })
             }
         };
-        self.remaining_bytes = self.remaining_bytes.checked_sub(size).ok_or(PayloadError::TooLong)?;
+        self.remaining_bytes = self
+            .remaining_bytes
+            .checked_sub(size)
+            .ok_or(PayloadError::TooLong)?;
         if size > 0 {
-            self.state = State::Data { left_bytes: size, check };
+            self.state = State::Data {
+                left_bytes: size,
+                check,
+            };
             return Ok(());
         }
         if self.remaining_bytes > 0 {
@@ -204,29 +253,37 @@ impl Decoder {
         let State::Data { left_bytes, check } = &mut self.state else {
             unreachable!("only called inside a chunk");
         };
-        let whole = u64::try_from(input.len()).is_ok_and(|available| available >= *left_bytes);
-        let taken = if whole { usize::try_from(*left_bytes).expect("at most the input") } else { input.len() };
+        let taken = usize::try_from(*left_bytes).map_or(input.len(), |left| left.min(input.len()));
+        // Unsigned bytes go straight out, so they are cut here; signed ones when they are released.
+        let taken = if check.is_none() {
+            taken.min(CHUNK_BYTES_MAX)
+        } else {
+            taken
+        };
         let piece = input.split_to(taken);
         *left_bytes -= piece.len() as u64;
+        let ended = *left_bytes == 0;
         let Some(signed) = check else {
-            if whole {
+            if ended {
                 self.state = State::DataEnd;
             }
             return Ok(Some(piece));
         };
         signed.sha256.update(&piece);
-        if !whole {
+        if !ended {
             self.held.extend_from_slice(&piece);
             return Ok(None);
         }
         let check = check.take();
         self.state = State::DataEnd;
         self.check_chunk(check)?;
-        if self.held.is_empty() {
-            return Ok(Some(piece));
-        }
-        self.held.extend_from_slice(&piece);
-        Ok(Some(std::mem::take(&mut self.held).freeze()))
+        self.verified = if self.held.is_empty() {
+            piece
+        } else {
+            self.held.extend_from_slice(&piece);
+            std::mem::take(&mut self.held).freeze()
+        };
+        Ok(release(&mut self.verified))
     }
 
     fn check_chunk(&mut self, check: Option<Check>) -> Result<(), PayloadError> {
@@ -242,7 +299,9 @@ impl Decoder {
     /// Reads one line after the last chunk. A blank line ends the body once everything announced is there; one
     /// earlier is let pass, since some clients write it before the trailers or before their signature.
     fn trailer(&mut self, line: &[u8]) -> Result<(), PayloadError> {
-        let line = std::str::from_utf8(line).map_err(|_| PayloadError::TrailerMalformed)?.trim();
+        let line = std::str::from_utf8(line)
+            .map_err(|_| PayloadError::TrailerMalformed)?
+            .trim();
         if line.is_empty() {
             if self.complete() {
                 self.state = State::End;
@@ -277,12 +336,20 @@ impl Decoder {
     }
 }
 
+/// Cuts the next piece off bytes that may go out; None when there are none.
+pub(super) fn release(bytes: &mut Bytes) -> Option<Bytes> {
+    let piece = bytes.split_to(bytes.len().min(CHUNK_BYTES_MAX));
+    (!piece.is_empty()).then_some(piece)
+}
+
 /// The trailers a request announces in `x-amz-trailer`, each once.
 ///
 /// # Errors
 /// [`PayloadError::HeaderInvalid`] when it is no list of header names.
 pub(super) fn announced(headers: &HeaderMap) -> Result<Vec<HeaderName>, PayloadError> {
-    let invalid = || PayloadError::HeaderInvalid { name: "x-amz-trailer" };
+    let invalid = || PayloadError::HeaderInvalid {
+        name: "x-amz-trailer",
+    };
     let mut names = Vec::new();
     for value in headers.get_all("x-amz-trailer") {
         let value = value.to_str().map_err(|_| invalid())?;

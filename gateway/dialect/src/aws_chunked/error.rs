@@ -83,8 +83,14 @@ impl PayloadError {
     /// Elements beside Code and Message, in order.
     pub fn extras(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Signature(BrokenLink { string_to_sign, provided }) => {
-                vec![("StringToSign", string_to_sign.clone()), ("SignatureProvided", provided.clone())]
+            Self::Signature(BrokenLink {
+                string_to_sign,
+                provided,
+            }) => {
+                vec![
+                    ("StringToSign", string_to_sign.clone()),
+                    ("SignatureProvided", provided.clone()),
+                ]
             }
             Self::Sha256Mismatch { client, computed } => vec![
                 ("ClientComputedContentSHA256", client.clone()),
@@ -111,6 +117,9 @@ impl From<BrokenLink> for PayloadError {
 impl From<PayloadError> for S3Error {
     fn from(error: PayloadError) -> Self {
         let refusal = Self::with_message(error.code(), error.to_string());
-        error.extras().into_iter().fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
+        error
+            .extras()
+            .into_iter()
+            .fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
     }
 }

@@ -1,12 +1,11 @@
 //! A body with everything its request promised about it: framing, length, signature, hash, MD5, checksum.
 
-use super::decoder::{Decoder, Framing, announced};
+use super::decoder::{Decoder, Framing, announced, release};
 use super::{PayloadError, Trailers};
 use crate::checksum::{Algorithm, Checksum, ChecksumError, Demand, Demanded, Hasher, Md5, Md5Hasher};
 use crate::sigv4::Payload;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 use sha2::{Digest as _, Sha256};
 
 /// Reads one request body and checks what the client asked to be checked, no more.
@@ -40,7 +39,15 @@ impl PayloadReader {
     /// # Errors
     /// [`PayloadError`] when they cannot be read, contradict each other, or a streaming body has no decoded length.
     pub fn new(payload: Payload, headers: &HeaderMap) -> Result<Self, PayloadError> {
-        let demand = Demand::from_headers(headers)?;
+        Self::with_demand(payload, headers, Demand::from_headers(headers)?)
+    }
+
+    /// As [`PayloadReader::new`] with other checks than the headers name. CompleteMultipartUpload needs it: its
+    /// `x-amz-checksum-*` header is about the object, not about the body ([`Demand::of_body_alone`]).
+    ///
+    /// # Errors
+    /// As for [`PayloadReader::new`].
+    pub fn with_demand(payload: Payload, headers: &HeaderMap, demand: Demand) -> Result<Self, PayloadError> {
         let trailers = announced(headers)?;
         let (framing, sha256) = match payload {
             Payload::Hash(expected) => (None, Some((expected, Sha256::new()))),
@@ -50,10 +57,10 @@ impl PayloadReader {
         };
         let (decoder, declared_bytes) = match framing {
             None if !trailers.is_empty() => return Err(PayloadError::TrailerNotPossible),
-            None => (None, length(headers, CONTENT_LENGTH.as_str(), "content-length")?),
+            None => (None, length(headers, "content-length")?),
             Some(framing) => {
-                let name = "x-amz-decoded-content-length";
-                let bytes = length(headers, name, name)?.ok_or(PayloadError::NoDecodedLength)?;
+                let bytes = length(headers, "x-amz-decoded-content-length")?;
+                let bytes = bytes.ok_or(PayloadError::NoDecodedLength)?;
                 (Some(Decoder::new(framing, bytes, trailers)?), Some(bytes))
             }
         };
@@ -62,8 +69,12 @@ impl PayloadReader {
             declared_bytes,
             received_bytes: 0,
             sha256,
-            md5: demand.content_md5.map(|expected| (expected, Md5Hasher::default())),
-            checksum: demand.checksum.map(|demanded| (demanded, Hasher::new(demanded.algorithm()))),
+            md5: demand
+                .content_md5
+                .map(|expected| (expected, Md5Hasher::default())),
+            checksum: demand
+                .checksum
+                .map(|demanded| (demanded, Hasher::new(demanded.algorithm()))),
         })
     }
 
@@ -77,21 +88,24 @@ impl PayloadReader {
         self.checksum.as_ref().map(|(demanded, _)| demanded.algorithm())
     }
 
-    /// Takes from the front of `input` until a decoded piece is ready (it is never empty) or the input is used up.
-    /// Call again with the rest of the same input until it answers None.
+    /// Takes from the front of `input` until a decoded piece is ready (never empty, at most
+    /// [`model::limits::CHUNK_BYTES_MAX`] long) or the input is used up. Call again with the rest of the same input until it answers None.
     ///
     /// # Errors
     /// [`PayloadError`] for a broken framing, a wrong chunk signature, or more bytes than declared.
     pub fn read(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, PayloadError> {
         let piece = match &mut self.decoder {
             Some(decoder) => decoder.decode(input)?,
-            None => Some(std::mem::take(input)).filter(|piece| !piece.is_empty()),
+            None => release(input),
         };
         let Some(piece) = piece else {
             return Ok(None);
         };
         self.received_bytes += piece.len() as u64;
-        if self.declared_bytes.is_some_and(|declared| self.received_bytes > declared) {
+        if self
+            .declared_bytes
+            .is_some_and(|declared| self.received_bytes > declared)
+        {
             return Err(PayloadError::TooLong);
         }
         if let Some((_, hasher)) = &mut self.sha256 {
@@ -111,8 +125,13 @@ impl PayloadReader {
     /// # Errors
     /// [`PayloadError`] when the body is short or any hash differs: what was read must then be dropped.
     pub fn finish(self) -> Result<Received, PayloadError> {
-        let trailers = self.decoder.map_or_else(|| Ok(Trailers::default()), Decoder::finish)?;
-        if self.declared_bytes.is_some_and(|declared| self.received_bytes < declared) {
+        let trailers = self
+            .decoder
+            .map_or_else(|| Ok(Trailers::default()), Decoder::finish)?;
+        if self
+            .declared_bytes
+            .is_some_and(|declared| self.received_bytes < declared)
+        {
             return Err(PayloadError::Incomplete);
         }
         if let Some((expected, hasher)) = self.sha256 {
@@ -125,7 +144,10 @@ impl PayloadReader {
             Some((demanded, hasher)) => Some(check_checksum(demanded, &trailers, hasher.finish())?),
             None => None,
         };
-        Ok(Received { bytes: self.received_bytes, checksum })
+        Ok(Received {
+            bytes: self.received_bytes,
+            checksum,
+        })
     }
 }
 
@@ -133,14 +155,20 @@ fn check_sha256(expected: [u8; 32], computed: [u8; 32]) -> Result<(), PayloadErr
     if expected == computed {
         return Ok(());
     }
-    Err(PayloadError::Sha256Mismatch { client: hex::encode(expected), computed: hex::encode(computed) })
+    Err(PayloadError::Sha256Mismatch {
+        client: hex::encode(expected),
+        computed: hex::encode(computed),
+    })
 }
 
 fn check_md5(expected: Md5, calculated: Md5) -> Result<(), ChecksumError> {
     if expected == calculated {
         return Ok(());
     }
-    Err(ChecksumError::Md5Mismatch { expected: expected.to_base64(), calculated: calculated.to_base64() })
+    Err(ChecksumError::Md5Mismatch {
+        expected: expected.to_base64(),
+        calculated: calculated.to_base64(),
+    })
 }
 
 fn check_checksum(
@@ -152,7 +180,9 @@ fn check_checksum(
     let expected = match demanded {
         Demanded::Value(checksum) => checksum,
         Demanded::Trailer(_) => {
-            let value = trailers.value(algorithm.header()).ok_or(PayloadError::TrailerMalformed)?;
+            let value = trailers
+                .value(algorithm.header())
+                .ok_or(PayloadError::TrailerMalformed)?;
             Checksum::parse(algorithm, value)?
         }
     };
@@ -163,13 +193,18 @@ fn check_checksum(
 }
 
 /// A length header that may stand once, in decimal digits alone.
-fn length(headers: &HeaderMap, header: &str, name: &'static str) -> Result<Option<u64>, PayloadError> {
-    let mut values = headers.get_all(header).iter();
+fn length(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, PayloadError> {
+    let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else {
         return Ok(None);
     };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let bytes = digits.filter(|_| second.is_none()).and_then(|text| text.parse().ok());
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let bytes = digits
+        .filter(|_| second.is_none())
+        .and_then(|text| text.parse().ok());
     bytes.map(Some).ok_or(PayloadError::HeaderInvalid { name })
 }

@@ -42,13 +42,23 @@ impl Demand {
     /// A [`ChecksumError`] for values that cannot be right, more than one value, an unknown algorithm, or an
     /// announcement without its value.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, ChecksumError> {
-        let content_md5 = match headers.get(http::header::HeaderName::from_static("content-md5")) {
-            Some(value) => Some(Md5::parse_header(value.to_str().unwrap_or_default())?),
-            None => None,
-        };
+        let demand = Self::of_body_alone(headers)?;
         let checksum = demanded(headers)?;
         announced(headers, checksum)?;
-        Ok(Self { content_md5, checksum })
+        Ok(Self { checksum, ..demand })
+    }
+
+    /// Reads Content-MD5 alone: for requests whose checksum header is about something else than their body.
+    ///
+    /// # Errors
+    /// [`ChecksumError::InvalidMd5`].
+    pub fn of_body_alone(headers: &HeaderMap) -> Result<Self, ChecksumError> {
+        let content_md5 = headers.get("content-md5");
+        let content_md5 = content_md5.map(|value| Md5::parse_header(value.to_str().unwrap_or_default()));
+        Ok(Self {
+            content_md5: content_md5.transpose()?,
+            checksum: None,
+        })
     }
 }
 
@@ -75,7 +85,10 @@ fn demanded(headers: &HeaderMap) -> Result<Option<Demanded>, ChecksumError> {
 }
 
 fn trailer(name: &str) -> Result<Option<Demanded>, ChecksumError> {
-    if UNSUPPORTED_HEADERS.iter().any(|unsupported| unsupported.eq_ignore_ascii_case(name)) {
+    if UNSUPPORTED_HEADERS
+        .iter()
+        .any(|unsupported| unsupported.eq_ignore_ascii_case(name))
+    {
         return Err(ChecksumError::Unsupported);
     }
     Ok(Algorithm::from_header(name).map(Demanded::Trailer))

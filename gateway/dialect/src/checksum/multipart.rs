@@ -29,7 +29,9 @@ impl Kind {
     /// # Errors
     /// [`ChecksumError::InvalidKind`] for anything but the two names.
     pub fn parse(name: &str) -> Result<Self, ChecksumError> {
-        let known = [Self::Composite, Self::FullObject].into_iter().find(|kind| kind.name() == name);
+        let known = [Self::Composite, Self::FullObject]
+            .into_iter()
+            .find(|kind| kind.name() == name);
         known.ok_or(ChecksumError::InvalidKind)
     }
 }
@@ -65,7 +67,11 @@ impl UploadChecksum {
             Algorithm::Crc32 | Algorithm::Crc32c => true,
             Algorithm::Crc64Nvme | Algorithm::Sha1 | Algorithm::Sha256 => kind == default,
         };
-        if allowed { Ok(Self { algorithm, kind }) } else { Err(ChecksumError::KindNotAllowed { kind, algorithm }) }
+        if allowed {
+            Ok(Self { algorithm, kind })
+        } else {
+            Err(ChecksumError::KindNotAllowed { kind, algorithm })
+        }
     }
 
     /// Reads `x-amz-checksum-algorithm` and `x-amz-checksum-type` of CreateMultipartUpload; `None` without either.
@@ -94,12 +100,17 @@ impl UploadChecksum {
 
     /// The checksum of the object made of these parts (checksum and length in bytes, in order); `None` when a part
     /// has another algorithm or there are none.
-    pub fn of_parts<'a>(self, parts: impl IntoIterator<Item = (&'a Checksum, u64)>) -> Option<ObjectChecksum> {
+    pub fn of_parts<'a>(
+        self,
+        parts: impl IntoIterator<Item = (&'a Checksum, u64)>,
+    ) -> Option<ObjectChecksum> {
         let mut parts = parts.into_iter();
         match self.kind {
             Kind::Composite => self.composite(parts),
             Kind::FullObject => {
-                let (first, _) = parts.next().filter(|(first, _)| first.algorithm() == self.algorithm)?;
+                let (first, _) = parts
+                    .next()
+                    .filter(|(first, _)| first.algorithm() == self.algorithm)?;
                 let whole = parts.try_fold(*first, |whole, (part, bytes)| whole.concat(part, bytes))?;
                 Some(ObjectChecksum::Full(whole))
             }
@@ -116,7 +127,10 @@ impl UploadChecksum {
             hasher.update(part.as_bytes());
             count = count.checked_add(1)?;
         }
-        (count > 0).then(|| ObjectChecksum::Composite { of_parts: hasher.finish(), parts: count })
+        (count > 0).then(|| ObjectChecksum::Composite {
+            of_parts: hasher.finish(),
+            parts: count,
+        })
     }
 }
 
@@ -147,8 +161,31 @@ impl ObjectChecksum {
         };
         let of_parts = Checksum::parse(algorithm, base64)?;
         let digits = !parts.is_empty() && parts.bytes().all(|byte| byte.is_ascii_digit());
-        let parts = if digits { parts.parse().ok().filter(|count| *count > 0) } else { None };
-        parts.map(|parts| Self::Composite { of_parts, parts }).ok_or(ChecksumError::InvalidValue { algorithm })
+        let parts = if digits {
+            parts.parse().ok().filter(|count| *count > 0)
+        } else {
+            None
+        };
+        parts
+            .map(|parts| Self::Composite { of_parts, parts })
+            .ok_or(ChecksumError::InvalidValue { algorithm })
+    }
+
+    /// Reads the one `x-amz-checksum-*` header of CompleteMultipartUpload; `None` without one.
+    ///
+    /// # Errors
+    /// [`ChecksumError::InvalidValue`], or [`ChecksumError::Multiple`] when there are several.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, ChecksumError> {
+        let mut found = None;
+        for algorithm in Algorithm::ALL {
+            for value in headers.get_all(algorithm.header()) {
+                let value = Self::parse(algorithm, value.to_str().unwrap_or_default())?;
+                if found.replace(value).is_some() {
+                    return Err(ChecksumError::Multiple);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The algorithm of the value.

@@ -38,13 +38,20 @@ impl Credential {
             ));
         }
         if terminator != TERMINATOR {
-            return Err(format!("incorrect terminator. This endpoint uses \"{TERMINATOR}\"."));
+            return Err(format!(
+                "incorrect terminator. This endpoint uses \"{TERMINATOR}\"."
+            ));
         }
         if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err("incorrect date format. This date in the credential must be in the format \"yyyyMMdd\"."
-                .to_owned());
+            return Err(
+                "incorrect date format. This date in the credential must be in the format \"yyyyMMdd\"."
+                    .to_owned(),
+            );
         }
-        Ok(Self { access_key_id, scope: Scope { day, region, service } })
+        Ok(Self {
+            access_key_id,
+            scope: Scope { day, region, service },
+        })
     }
 }
 
