@@ -182,7 +182,11 @@ impl Drive {
         match cdb.as_bytes()[4] & 0x0F {
             0x01 => match self.bay {
                 Bay::Empty => Err(MEDIUM_NOT_PRESENT.into()),
-                Bay::Loaded(_) => self.medium()?.rewind(),
+                Bay::Loaded(_) => {
+                    let medium = self.medium()?;
+                    medium.partition = 0;
+                    medium.rewind()
+                }
                 Bay::Seated(_) | Bay::Failed(..) => {
                     self.load();
                     match &self.bay {

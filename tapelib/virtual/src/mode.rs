@@ -114,19 +114,18 @@ pub(crate) fn select<'a>(cdb: &Cdb, data: &Data<'a>) -> Result<Selection<'a>, Se
     })
 }
 
-/// The next page of a MODE SELECT list (code, body without its header) and what follows it.
-pub(crate) fn next_page(list: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, Sense> {
-    let [code, length, rest @ ..] = list else {
-        return if list.is_empty() {
-            Ok(None)
-        } else {
-            Err(PARAMETER_LIST_LENGTH)
-        };
-    };
-    let (body, rest) = rest
-        .split_at_checked(usize::from(*length))
-        .ok_or(PARAMETER_LIST_LENGTH)?;
-    Ok(Some((code & 0x3F, body, rest)))
+/// The pages of a MODE SELECT list: code, and body without its header.
+pub(crate) fn pages(mut list: &[u8]) -> Result<Vec<(u8, &[u8])>, Sense> {
+    let mut pages = Vec::new();
+    while !list.is_empty() {
+        let (header, rest) = list.split_at_checked(2).ok_or(PARAMETER_LIST_LENGTH)?;
+        let (body, rest) = rest
+            .split_at_checked(usize::from(header[1]))
+            .ok_or(PARAMETER_LIST_LENGTH)?;
+        pages.push((header[0] & 0x3F, body));
+        list = rest;
+    }
+    Ok(pages)
 }
 
 const CHANGEABLE: u8 = 1;

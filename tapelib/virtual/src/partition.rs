@@ -2,7 +2,7 @@
 //!
 //! The file is a header of 64 bytes (magic, synced length, checksum), then records: a header of 24 bytes (kind,
 //! length, record number, checksum of the payload, checksum of the header), then the payload. A file of less than
-//! 64 bytes is a blank partition.
+//! 64 bytes, or one of zeros, is a blank partition.
 //!
 //! Invariant: bytes are only ever added at the end of data; writing at an earlier record cuts the file there first.
 //! Invariant: everything below the synced length is on stable storage; what lies above it is checked, payload and
@@ -13,10 +13,14 @@ use crate::sense::{
     END_OF_DATA, END_OF_DATA_NOT_FOUND, Sense, UNRECOVERED_READ_ERROR, VOLUME_OVERFLOW, WRITE_APPEND_ERROR,
     WRITE_ERROR,
 };
-use crc_fast::{CrcAlgorithm, Digest, checksum};
 use std::fs::File;
 use std::io::{self, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+
+mod record;
+
+use record::{FILE_HEADER_BYTES, Kind, RECORD_HEADER_BYTES, RECORD_HEADER_LENGTH, RecordHeader};
+use record::{crc32c, read_file_header, stream_crc32c, write_file_header};
 
 /// What stands at a record number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +74,11 @@ impl Partition {
             filemarks: Vec::new(),
             known: (0, FILE_HEADER_BYTES),
         };
-        if length < FILE_HEADER_BYTES {
-            return Ok(partition);
-        }
-        let mark = read_file_header(&partition.file)?;
+        let mark = match length {
+            ..FILE_HEADER_BYTES => None,
+            _ => read_file_header(&partition.file)?,
+        };
+        let Some(mark) = mark else { return Ok(partition) };
         partition.synced = mark;
         partition.walk(length)?;
         if partition.end < mark {
@@ -260,7 +265,7 @@ impl Partition {
             self.synced = offset;
         }
         self.append_ready = false;
-        self.file.set_len(offset)?;
+        self.file.set_len(if record == 0 { 0 } else { offset })?;
         self.file.sync_data()?;
         self.end = offset;
         self.records = record;
@@ -291,7 +296,7 @@ impl Partition {
     }
 
     fn header_at(&self, offset: u64, record: u64) -> io::Result<RecordHeader> {
-        let mut bytes = [0; RECORD_HEADER_BYTES as usize];
+        let mut bytes = [0; RECORD_HEADER_LENGTH];
         self.file.read_exact_at(&mut bytes, offset)?;
         RecordHeader::parse(&bytes, record).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
@@ -302,7 +307,7 @@ impl Partition {
         let mut reader = BufReader::with_capacity(WALK_BUFFER_BYTES, file);
         reader.seek(SeekFrom::Start(FILE_HEADER_BYTES))?;
         while self.end + RECORD_HEADER_BYTES <= length {
-            let mut bytes = [0; RECORD_HEADER_BYTES as usize];
+            let mut bytes = [0; RECORD_HEADER_LENGTH];
             reader.read_exact(&mut bytes)?;
             let Some(header) = RecordHeader::parse(&bytes, self.records) else {
                 break;
@@ -320,77 +325,6 @@ impl Partition {
         }
         Ok(())
     }
-}
-
-// === impl RecordHeader ===
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Block,
-    Filemark,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct RecordHeader {
-    kind: Kind,
-    length: u32,
-    payload_checksum: u32,
-}
-
-impl RecordHeader {
-    fn next_offset(&self, offset: u64) -> u64 {
-        offset + RECORD_HEADER_BYTES + u64::from(self.length)
-    }
-
-    fn to_bytes(self, record: u64) -> [u8; RECORD_HEADER_BYTES as usize] {
-        let mut bytes = [0; RECORD_HEADER_BYTES as usize];
-        bytes[0] = match self.kind {
-            Kind::Block => b'B',
-            Kind::Filemark => b'F',
-        };
-        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
-        bytes[8..16].copy_from_slice(&record.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.payload_checksum.to_le_bytes());
-        let header_checksum = crc32c(&bytes[..20]);
-        bytes[20..24].copy_from_slice(&header_checksum.to_le_bytes());
-        bytes
-    }
-
-    /// `None` unless these bytes were written as the header of `record`.
-    fn parse(bytes: &[u8; RECORD_HEADER_BYTES as usize], record: u64) -> Option<Self> {
-        let kind = match bytes[0] {
-            b'B' => Kind::Block,
-            b'F' => Kind::Filemark,
-            _ => return None,
-        };
-        let whole = le32(bytes, 20) == crc32c(&bytes[..20]) && bytes[8..16] == record.to_le_bytes();
-        whole.then(|| Self {
-            kind,
-            length: le32(bytes, 4),
-            payload_checksum: le32(bytes, 16),
-        })
-    }
-}
-
-fn read_file_header(file: &File) -> io::Result<u64> {
-    let mut bytes = [0; 20];
-    file.read_exact_at(&mut bytes, 0)?;
-    if bytes[..8] != *MAGIC || le32(&bytes, 16) != crc32c(&bytes[..16]) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "not a partition of a virtual cartridge",
-        ));
-    }
-    Ok(u64::from(le32(&bytes, 8)) | u64::from(le32(&bytes, 12)) << 32)
-}
-
-fn write_file_header(file: &File, synced: u64) -> io::Result<()> {
-    let mut bytes = [0; FILE_HEADER_BYTES as usize];
-    bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..16].copy_from_slice(&synced.to_le_bytes());
-    let check = crc32c(&bytes[..16]);
-    bytes[16..20].copy_from_slice(&check.to_le_bytes());
-    file.write_all_at(&bytes, 0)
 }
 
 /// One system call in the usual case.
@@ -412,33 +346,13 @@ fn write_sense(error: &io::Error) -> Sense {
     }
 }
 
-fn stream_crc32c(reader: &mut impl Read, length: u32) -> io::Result<u32> {
-    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
-    let mut buffer = vec![0; WALK_BUFFER_BYTES.max(64 << 10)];
-    let mut left = length as usize;
-    while left > 0 {
-        let part = left.min(buffer.len());
-        reader.read_exact(&mut buffer[..part])?;
-        digest.update(&buffer[..part]);
-        left -= part;
-    }
-    Ok(u32::try_from(digest.finalize()).expect("a checksum of 32 bits"))
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    u32::try_from(checksum(CrcAlgorithm::Crc32Iscsi, bytes)).expect("a checksum of 32 bits")
-}
-
-fn le32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
 fn count(value: u64) -> usize {
     usize::try_from(value).expect("an index held in memory")
 }
 
-const MAGIC: &[u8; 8] = b"TGVTAPE1";
-const FILE_HEADER_BYTES: u64 = 64;
-const RECORD_HEADER_BYTES: u64 = 24;
+/// A record is found by walking at most this many headers.
 const CHECKPOINT_RECORDS: u64 = 64;
 const WALK_BUFFER_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests;

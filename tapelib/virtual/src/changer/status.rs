@@ -87,7 +87,8 @@ impl Changer {
         let mut bytes = element.to_be_bytes().to_vec();
         bytes.extend([flags, 0, 0, 0, 0, 0, 0]);
         let source = held.and_then(|held| held.source);
-        bytes.push(u8::from(source.is_some()) << 7 | u8::from(held.is_some()) * DATA_MEDIUM);
+        let medium = if held.is_some() { DATA_MEDIUM } else { 0 };
+        bytes.push(u8::from(source.is_some()) << 7 | medium);
         bytes.extend(source.unwrap_or(0).to_be_bytes());
         if wanted.volume_tags {
             match held {

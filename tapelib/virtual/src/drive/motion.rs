@@ -7,10 +7,9 @@ use crate::sense::{BEGINNING_OF_PARTITION, FILEMARK_DETECTED, INVALID_FIELD_IN_C
 use scsi::{Cdb, Data};
 
 impl Medium {
-    /// To the beginning of partition 0, with everything written brought to stable storage.
+    /// To the beginning of the current partition, with everything written brought to stable storage.
     pub(super) fn rewind(&mut self) -> Outcome {
         self.cartridge.sync()?;
-        self.partition = 0;
         self.record = 0;
         Ok(0)
     }

@@ -26,11 +26,11 @@ impl Drive {
             cdb,
             data,
             &preamble,
-            &[partitioning::page(self.partition_bytes())],
+            &[compression(), partitioning::page(self.partition_bytes())],
         )
     }
 
-    /// Sets buffered mode and page 11h; anything else in the list is refused and nothing changes.
+    /// Sets buffered mode and page 11h, and lets compression be off; anything else in the list is refused and nothing changes.
     pub(super) fn mode_select(&mut self, cdb: &Cdb, data: &Data<'_>) -> Outcome {
         let selection = mode::select(cdb, data)?;
         let buffered = match (selection.device_specific >> 4) & 0x07 {
@@ -47,13 +47,13 @@ impl Drive {
             return Err(INVALID_FIELD_IN_PARAMETER_LIST.into());
         }
         let mut partition_page = self.partition_page;
-        let mut list = selection.pages;
-        while let Some((code, body, rest)) = mode::next_page(list)? {
-            if code != partitioning::PAGE {
-                return Err(INVALID_FIELD_IN_PARAMETER_LIST.into());
+        for (code, body) in mode::pages(selection.pages)? {
+            match code {
+                partitioning::PAGE => partition_page = Some(partitioning::PartitionPage::parse(body)?),
+                // Compression can be turned off, which it is.
+                COMPRESSION if body.first().is_some_and(|flags| flags & 0x80 == 0) => {}
+                _ => return Err(INVALID_FIELD_IN_PARAMETER_LIST.into()),
             }
-            partition_page = Some(partitioning::PartitionPage::parse(body)?);
-            list = rest;
         }
         self.partition_page = partition_page;
         self.buffered = buffered;
@@ -130,6 +130,13 @@ fn partition_record(partition: usize, bytes: u64) -> Vec<u8> {
     [&[7, 0, high, low], counter.as_slice()].concat()
 }
 
+/// Page 0Fh: this drive does not compress.
+fn compression() -> Vec<u8> {
+    let mut page = vec![0; 16];
+    page[..2].copy_from_slice(&[COMPRESSION, 14]);
+    page
+}
+
 fn selection_length(data: &Data<'_>) -> usize {
     match data {
         Data::Out(list) => list.len(),
@@ -138,5 +145,6 @@ fn selection_length(data: &Data<'_>) -> usize {
 }
 
 pub(super) const DENSITY_LTO_9: u8 = 0x60;
+const COMPRESSION: u8 = 0x0F;
 const MEDIUM_LTO_9: u8 = 0x98;
 const VOLUME_STATISTICS: u8 = 0x17;
