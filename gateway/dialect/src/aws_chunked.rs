@@ -24,7 +24,7 @@ mod reader;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
-pub use decoder::{Decoder, Framing, Trailers};
+pub use decoder::{Decoder, Framing};
 pub use encoder::Encoder;
 pub use error::PayloadError;
 pub use reader::{PayloadReader, Received};

@@ -1,8 +1,9 @@
 //! The small documents of buckets: which there are, where they are, versioning.
 
+use http::HeaderMap;
 use model::{BucketName, Timestamp};
 
-use crate::error::Result;
+use crate::error::{Code, Result, S3Error};
 use crate::listing::{Owner, write_owner};
 use crate::xml::{self, Writer};
 
@@ -49,6 +50,25 @@ pub fn read_create(body: &[u8]) -> Result<Option<String>> {
         .map(str::to_owned))
 }
 
+/// The owner a client expects the bucket to have (`x-amz-expected-bucket-owner`), 12 digits.
+///
+/// Errors: `InvalidBucketOwnerAWSAccountID`. A right id of somebody else is the caller's `AccessDenied`.
+pub fn expected_owner(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(value) = headers.get("x-amz-expected-bucket-owner") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Some(text));
+    }
+    let message =
+        format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{text}]");
+    Err(S3Error::with_message(
+        Code::InvalidBucketOwnerAWSAccountID,
+        message,
+    ))
+}
+
 /// The document of GetBucketLocation; the region `us-east-1` is written as nothing, as S3 does.
 pub fn location_document(region: &str) -> Vec<u8> {
     let mut out = Writer::root("LocationConstraint");
@@ -81,6 +101,21 @@ mod tests {
         );
         assert!(with("<Unheard/>").is_err());
         assert!(read_create(b"<x/>").is_err());
+    }
+
+    #[test]
+    fn expected_owners() {
+        let with = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-expected-bucket-owner", text.parse().unwrap());
+            expected_owner(&headers).map(|owner| owner.map(str::to_owned))
+        };
+        assert_eq!(with("123456789012"), Ok(Some("123456789012".to_owned())));
+        assert_eq!(expected_owner(&HeaderMap::new()), Ok(None));
+        assert_eq!(
+            with("me").unwrap_err().message,
+            "The value of the expected bucket owner parameter must be an AWS Account ID... [me]"
+        );
     }
 
     #[test]

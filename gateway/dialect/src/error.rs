@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use model::BodyError;
 
 use crate::xml;
 
@@ -282,6 +283,27 @@ impl S3Error {
     /// `PreconditionFailed` naming the condition header that did not hold.
     pub fn precondition_failed(condition: &str) -> Self {
         Self::new(Code::PreconditionFailed).extra("Condition", condition)
+    }
+}
+
+impl From<&BodyError> for S3Error {
+    /// What to answer when a request's body ended before its end: the refusal it carries, or `IncompleteBody` when
+    /// the connection broke off (nobody may be there to read it). A code that is none of ours is `InternalError`.
+    fn from(error: &BodyError) -> Self {
+        match error {
+            BodyError::Broken(_) => Code::IncompleteBody.into(),
+            BodyError::Refused {
+                code,
+                message,
+                extras,
+            } => match Code::parse(code) {
+                Some(code) => extras.iter().fold(
+                    Self::with_message(code, message.clone()),
+                    |error, (name, value)| error.extra(*name, value),
+                ),
+                None => Code::InternalError.into(),
+            },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which operation a request names, and its parameters.
 //!
-//! One table ([`table::ROWS`]) says for each operation its method, whether it acts on the service, a bucket or an
+//! One table (`table.rs`) says for each operation its method, whether it acts on the service, a bucket or an
 //! object, the sub-resources that select it and the parameters it may carry. A row fits when the query names all its
 //! sub-resources and nothing the row does not know: a request never falls back to a plainer operation because part
 //! of its query was not understood. Path style only: `/bucket/key`, where the key is everything after the second slash, kept as

@@ -8,7 +8,7 @@
 use super::{LINE_BYTES_MAX, PayloadError, SIGNED_CHUNK_BYTES_MAX, TRAILER_SIGNATURE, TRAILERS_MAX};
 use crate::sigv4::SignatureChain;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use model::limits::CHUNK_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
 
@@ -26,33 +26,6 @@ pub enum Framing {
     },
 }
 
-/// The trailers of a body: those announced, no others, each once; names in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trailers(Vec<(HeaderName, String)>);
-
-// === impl Trailers ===
-
-impl Trailers {
-    /// The value of a trailer.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known.as_str() == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// What the trailer signature covers.
-    fn signed_text(&self) -> String {
-        let mut lines: Vec<String> = self
-            .0
-            .iter()
-            .map(|(name, value)| format!("{name}:{value}\n"))
-            .collect();
-        lines.sort_unstable();
-        lines.concat()
-    }
-}
-
 /// Decodes one body. After an error it must not be fed again.
 #[derive(Debug)]
 pub struct Decoder {
@@ -67,7 +40,7 @@ pub struct Decoder {
     /// What is left of a signed chunk already checked.
     verified: Bytes,
     announced: Vec<HeaderName>,
-    trailers: Trailers,
+    trailers: HeaderMap,
     trailer_signed: bool,
     blank_seen: bool,
 }
@@ -115,7 +88,7 @@ impl Decoder {
             held: BytesMut::new(),
             verified: Bytes::new(),
             announced,
-            trailers: Trailers::default(),
+            trailers: HeaderMap::new(),
             trailer_signed: false,
             blank_seen: false,
         })
@@ -151,11 +124,11 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Ends the body.
+    /// Ends the body and gives its trailers: those announced, no others, each once.
     ///
     /// # Errors
     /// [`PayloadError::Incomplete`] when the framing did not come to its end.
-    pub fn finish(self) -> Result<Trailers, PayloadError> {
+    pub fn finish(self) -> Result<HeaderMap, PayloadError> {
         match self.state {
             State::End => Ok(self.trailers),
             State::Header | State::Data { .. } | State::DataEnd | State::Trailer => {
@@ -318,22 +291,35 @@ impl Decoder {
         if let Framing::Signed { chain, trailer: true } = &mut self.framing
             && name.eq_ignore_ascii_case(TRAILER_SIGNATURE)
         {
-            chain.check_trailer(&self.trailers.signed_text(), value)?;
+            chain.check_trailer(&signed_text(&self.trailers), value)?;
             self.trailer_signed = true;
             return Ok(());
         }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| PayloadError::TrailerMalformed)?;
-        if !self.announced.contains(&name) || self.trailers.value(name.as_str()).is_some() {
+        let value = HeaderValue::from_str(value).map_err(|_| PayloadError::TrailerMalformed)?;
+        if !self.announced.contains(&name) || self.trailers.insert(name, value).is_some() {
             return Err(PayloadError::TrailerMalformed);
         }
-        self.trailers.0.push((name, value.to_owned()));
         Ok(())
     }
 
     fn complete(&self) -> bool {
         let signature_due = matches!(self.framing, Framing::Signed { trailer: true, .. });
-        self.trailers.0.len() == self.announced.len() && (self.trailer_signed || !signature_due)
+        self.trailers.len() == self.announced.len() && (self.trailer_signed || !signature_due)
     }
+}
+
+/// What the trailer signature covers.
+fn signed_text(trailers: &HeaderMap) -> String {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        format!(
+            "{name}:{}\n",
+            value.to_str().expect("only printable values are kept")
+        )
+    };
+    let mut lines: Vec<String> = trailers.iter().map(line).collect();
+    lines.sort_unstable();
+    lines.concat()
 }
 
 /// Cuts the next piece off bytes that may go out; None when there are none.

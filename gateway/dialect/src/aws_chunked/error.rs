@@ -4,6 +4,7 @@ use super::{LINE_BYTES_MAX, SIGNED_CHUNK_BYTES_MAX};
 use crate::checksum::ChecksumError;
 use crate::error::{Code, S3Error};
 use crate::sigv4::BrokenLink;
+use model::BodyError;
 
 /// A body is not what the request promised.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +112,16 @@ impl From<ChecksumError> for PayloadError {
 impl From<BrokenLink> for PayloadError {
     fn from(link: BrokenLink) -> Self {
         Self::Signature(link)
+    }
+}
+
+impl From<PayloadError> for BodyError {
+    fn from(error: PayloadError) -> Self {
+        Self::Refused {
+            code: error.code().as_str(),
+            message: error.to_string(),
+            extras: error.extras(),
+        }
     }
 }
 

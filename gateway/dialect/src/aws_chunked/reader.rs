@@ -1,7 +1,7 @@
 //! A body with everything its request promised about it: framing, length, signature, hash, MD5, checksum.
 
+use super::PayloadError;
 use super::decoder::{Decoder, Framing, announced, release};
-use super::{PayloadError, Trailers};
 use crate::checksum::{Algorithm, Checksum, ChecksumError, Demand, Demanded, Hasher, Md5, Md5Hasher};
 use crate::sigv4::Payload;
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct Received {
     pub bytes: u64,
     /// The checksum the client sent, in a header or trailer, now known to be right.
     pub checksum: Option<Checksum>,
+    /// The trailers of a streaming body, for a reader further down that makes the checks itself.
+    pub trailers: HeaderMap,
 }
 
 // === impl PayloadReader ===
@@ -42,8 +44,9 @@ impl PayloadReader {
         Self::with_demand(payload, headers, Demand::from_headers(headers)?)
     }
 
-    /// As [`PayloadReader::new`] with other checks than the headers name. CompleteMultipartUpload needs it: its
-    /// `x-amz-checksum-*` header is about the object, not about the body ([`Demand::of_body_alone`]).
+    /// As [`PayloadReader::new`] with other digests than the headers name: none (`Demand::default()`) when a store
+    /// behind takes them anyway, or [`Demand::of_body_alone`] for CompleteMultipartUpload, whose
+    /// `x-amz-checksum-*` header is about the object. Framing, length and signatures are checked all the same.
     ///
     /// # Errors
     /// As for [`PayloadReader::new`].
@@ -127,7 +130,7 @@ impl PayloadReader {
     pub fn finish(self) -> Result<Received, PayloadError> {
         let trailers = self
             .decoder
-            .map_or_else(|| Ok(Trailers::default()), Decoder::finish)?;
+            .map_or_else(|| Ok(HeaderMap::new()), Decoder::finish)?;
         if self
             .declared_bytes
             .is_some_and(|declared| self.received_bytes < declared)
@@ -147,6 +150,7 @@ impl PayloadReader {
         Ok(Received {
             bytes: self.received_bytes,
             checksum,
+            trailers,
         })
     }
 }
@@ -173,7 +177,7 @@ fn check_md5(expected: Md5, calculated: Md5) -> Result<(), ChecksumError> {
 
 fn check_checksum(
     demanded: Demanded,
-    trailers: &Trailers,
+    trailers: &HeaderMap,
     calculated: Checksum,
 ) -> Result<Checksum, PayloadError> {
     let algorithm = demanded.algorithm();
@@ -181,9 +185,9 @@ fn check_checksum(
         Demanded::Value(checksum) => checksum,
         Demanded::Trailer(_) => {
             let value = trailers
-                .value(algorithm.header())
+                .get(algorithm.header())
                 .ok_or(PayloadError::TrailerMalformed)?;
-            Checksum::parse(algorithm, value)?
+            Checksum::parse(algorithm, value.to_str().unwrap_or_default())?
         }
     };
     if expected != calculated {

@@ -79,3 +79,17 @@ fn echoed_values_are_bounded() {
     let error = S3Error::no_such_key(&"é".repeat(EXTRA_BYTES_MAX));
     assert!(error.extras[0].1.len() <= EXTRA_BYTES_MAX);
 }
+
+#[test]
+fn a_refused_body_keeps_its_words() {
+    let refused = |code| BodyError::Refused {
+        code,
+        message: "M".into(),
+        extras: vec![("A", "1".to_owned())],
+    };
+    let error = S3Error::from(&refused("BadDigest"));
+    assert_eq!(error, S3Error::with_message(Code::BadDigest, "M").extra("A", "1"));
+    assert_eq!(S3Error::from(&refused("Nonsense")).code, Code::InternalError);
+    let broken = BodyError::Broken(std::io::Error::other("gone"));
+    assert_eq!(S3Error::from(&broken).code, Code::IncompleteBody);
+}
