@@ -136,15 +136,8 @@ impl Command {
                 allocation,
             } => Cdb::new(&[opcode::REQUEST_SENSE, u8::from(descriptor), 0, 0, allocation, 0]),
             Command::Inquiry { page, allocation } => {
-                let [a, b] = allocation.to_be_bytes();
-                Cdb::new(&[
-                    opcode::INQUIRY,
-                    u8::from(page.is_some()),
-                    page.unwrap_or(0),
-                    a,
-                    b,
-                    0,
-                ])
+                let (vital, [a, b]) = (u8::from(page.is_some()), allocation.to_be_bytes());
+                Cdb::new(&[opcode::INQUIRY, vital, page.unwrap_or(0), a, b, 0])
             }
             Command::ModeSense {
                 form,
@@ -185,21 +178,14 @@ impl Command {
                 write_through,
                 partition,
                 length,
-            } => attribute_cdb(
-                opcode::WRITE_ATTRIBUTE,
-                u8::from(write_through),
-                partition,
-                0,
-                length,
-            ),
-            Command::PreventAllow { prevent } => Cdb::new(&[
-                opcode::PREVENT_ALLOW_MEDIUM_REMOVAL,
-                0,
-                0,
-                0,
-                u8::from(prevent),
-                0,
-            ]),
+            } => {
+                let service = u8::from(write_through);
+                attribute_cdb(opcode::WRITE_ATTRIBUTE, service, partition, 0, length)
+            }
+            Command::PreventAllow { prevent } => {
+                let prevent = u8::from(prevent);
+                Cdb::new(&[opcode::PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, prevent, 0])
+            }
         }
     }
 

@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use scsi::{Cdb, Command, Completion, Data, Sense, SenseKey, Status, Transport, TransportError};
+use scsi::spc::{ModeForm, ModeValues};
+use scsi::{
+    Cdb, Command, Completion, Data, Drive, Position, Sense, SenseKey, Status, Transport, TransportError, spc,
+    ssc,
+};
 
 pub enum Answer {
     Good,
@@ -118,4 +122,81 @@ pub fn sense(key: SenseKey, asc: u8, ascq: u8) -> Sense {
 
 pub fn attention(asc: u8, ascq: u8) -> Answer {
     Answer::Check(sense(SenseKey::UnitAttention, asc, ascq))
+}
+
+// === Short names for what the drive's tests say often ===
+
+pub const TUR: Command = Command::Spc(spc::Command::TestUnitReady);
+pub const POSITION: Command = Command::Ssc(ssc::Command::ReadPosition);
+
+pub fn write(length: u32) -> Command {
+    ssc::Command::Write { length }.into()
+}
+
+pub fn read(length: u32) -> Command {
+    ssc::Command::Read {
+        suppress_length: false,
+        length,
+    }
+    .into()
+}
+
+pub fn filemarks(count: u32) -> Command {
+    ssc::Command::WriteFilemarks {
+        immediate: false,
+        count,
+    }
+    .into()
+}
+
+pub fn mode_sense(page: u8, block_descriptor: bool) -> Command {
+    let (form, values) = (ModeForm::Six, ModeValues::Current);
+    let no_block_descriptor = !block_descriptor;
+    spc::Command::ModeSense {
+        form,
+        no_block_descriptor,
+        values,
+        page,
+        subpage: 0,
+        allocation: 255,
+    }
+    .into()
+}
+
+pub fn mode_select(length: u16) -> Command {
+    spc::Command::ModeSelect {
+        form: ModeForm::Six,
+        length,
+    }
+    .into()
+}
+
+pub fn at(partition: u8, block: u64) -> Answer {
+    Answer::Bytes(place(partition, block).encode().to_vec())
+}
+
+pub fn place(partition: u8, block: u64) -> Position {
+    Position {
+        partition,
+        block,
+        filemarks: Some(0),
+        beginning: block == 0,
+        early_warning: false,
+        programmable_early_warning: false,
+    }
+}
+
+pub fn marks(flags: &str, information: Option<i64>) -> Sense {
+    Sense {
+        filemark: flags.contains('f'),
+        end_of_medium: flags.contains('e'),
+        incorrect_length: flags.contains('i'),
+        information,
+        ..sense(SenseKey::NoSense, 0, 0)
+    }
+}
+
+pub fn drive(steps: Steps) -> (Drive, Script) {
+    let script = Script::new(steps);
+    (Drive::new(script.transport()), script)
 }
