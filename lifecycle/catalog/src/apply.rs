@@ -66,20 +66,20 @@ fn write<R: Row>(draft: &mut Draft<'_>, mut row: R) -> Result<(), Refusal> {
 /// Puts `row` with the next revision in the place of `old`, and its index entries likewise.
 fn replace<R: Row>(draft: &mut Draft<'_>, old: Option<&R>, mut row: R) {
     *row.revision() += 1;
-    let entries = row.entries();
-    for entry in old.map(R::entries).unwrap_or_default() {
-        if !entries.iter().any(|kept| kept.0 == entry.0 && kept.1 == entry.1) {
-            draft.remove(entry.0, entry.1);
-        }
+    let (before, after) = (old.map(R::entries).unwrap_or_default(), row.entries());
+    for (table, key) in before.keys().filter(|entry| !after.contains_key(entry)) {
+        draft.remove(*table, key.clone());
     }
-    for (table, key, value) in entries {
-        draft.put(table, key, value);
+    for (entry, value) in after {
+        if before.get(&entry) != Some(&value) {
+            draft.put(entry.0, entry.1, value);
+        }
     }
     draft.put(R::TABLE, row.key(), encode(&row));
 }
 
 fn remove<R: Row>(draft: &mut Draft<'_>, row: &R) {
-    for (table, key, _) in row.entries() {
+    for ((table, key), _) in row.entries() {
         draft.remove(table, key);
     }
     draft.remove(R::TABLE, row.key());

@@ -1,5 +1,6 @@
 //! The port, once for every adapter: questions go to query.rs over a view, commits to the adapter.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use crate::kv::{Read, Table};
 use crate::latch::Latch;
 use crate::query;
 use crate::row::{archive_key, object_prefix, pack_key, restore_key, volume_key};
+use crate::snapshot;
 
 /// What an adapter does: one commit at a time, and consistent views.
 pub trait Store: Send + Sync {
@@ -65,6 +67,19 @@ impl<S: Store> Book<S> {
     /// Ends with the reason once the catalog has failed; the process should then end. Never ends otherwise.
     pub fn failed(&self) -> impl Future<Output = Arc<str>> + Send + use<S> {
         self.store.latch().tripped()
+    }
+
+    /// Writes every row, as of one moment, to `writer` as a compressed stream with a checksum; returns how many. Blocks,
+    /// and space freed meanwhile is not reused: write to a file, not to anything slow. Durable only once the caller
+    /// has made it so.
+    pub fn snapshot(&self, writer: impl Write) -> Result<u64, Error> {
+        self.healthy()?;
+        let written = self.store.read(|view| snapshot::write(view, writer));
+        written.inspect_err(|error| {
+            if !matches!(error, Error::Snapshot { .. }) {
+                self.store.latch().trip(error);
+            }
+        })
     }
 
     fn point<T>(

@@ -3,14 +3,15 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod finding;
+pub mod naive;
+pub mod samples;
 
 use model::archive::ArchiveStage;
 use model::catalog::{Bucket, Catalog, CatalogError, Change};
-use model::pack::{PackCopyStage, PackCopyState};
-use model::restore::RestoreStage;
-use model::{Archive, ArchiveId, ArchiveState, PackId, RestoreState, Timestamp, VolumeId};
+use model::pack::PackCopyState;
+use model::{Archive, ArchiveId, ArchiveState, PackId, RestoreState, Timestamp};
 
-use crate::samples::{archive, bucket, bucket_name, copy, extent, object_key, pack, restore, volume};
+use samples::{archive, bucket, bucket_name, copy, extent, object_key, pack, restore, volume};
 
 /// Runs every check on a catalog of its own.
 pub async fn check<C: Catalog + 'static>(mut fresh: impl FnMut() -> C) {

@@ -8,8 +8,8 @@ use model::Remedy;
 /// The cause of an error from the store below.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The book of record cannot be read, written or opened. Every one of these is the end of the catalog it came from:
-/// it answers nothing more until it is opened again.
+/// The book of record cannot be read, written or opened. But for [`Error::Snapshot`] every one of these is the end of
+/// the catalog it came from: it answers nothing more until it is opened again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened: in use, not readable, or damaged.
@@ -64,6 +64,13 @@ pub enum Error {
         /// The row.
         row: String,
     },
+    /// A snapshot cannot be written or read; the catalog itself is as it was.
+    #[error("the snapshot of a catalog")]
+    Snapshot {
+        /// What is wrong with the stream or its bytes.
+        #[source]
+        source: Cause,
+    },
     /// The catalog had failed before.
     #[error("the catalog has failed: {reason}")]
     Stopped {
@@ -78,6 +85,7 @@ impl Error {
         match self {
             Self::Open { .. } => Remedy::Operator("CT-0102"),
             Self::UnknownFormat { .. } => Remedy::Operator("CT-0103"),
+            Self::Snapshot { .. } => Remedy::Operator("CT-0104"),
             _ => Remedy::Operator("CT-0101"),
         }
     }

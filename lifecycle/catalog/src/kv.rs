@@ -191,3 +191,64 @@ pub fn scan_prefix(
         None => ControlFlow::Break(()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Plain(BTreeMap<Vec<u8>, Vec<u8>>);
+
+    impl Read for Plain {
+        fn get(&self, _: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            Ok(self.0.get(key).cloned())
+        }
+        fn scan(&self, _: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+            for (key, value) in self.0.range(from.to_vec()..) {
+                if visit(key, value).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        /// A draft reads as if its writes had been made.
+        #[test]
+        fn a_draft_shows_its_writes(
+            base in prop::collection::btree_map(0..12_u8, any::<u8>(), 0..8),
+            writes in prop::collection::vec((0..12_u8, prop::option::of(any::<u8>())), 0..10),
+            from in 0..12_u8,
+            most in 1..12_usize,
+        ) {
+            let mut plain = Plain(base.into_iter().map(|(key, value)| (vec![key], vec![value])).collect());
+            let shown = Plain(plain.0.clone());
+            let mut draft = Draft::new(&shown);
+            for (key, value) in writes {
+                match value {
+                    Some(value) => {
+                        plain.0.insert(vec![key], vec![value]);
+                        draft.put(Table::Packs, vec![key], vec![value]);
+                    }
+                    None => {
+                        plain.0.remove(&vec![key]);
+                        draft.remove(Table::Packs, vec![key]);
+                    }
+                }
+            }
+            let walk = |read: &dyn Read| {
+                let mut seen = Vec::new();
+                read.scan(Table::Packs, &[from], &mut |key, value| {
+                    seen.push((key.to_vec(), value.to_vec()));
+                    if seen.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                }).unwrap();
+                seen
+            };
+            prop_assert_eq!(walk(&draft), walk(&plain));
+            prop_assert_eq!(draft.get(Table::Packs, &[from]).unwrap(), plain.get(Table::Packs, &[from]).unwrap());
+        }
+    }
+}

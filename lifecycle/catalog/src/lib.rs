@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What a row means, which index entries it has (row.rs) and which changes are refused (apply.rs) is written once,
-//! over ordered keys and values; an adapter only reads keys and makes a [`kv::Draft`]'s writes durable.
+//! over ordered keys and values; an adapter only reads keys and makes a draft's writes durable.
 
 mod apply;
 mod book;
@@ -17,14 +17,11 @@ mod memory;
 mod query;
 mod redb;
 mod row;
+mod snapshot;
 
 #[cfg(test)]
 mod conformance;
-#[cfg(test)]
-mod naive;
-#[cfg(test)]
-mod samples;
 
 pub use error::Error;
 pub use memory::MemoryCatalog;
-pub use redb::RedbCatalog;
+pub use redb::{RedbCatalog, rebuild};

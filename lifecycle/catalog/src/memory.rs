@@ -110,7 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{conformance, naive};
+    use crate::conformance::{self, naive};
 
     #[tokio::test]
     async fn conforms() {

@@ -61,6 +61,29 @@ impl RedbCatalog {
     }
 }
 
+/// Makes the catalog file `path` from a snapshot; returns how many rows it has. There is either the whole catalog or no
+/// file of that name; one that is there already is refused.
+pub fn rebuild(path: impl AsRef<Path>, snapshot: impl std::io::Read) -> Result<u64, Error> {
+    let path = path.as_ref();
+    let fault = |source: std::io::Error| Error::Open {
+        path: path.to_owned(),
+        source: source.into(),
+    };
+    if path.try_exists().map_err(fault)? {
+        return Err(fault(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let unfinished = Path::new(&unfinished);
+    if unfinished.try_exists().map_err(fault)? {
+        std::fs::remove_file(unfinished).map_err(fault)?;
+    }
+    let rows = tables::fill(unfinished, snapshot)?;
+    std::fs::rename(unfinished, path).map_err(fault)?;
+    tables::settle_name(path).map_err(fault)?;
+    Ok(rows)
+}
+
 /// A redb file and its writer.
 pub struct RedbStore {
     shared: Arc<Shared>,

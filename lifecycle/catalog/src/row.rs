@@ -1,5 +1,7 @@
 //! Rows: how each is named, written down, found, and which steps it may take.
 
+use std::collections::BTreeMap;
+
 use model::archive::ArchiveStage;
 use model::catalog::Bucket;
 use model::pack::{Pack, PackCopy};
@@ -11,8 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 use crate::kv::Table;
 
-/// An index entry of a row: table, key, value.
-pub type Entry = (Table, Vec<u8>, Vec<u8>);
+/// Index entries: table and key -> value.
+pub type Entries = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// A row of the book of record.
 pub trait Row: Serialize + DeserializeOwned {
@@ -26,7 +28,7 @@ pub trait Row: Serialize + DeserializeOwned {
     fn revision(&mut self) -> &mut u64;
     /// The index entries that follow from the row. But for the archive's index of restores, an index key is a prefix
     /// and then the row's key.
-    fn entries(&self) -> Vec<Entry>;
+    fn entries(&self) -> Entries;
     /// The step from this row to `next`, in words, when the table of the model forbids it.
     fn illegal_step(&self, next: &Self) -> Option<String>;
 }
@@ -122,20 +124,20 @@ impl Row for Archive {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
+    fn entries(&self) -> Entries {
         let (key, stage) = (self.key(), self.state.stage());
         let size = self.size.to_be_bytes().to_vec();
-        let mut entries = vec![(Table::ArchivesByStage, joined(&[stage as u8], &key), size)];
+        let mut entries = Entries::from([((Table::ArchivesByStage, joined(&[stage as u8], &key)), size)]);
         if stage.is_live() {
             let object = object_prefix(&self.bucket, &self.key);
-            entries.push((Table::ArchivesByKey, joined(&object, &key), Vec::new()));
+            entries.insert((Table::ArchivesByKey, joined(&object, &key)), Vec::new());
             if self.touched {
-                entries.push((Table::ArchivesTouched, key.clone(), Vec::new()));
+                entries.insert((Table::ArchivesTouched, key.clone()), Vec::new());
             }
         }
         for extent in &self.extents {
             let pack = pack_key(extent.pack);
-            entries.push((Table::ArchivesByPack, joined(&pack, &key), Vec::new()));
+            entries.insert((Table::ArchivesByPack, joined(&pack, &key)), Vec::new());
         }
         entries
     }
@@ -156,10 +158,10 @@ impl Row for Pack {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
+    fn entries(&self) -> Entries {
         let spooled = self
             .spooled
-            .then(|| (Table::PacksSpooled, self.key(), Vec::new()));
+            .then(|| ((Table::PacksSpooled, self.key()), Vec::new()));
         spooled.into_iter().collect()
     }
     fn illegal_step(&self, _: &Self) -> Option<String> {
@@ -178,15 +180,14 @@ impl Row for PackCopy {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
+    fn entries(&self) -> Entries {
         let (key, stage) = (self.key(), self.state.stage() as u8);
-        let mut entries = vec![(Table::CopiesByStage, joined(&[stage], &key), Vec::new())];
+        let mut entries = Entries::from([((Table::CopiesByStage, joined(&[stage], &key)), Vec::new())]);
         if let Some(volume) = self.volume {
-            entries.push((
-                Table::CopiesByVolume,
-                joined(&volume_key(volume), &key),
+            entries.insert(
+                (Table::CopiesByVolume, joined(&volume_key(volume), &key)),
                 Vec::new(),
-            ));
+            );
         }
         entries
     }
@@ -207,8 +208,8 @@ impl Row for Volume {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
-        Vec::new()
+    fn entries(&self) -> Entries {
+        Entries::new()
     }
     fn illegal_step(&self, next: &Self) -> Option<String> {
         let (from, to) = (self.state.stage(), next.state.stage());
@@ -227,13 +228,13 @@ impl Row for RestoreJob {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
+    fn entries(&self) -> Entries {
         let (key, stage) = (self.key(), self.state.stage() as u8);
         let latest_first = joined(&archive_key(self.archive), &turned(&key));
-        vec![
-            (Table::RestoresByStage, joined(&[stage], &key), Vec::new()),
-            (Table::RestoresByArchive, latest_first, Vec::new()),
-        ]
+        Entries::from([
+            ((Table::RestoresByStage, joined(&[stage], &key)), Vec::new()),
+            ((Table::RestoresByArchive, latest_first), Vec::new()),
+        ])
     }
     fn illegal_step(&self, next: &Self) -> Option<String> {
         let (from, to) = (self.state.stage(), next.state.stage());
@@ -252,8 +253,8 @@ impl Row for Bucket {
     fn revision(&mut self) -> &mut u64 {
         &mut self.revision
     }
-    fn entries(&self) -> Vec<Entry> {
-        Vec::new()
+    fn entries(&self) -> Entries {
+        Entries::new()
     }
     fn illegal_step(&self, _: &Self) -> Option<String> {
         None

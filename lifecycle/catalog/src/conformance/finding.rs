@@ -6,8 +6,8 @@ use model::pack::{PackCopyStage, PackCopyState};
 use model::restore::RestoreStage;
 use model::{ArchiveId, ArchiveState, PackId, RestoreState, VolumeId};
 
+use super::samples::{archive, bucket_name, copy, extent, object_key, pack, restore};
 use super::save;
-use crate::samples::{archive, bucket_name, copy, extent, object_key, pack, restore};
 
 pub async fn keys_are_told_apart(catalog: &dyn Catalog) {
     let keys = [

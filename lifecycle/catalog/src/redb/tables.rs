@@ -8,9 +8,12 @@ use ::redb::{
     ReadableTable, ReadableTableMetadata, TableDefinition, TableError, TableHandle, WriteTransaction,
 };
 
+use model::limits::TRANSACTION_ROWS_MAX;
+
 use crate::Error;
 use crate::error::Cause;
 use crate::kv::{Read, TABLES, Table, Visit, Writes};
+use crate::snapshot;
 
 type Bytes = &'static [u8];
 
@@ -48,6 +51,7 @@ pub fn open(path: &Path) -> Result<Database, Error> {
         found,
         known: FORMAT,
     })?;
+    settle_name(path).map_err(|error| fault(error.into()))?;
     let length = std::fs::metadata(path)
         .map_err(|error| fault(error.into()))?
         .len();
@@ -56,6 +60,15 @@ pub fn open(path: &Path) -> Result<Database, Error> {
         database.compact().map_err(|error| fault(error.into()))?;
     }
     Ok(database)
+}
+
+/// Makes the file's name durable, without which nothing in a new file is.
+pub fn settle_name(path: &Path) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Writes the format into a new file with all its tables, or tells the one found when it is not ours.
@@ -86,6 +99,36 @@ fn settle_format(database: &Database) -> Result<Result<(), String>, ::redb::Erro
         Err(TableError::TableTypeMismatch { .. }) => Ok(Err("of another program".to_owned())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes a new file with the rows of a snapshot; returns how many.
+pub fn fill(path: &Path, stream: impl std::io::Read) -> Result<u64, Error> {
+    let database = open(path)?;
+    let mut writes: [Writes; TABLES] = Default::default();
+    let mut waiting = 0;
+    let rows = snapshot::read(stream, &mut |entries| {
+        for ((table, key), value) in entries {
+            writes[table as usize].insert(key, Some(value));
+        }
+        waiting += 1;
+        if waiting == TRANSACTION_ROWS_MAX {
+            waiting = 0;
+            write_all(&database, std::mem::take(&mut writes))?;
+        }
+        Ok(())
+    })?;
+    write_all(&database, writes)?;
+    Ok(rows)
+}
+
+fn write_all(database: &Database, writes: [Writes; TABLES]) -> Result<(), Error> {
+    let transaction = Transaction::begin(database)?;
+    let mut tables = transaction.tables()?;
+    for (table, writes) in Table::ALL.into_iter().zip(writes) {
+        tables.write(table, &writes)?;
+    }
+    drop(tables);
+    transaction.commit()
 }
 
 /// Whether less than half of a large file holds anything. Measuring reads the whole file, so it is done only where an

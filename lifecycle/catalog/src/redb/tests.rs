@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::samples::{archive, bucket, bucket_name};
-use crate::{conformance, naive};
+use crate::conformance::samples::{archive, bucket, bucket_name};
+use crate::conformance::{self, naive};
 
 fn open(folder: &TempDir) -> RedbCatalog {
     RedbCatalog::open(folder.path().join("catalog.redb")).unwrap()
@@ -249,4 +249,87 @@ fn a_file_that_is_mostly_free_shrinks_when_it_is_opened() {
     assert!(before > BYTES as u64);
     drop(tables::open(&path).unwrap());
     assert!(std::fs::metadata(&path).unwrap().len() < before / 4);
+}
+
+#[test]
+fn a_snapshot_makes_the_same_catalog() {
+    use model::pack::PackCopyState;
+
+    use crate::conformance::samples::{copy, extent, object_key, pack, restore, volume};
+
+    let (folder, runtime) = (TempDir::new().unwrap(), tokio::runtime::Runtime::new().unwrap());
+    let catalog = open(&folder);
+    let mut row = archive(1, "photos", "a", 10);
+    row.extents = vec![extent(pack(1, true).id)];
+    let job = restore(1, row.id, model::RestoreState::Queued);
+    let changes = vec![
+        Change::Archive(row.clone()),
+        Change::Touch(row.id),
+        Change::Pack(pack(1, true)),
+        Change::PackCopy(copy(
+            1,
+            0,
+            Some(1),
+            PackCopyState::Verified {
+                start_block: 1,
+                blocks: 1,
+            },
+        )),
+        Change::Volume(volume(1)),
+        Change::Restore(job.clone()),
+    ];
+    runtime.block_on(catalog.commit(changes)).unwrap();
+    let mut stream = Vec::new();
+    assert_eq!(catalog.snapshot(&mut stream).unwrap(), 6);
+
+    let path = folder.path().join("again.redb");
+    assert_eq!(crate::rebuild(&path, stream.as_slice()).unwrap(), 6);
+    let again = RedbCatalog::open(&path).unwrap();
+    let everything = |catalog: &RedbCatalog| -> Vec<_> {
+        let mut seen = Vec::new();
+        let collect = |view: &dyn Read| {
+            for table in crate::kv::Table::ALL {
+                view.scan(table, &[], &mut |key, value| {
+                    seen.push((table, key.to_vec(), value.to_vec()));
+                    std::ops::ControlFlow::Continue(())
+                })?;
+            }
+            Ok(())
+        };
+        catalog.store.read(collect).unwrap();
+        seen
+    };
+    assert_eq!(everything(&again), everything(&catalog));
+    let found = runtime
+        .block_on(again.archives_at(&row.bucket, &object_key("a")))
+        .unwrap();
+    assert!(found[0].touched);
+    assert!(
+        crate::rebuild(&path, stream.as_slice()).is_err(),
+        "there is one already"
+    );
+
+    let path = folder.path().join("damaged.redb");
+    for cut in [0, 10, stream.len() / 2, stream.len() - 1] {
+        assert!(crate::rebuild(&path, &stream[..cut]).is_err(), "cut at {cut}");
+    }
+    let read = |stream: &[u8]| -> Result<Vec<_>, Error> {
+        let mut rows = Vec::new();
+        crate::snapshot::read(stream, &mut |entries| {
+            rows.push(entries);
+            Ok(())
+        })?;
+        Ok(rows)
+    };
+    let whole = read(&stream).unwrap();
+    for at in 0..stream.len() {
+        let mut damaged = stream.clone();
+        damaged[at] ^= 1;
+        // Some bits of a zstd header (the window's size) change nothing.
+        assert!(
+            read(&damaged).is_ok_and(|rows| rows == whole) || read(&damaged).is_err(),
+            "byte {at}"
+        );
+    }
+    assert!(!path.exists());
 }

@@ -12,9 +12,9 @@ use model::volume::Volume;
 use model::{Archive, ArchiveId, ArchiveState, JobId, PackId, RestoreJob, RestoreState, Timestamp, VolumeId};
 use proptest::prelude::*;
 
+use super::samples;
 use crate::apply::Refusal;
 use crate::book::{Book, Store};
-use crate::samples;
 
 const BUCKETS: [&str; 2] = ["photos", "music"];
 const KEYS: [&str; 3] = ["a", "a\0", "a\0\u{1}b"];
@@ -85,6 +85,7 @@ pub async fn replay<S: Store>(mut book: Book<S>, reopen: impl Fn(Book<S>) -> Boo
         }
         rows.compare(&book).await;
     }
+    rows.compare(&reopen(book)).await;
 }
 
 #[derive(Clone, Debug, Default)]
