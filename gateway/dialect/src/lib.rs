@@ -5,8 +5,8 @@
 //! *overlay* is what a listing entry of an archived object is made to say.
 //!
 //! Flow of a request: [`route::route`] names the operation and its parameters; readers ([`lifecycle`],
-//! [`restore_request`], [`multipart`], [`delete`], ...) turn its body into values that cannot be wrong; writers in the same files turn
-//! answers into bytes; every refusal is an [`S3Error`].
+//! [`restore_request`], [`multipart`], [`delete`], ...) turn its body into values that cannot be wrong; writers in
+//! the same files turn answers into bytes; every refusal is an [`S3Error`].
 //!
 //! Invariant: nothing here does input or output, reads a clock or draws a random number.
 //! Invariant: no request maps to an operation it did not name: what the router does not know is

@@ -20,6 +20,8 @@ use table::{Level, ROWS, Row};
 
 /// Longest path and query, in bytes each: a key of 1 024 bytes escaped threefold and then some.
 const TARGET_BYTES_MAX: usize = 16 * 1024;
+/// What makes a copy of a PUT.
+const COPY_SOURCE: &str = "x-amz-copy-source";
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 1024;
 
@@ -52,7 +54,8 @@ pub fn route(method: &Method, path: &str, query: &str, headers: &HeaderMap) -> R
         (Some(_), None) => Level::Bucket,
         (Some(_), Some(_)) => Level::Object,
     };
-    let operation = operation(method, level, &query, headers.contains_key("x-amz-copy-source"))?;
+    let copies = headers.contains_key(COPY_SOURCE) || query.hoisted().any(|(name, _)| name == COPY_SOURCE);
+    let operation = operation(method, level, &query, copies)?;
     Ok(Route {
         bucket,
         key,
@@ -162,7 +165,7 @@ fn ignored(name: &str) -> bool {
         || name
             .get(..6)
             .is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
-        || name.starts_with("response-")
+        || Query::is_override(name)
         || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
 

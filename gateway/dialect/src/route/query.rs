@@ -47,4 +47,46 @@ impl Query {
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
+
+    /// Request headers that a presigner moved into the query (`x-amz-storage-class=GLACIER`, ...), names in lower
+    /// case. Whoever checked the signature adds them to the headers; those of the signature itself are left out.
+    pub fn hoisted(&self) -> impl Iterator<Item = (String, &str)> {
+        let lower = self
+            .pairs()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value));
+        lower.filter(|(name, _)| name.starts_with("x-amz-") && !SIGNATURE.contains(&name.as_str()))
+    }
+
+    /// Whether this name asks for another header on the answer.
+    pub(super) fn is_override(name: &str) -> bool {
+        OVERRIDES.iter().any(|(known, _)| *known == name)
+    }
+
+    /// Headers of the answer that the request asks to be different: header name and value. Signed requests only.
+    pub fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        OVERRIDES
+            .iter()
+            .filter_map(|(name, header)| Some((*header, self.filled(name)?)))
+    }
 }
+
+const SIGNATURE: [&str; 9] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-user-agent",
+];
+
+const OVERRIDES: [(&str, &str); 6] = [
+    ("response-cache-control", "cache-control"),
+    ("response-content-disposition", "content-disposition"),
+    ("response-content-encoding", "content-encoding"),
+    ("response-content-language", "content-language"),
+    ("response-content-type", "content-type"),
+    ("response-expires", "expires"),
+];

@@ -184,6 +184,25 @@ fn every_row_is_reached_by_its_own_request() {
     }
 }
 
+#[test]
+fn presigned_headers_and_overrides_are_found() {
+    let target = "/bkt/k?X-Amz-Signature=0&X-Amz-Date=1&x-amz-storage-class=GLACIER&response-content-type=text%2Fplain";
+    let route = ask("PUT", target, false).unwrap();
+    assert_eq!(route.operation, Operation::PutObject);
+    let hoisted: Vec<_> = route.query.hoisted().collect();
+    assert_eq!(hoisted, [("x-amz-storage-class".to_owned(), "GLACIER")]);
+    assert_eq!(
+        route.query.overrides().collect::<Vec<_>>(),
+        [("content-type", "text/plain")]
+    );
+    let copy = ask("PUT", "/bkt/k?X-Amz-Copy-Source=b%2Fk", false).unwrap();
+    assert_eq!(copy.operation, Operation::CopyObject);
+    assert_eq!(
+        ask("GET", "/bkt/k?response-unheard=1", false).unwrap().operation,
+        Operation::Unknown
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
