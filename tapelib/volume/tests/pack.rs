@@ -195,6 +195,25 @@ fn reading_one_member_touches_only_its_frames() {
 }
 
 #[test]
+fn reading_members_in_their_order_reads_every_byte_once() {
+    let contents: Contents = (0..40)
+        .map(|number| (member(number, "key", 300_000), data(1, 300_000)))
+        .collect();
+    let (bytes, summary) = pack(&contents, 2);
+    let length = bytes.len() as u64;
+    let source = Counting {
+        inner: Cursor::new(bytes),
+        read: 0,
+    };
+    let mut reader = PackReader::open(source, length).unwrap();
+    for place in &summary.members {
+        let mut member = reader.member(extent(place), Some(place.digest)).unwrap();
+        std::io::copy(&mut member, &mut std::io::sink()).unwrap();
+    }
+    assert!(reader.into_inner().read <= length + 100);
+}
+
+#[test]
 fn a_member_over_a_gibibyte_has_frames_of_64_mib() {
     let length = limits::HUGE_MEMBER_BYTES + 5;
     let mut writer = PackWriter::new(Vec::new(), pack_id(), &Options::default()).unwrap();

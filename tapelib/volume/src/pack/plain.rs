@@ -78,14 +78,33 @@ impl FrameStarts {
 }
 
 /// Reads plaintext from any position on, expanding only the frames it meets.
+///
+/// Where a cursor stopped, the next one over the same reader goes on: members read in the order they lie in cost each
+/// frame once.
 pub struct Cursor<'a, R> {
     source: &'a mut R,
     starts: &'a FrameStarts,
+    expander: &'a mut Expander,
+    position: u64,
+}
+
+/// zstd in the middle of a frame, or before the first.
+pub(super) struct Expander {
     context: DCtx<'static>,
     input: Vec<u8>,
     input_range: Range<usize>,
     frame: Option<OpenFrame>,
-    position: u64,
+}
+
+impl Expander {
+    pub fn new() -> Self {
+        Expander {
+            context: DCtx::create(),
+            input: vec![0; INPUT_BYTES],
+            input_range: 0..0,
+            frame: None,
+        }
+    }
 }
 
 /// A frame being expanded: what is left of it in the pack and in the plaintext.
@@ -96,14 +115,16 @@ struct OpenFrame {
 }
 
 impl<'a, R: ReadAt> Cursor<'a, R> {
-    pub(super) fn new(source: &'a mut R, starts: &'a FrameStarts, position: u64) -> Self {
+    pub(super) fn new(
+        source: &'a mut R,
+        starts: &'a FrameStarts,
+        expander: &'a mut Expander,
+        position: u64,
+    ) -> Self {
         Cursor {
             source,
             starts,
-            context: DCtx::create(),
-            input: vec![0; INPUT_BYTES],
-            input_range: 0..0,
-            frame: None,
+            expander,
             position,
         }
     }
@@ -119,12 +140,21 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
 
     /// Reads plaintext; 0 only at its end. Every frame read to its end has had its checksum verified.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let read = self.read_on(buffer);
+        if read.is_err() {
+            // What zstd holds is of no use any more; the next reader begins the frame anew.
+            self.expander.frame = None;
+        }
+        read
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         if buffer.is_empty() || !self.enter_frame()? {
             return Ok(0);
         }
         let mut discard = Vec::new();
         loop {
-            let frame = self.frame.as_ref().expect("a frame was entered");
+            let frame = self.expander.frame.as_ref().expect("a frame was entered");
             let (ahead, left) = (
                 self.position - frame.plain.start,
                 frame.plain.end - frame.plain.start,
@@ -144,6 +174,7 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
     /// Makes the frame of the current position the open one; false at the end of the plaintext.
     fn enter_frame(&mut self) -> Result<bool, Error> {
         let open = self
+            .expander
             .frame
             .as_ref()
             .is_some_and(|frame| frame.plain.contains(&self.position));
@@ -157,12 +188,16 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
             offset: plain.start,
             why: zstd::zstd_safe::get_error_name(code),
         };
-        self.context.reset(ResetDirective::SessionOnly).map_err(set)?;
-        self.context
+        self.expander
+            .context
+            .reset(ResetDirective::SessionOnly)
+            .map_err(set)?;
+        self.expander
+            .context
             .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
             .map_err(set)?;
-        self.input_range = 0..0;
-        self.frame = Some(OpenFrame { pack, plain });
+        self.expander.input_range = 0..0;
+        self.expander.frame = Some(OpenFrame { pack, plain });
         Ok(true)
     }
 
@@ -170,7 +205,7 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
     fn expand(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
             let (produced, over) = self.step(buffer)?;
-            let frame = self.frame.as_mut().expect("a frame is open");
+            let frame = self.expander.frame.as_mut().expect("a frame is open");
             frame.plain.start += produced as u64;
             if frame.plain.is_empty() {
                 return if over { self.check_end() } else { self.end_frame() }.map(|()| produced);
@@ -198,8 +233,12 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
     }
 
     fn check_end(&self) -> Result<(), Error> {
-        let used =
-            self.input_range.is_empty() && self.frame.as_ref().is_some_and(|frame| frame.pack.is_empty());
+        let used = self.expander.input_range.is_empty()
+            && self
+                .expander
+                .frame
+                .as_ref()
+                .is_some_and(|frame| frame.pack.is_empty());
         if used {
             Ok(())
         } else {
@@ -209,15 +248,15 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
 
     /// One call of zstd: bytes produced, and whether the frame is over.
     fn step(&mut self, buffer: &mut [u8]) -> Result<(usize, bool), Error> {
-        if self.input_range.is_empty() {
+        if self.expander.input_range.is_empty() {
             self.fill()?;
         }
-        let dry = self.input_range.is_empty();
-        let mut input = InBuffer::around(&self.input[self.input_range.clone()]);
+        let dry = self.expander.input_range.is_empty();
+        let mut input = InBuffer::around(&self.expander.input[self.expander.input_range.clone()]);
         let mut output = OutBuffer::around(buffer);
-        let hint = self.context.decompress_stream(&mut output, &mut input);
+        let hint = self.expander.context.decompress_stream(&mut output, &mut input);
         let (consumed, produced) = (input.pos(), output.pos());
-        self.input_range.start += consumed;
+        self.expander.input_range.start += consumed;
         let hint = hint.map_err(|code| self.damaged(zstd::zstd_safe::get_error_name(code)))?;
         if dry && produced == 0 && hint != 0 {
             return Err(self.damaged("a frame ends early"));
@@ -227,16 +266,16 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
 
     /// Reads more of the open frame. At its end the input stays empty, which zstd may still turn into output.
     fn fill(&mut self) -> Result<(), Error> {
-        let frame = self.frame.as_mut().expect("a frame is open");
+        let frame = self.expander.frame.as_mut().expect("a frame is open");
         let left = frame.pack.end - frame.pack.start;
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(INPUT_BYTES);
         let read = if room == 0 {
             0
         } else {
-            read_some_at(self.source, frame.pack.start, &mut self.input[..room])?
+            read_some_at(self.source, frame.pack.start, &mut self.expander.input[..room])?
         };
         frame.pack.start += read as u64;
-        self.input_range = 0..read;
+        self.expander.input_range = 0..read;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::error::Error;
 use super::id::{Digest, PackId};
 use super::manifest::ManifestReader;
-use super::plain::{Cursor, FrameStarts, ReadAt, read_exact_at};
+use super::plain::{Cursor, Expander, FrameStarts, ReadAt, read_exact_at};
 use super::scan::Scan;
 use super::seek::{FOOTER_BYTES, TRAILER_BYTES, Trailer, decode_table, decode_trailer, table_bytes};
 
@@ -19,11 +19,13 @@ pub struct Extent {
     pub length: u64,
 }
 
-/// A pack opened for reading at any place. One member costs the frames it lies in, nothing more.
+/// A pack opened for reading at any place. One member costs the frames it lies in, nothing more, and
+/// members read in the order they lie in cost each frame once.
 pub struct PackReader<R> {
     source: R,
     starts: FrameStarts,
     trailer: Trailer,
+    expander: Expander,
 }
 
 impl<R: ReadAt> PackReader<R> {
@@ -60,6 +62,7 @@ impl<R: ReadAt> PackReader<R> {
             source,
             starts,
             trailer,
+            expander: Expander::new(),
         })
     }
 
@@ -92,7 +95,7 @@ impl<R: ReadAt> PackReader<R> {
     /// not have it; without one, only frames read to their end are checked, by zstd's checksum.
     pub fn member(&mut self, extent: Extent, digest: Option<Digest>) -> Result<MemberReader<'_, R>, Error> {
         self.check_extent(extent)?;
-        let cursor = Cursor::new(&mut self.source, &self.starts, extent.offset);
+        let cursor = self.cursor(extent.offset);
         Ok(MemberReader {
             cursor,
             extent,
@@ -124,12 +127,16 @@ impl<R: ReadAt> PackReader<R> {
 
     /// Walks through the tar itself, which also works when the manifest does not.
     pub fn members(&mut self) -> Result<Scan<Cursor<'_, R>>, Error> {
-        Scan::start(Cursor::new(&mut self.source, &self.starts, 0))
+        Scan::start(self.cursor(0))
     }
 
     /// Gives the source back.
     pub fn into_inner(self) -> R {
         self.source
+    }
+
+    fn cursor(&mut self, position: u64) -> Cursor<'_, R> {
+        Cursor::new(&mut self.source, &self.starts, &mut self.expander, position)
     }
 
     /// The end of an extent inside the pack.

@@ -4,13 +4,14 @@ use ulid::Ulid;
 use volume::pack::{Member, MemberId, ObjectRecord, Options, PackId, PackSummary, PackWriter};
 
 /// Keys that are hard on file names and on parsers.
-pub const ODD_KEYS: [&str; 22] = [
+pub const ODD_KEYS: [&str; 23] = [
     "a",
     "a/b",
     "a/b/c",
     "x//y",
     "x/y",
     "/x",
+    "nul\0key",
     "/",
     "//",
     "dir/",
