@@ -1,1 +1,49 @@
-//! Under construction.
+//! The work behind the requests: rules, migration to tape, restores, and the end of restored copies.
+//!
+//! Words: *plan* (what to do, pure and immutable), *attempt* (one try at a flip), *piece* (a segment of an object to
+//! be read from a volume), *stage* (one loop of [`Engine`]).
+//!
+//! Migration: scan -> rules -> plan -> packing (spool) -> writing (tape) -> verify -> promote (`Taped`) -> flip.
+//! Restore: queue (route) -> schedule -> recall (tape to store) -> lapse.
+//! Beside them: resolve looks again at what clients touched; set_aside keeps poison out of the way.
+//!
+//! - At every arrow the hot bytes or every copy on tape exist.
+//! - A row leaves a queue only after its successor is durable; a returned restore keeps its original date.
+//! - Losing a hint costs a poll interval, never an object.
+//!
+//! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
+
+mod assembly;
+mod error;
+mod fence;
+mod flip;
+mod gates;
+mod house;
+mod lapse;
+mod packing;
+pub mod plan;
+mod promote;
+mod queue;
+mod recall;
+mod record;
+mod resolve;
+mod rest;
+mod rules;
+mod scan;
+pub mod schedule;
+mod set_aside;
+mod settings;
+mod spool;
+mod spool_check;
+mod verify;
+mod volumes;
+mod worker;
+mod writing;
+
+pub use error::Error;
+pub use fence::MemoryFence;
+pub use house::{House, Parts};
+pub use rules::{Action, Subject, due};
+pub use scan::Scanned;
+pub use settings::{PoolSettings, Settings, SpoolSettings};
+pub use worker::Engine;

@@ -67,8 +67,8 @@ pub struct Extent {
     pub digest: [u8; 32],
 }
 
-/// What the store said of the stub (or of the small object kept whole) when it was last seen there. A listing
-/// entry is ours when its ETag and Last-Modified equal these.
+/// What the store was last seen to have under the key: the hot object before the flip, the stub (or the small object
+/// kept whole) after it. A listing entry is this archive when its ETag and Last-Modified equal these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// ETag of what stands under the key now.
@@ -109,8 +109,6 @@ pub enum ArchiveState {
         reason: String,
         /// When it becomes due again.
         retry_at: Timestamp,
-        /// How often it has failed in a row.
-        failures: u32,
     },
 }
 
@@ -207,7 +205,7 @@ pub struct Archive {
     pub size: u64,
     /// Last-Modified as clients see it; unknown while `Declared`.
     pub last_modified: Option<Timestamp>,
-    /// Identity of the hot object; unknown while `Declared`.
+    /// Identity of the hot object as it was read into its pack; unknown until `Packed`.
     pub identity: Option<Identity>,
     /// Sizes of the parts of a multipart upload, in order; empty for an object made by one PUT.
     pub part_bytes: Vec<u64>,
@@ -218,10 +216,12 @@ pub struct Archive {
     pub state: ArchiveState,
     /// When it entered its stage.
     pub since: Timestamp,
-    /// What stands under its key on the store, once we put it there (`whole` of a direct write included).
+    /// What stands under its key on the store; unknown while `Declared`.
     pub standing: Option<Standing>,
     /// Where its bytes lie, from `Packed` on.
     pub extents: Vec<Extent>,
+    /// Its death (or withdrawal) stands in a journal on tape, so that a rebuilt catalog does not bring it back.
+    pub death_journaled: bool,
     /// A client mutation of the key was let through: look at the store before relying on the row.
     pub touched: bool,
     /// When the row was made.

@@ -14,7 +14,7 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The moment `milliseconds` after 1970; a date S3 can write (years 1 to 9999) is the caller's duty.
-    pub fn from_milliseconds(milliseconds: i64) -> Self {
+    pub const fn from_milliseconds(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
     /// The moment `seconds` after 1970.

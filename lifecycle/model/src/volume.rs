@@ -124,6 +124,9 @@ pub struct Volume {
     pub remaining_bytes: u64,
     /// Bytes the data partition takes in all.
     pub capacity_bytes: u64,
+    /// Set before a mount for writing, cleared when its report is written down: a process that died in between left
+    /// an unclean end, and more may be on the tape than this row knows.
+    pub unclean: bool,
     /// Number of the newest journal on it.
     pub journal: u64,
     /// When it was labelled.

@@ -1,0 +1,83 @@
+//! Objects on their way from tape to the store: a file on the spool per object, filled segment by segment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::ArchiveId;
+
+use crate::error::Error;
+use crate::spool::{Reservation, Spool};
+
+/// Objects being assembled. What is in memory here is lost with the process, and the segments are read again.
+pub struct Assemblies {
+    spool: Arc<Spool>,
+    open: Mutex<BTreeMap<ArchiveId, Assembly>>,
+}
+
+struct Assembly {
+    done: BTreeSet<usize>,
+    /// Held for as long as the file may exist.
+    _room: Reservation,
+}
+
+impl Assemblies {
+    /// None yet, on this spool.
+    pub fn new(spool: Arc<Spool>) -> Self {
+        Self { spool, open: Mutex::default() }
+    }
+
+    /// Makes room for an object of `bytes`; nothing to do when it is being assembled already.
+    pub(crate) fn begin(&self, archive: ArchiveId, bytes: u64) -> Result<(), Error> {
+        if self.lock().contains_key(&archive) {
+            return Ok(());
+        }
+        let room = self.spool.reserve(bytes)?;
+        self.lock().insert(archive, Assembly { done: BTreeSet::new(), _room: room });
+        Ok(())
+    }
+
+    /// Whether a segment is there already.
+    pub(crate) fn has(&self, archive: ArchiveId, index: usize) -> bool {
+        self.lock().get(&archive).is_some_and(|assembly| assembly.done.contains(&index))
+    }
+
+    /// The object's file, positioned for a segment.
+    pub(crate) fn file(&self, archive: ArchiveId, position: u64) -> io::Result<File> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(false).open(self.path(archive))?;
+        file.seek(SeekFrom::Start(position))?;
+        Ok(file)
+    }
+
+    /// Notes a segment; true when it was the last of `count`.
+    pub(crate) fn complete(&self, archive: ArchiveId, index: usize, count: usize) -> bool {
+        self.lock().get_mut(&archive).is_some_and(|assembly| {
+            assembly.done.insert(index);
+            assembly.done.len() == count
+        })
+    }
+
+    /// Forgets an object and removes its file.
+    pub(crate) fn end(&self, archive: ArchiveId) -> Result<(), Error> {
+        let removed = match fs::remove_file(self.path(archive)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Spool { operation: "remove a recalled object", source })
+            }
+            _ => Ok(()),
+        };
+        self.lock().remove(&archive);
+        removed
+    }
+
+    /// Where the object's file is.
+    pub(crate) fn path(&self, archive: ArchiveId) -> PathBuf {
+        self.spool.recall_path(archive)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ArchiveId, Assembly>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,117 @@
+//! What can go wrong in the engine, and what helps.
+
+use model::catalog::CatalogError;
+use model::fence::FenceBusy;
+use model::store::StoreError;
+use model::{PackId, Remedy};
+
+/// Why a step of the engine did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The book of record refused or failed.
+    #[error("the catalog")]
+    Catalog(#[from] CatalogError),
+    /// The object store refused or failed.
+    #[error("the object store")]
+    Store(#[from] StoreError),
+    /// A key is in use.
+    #[error("the fence")]
+    Fence(#[from] FenceBusy),
+    /// The spool could not be read or written.
+    #[error("the spool: {operation}")]
+    Spool {
+        /// What was tried.
+        operation: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The spool holds as much as it may; intake waits until packs are on tape.
+    #[error("the spool is full: {wanted} bytes wanted, {free} free")]
+    SpoolFull {
+        /// Bytes asked for.
+        wanted: u64,
+        /// Bytes left of the quota.
+        free: u64,
+    },
+    /// A pack could not be built or does not hold what was put in.
+    #[error("pack {pack}")]
+    Pack {
+        /// The pack.
+        pack: PackId,
+        /// What the pack format said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The library could not do its part.
+    #[error("the library")]
+    Library(#[from] library::Error),
+    /// The library has more work than it can queue.
+    #[error("the library's queue")]
+    Queue(#[from] library::QueueFull),
+    /// No volume takes the pack: label or import cartridges.
+    #[error("pool {pool} has no volume with {bytes} bytes left and the library no scratch cartridge")]
+    NoVolume {
+        /// The pool.
+        pool: model::PoolName,
+        /// What has to fit.
+        bytes: u64,
+    },
+    /// Bytes read back are not those written.
+    #[error("{what} is damaged: {detail}")]
+    Damaged {
+        /// What was read.
+        what: String,
+        /// How it differs.
+        detail: String,
+    },
+    /// No copy of the object can be read now.
+    #[error("no readable copy of pack {pack}: {detail}")]
+    NoCopy {
+        /// The pack.
+        pack: PackId,
+        /// What is known of its copies.
+        detail: String,
+    },
+    /// A promise of our own is broken.
+    #[error("{what}")]
+    Bug {
+        /// What was found.
+        what: String,
+    },
+}
+
+impl Error {
+    /// What the worker does about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Catalog(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
+            Self::Fence(_) | Self::SpoolFull { .. } | Self::Queue(_) => Remedy::Wait,
+            Self::Spool { .. } => Remedy::Operator("EN-0101"),
+            Self::NoVolume { .. } => Remedy::Operator("EN-0102"),
+            Self::NoCopy { .. } => Remedy::Operator("EN-0103"),
+            Self::Library(error) => match error.remedy() {
+                library::Remedy::Retry => Remedy::Retry,
+                library::Remedy::Wait => Remedy::Wait,
+                library::Remedy::Operator(code) => Remedy::Operator(code),
+                library::Remedy::Damage => Remedy::Damage,
+                library::Remedy::Bug => Remedy::Bug,
+            },
+            Self::Pack { .. } | Self::Damaged { .. } => Remedy::Damage,
+            Self::Bug { .. } => Remedy::Bug,
+        }
+    }
+}
+
+/// An error with everything behind it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,113 @@
+//! The ports and machines the engine works with, handed to every step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use library::{CatalogId, Library};
+use model::catalog::{Catalog, Change};
+use model::clock::{Clock, Entropy};
+use model::fence::KeyFence;
+use model::store::{ObjectRef, ObjectStore};
+use model::{Archive, ArchiveId, ArchiveState, Timestamp};
+
+use crate::assembly::Assemblies;
+use crate::error::Error;
+use crate::gates::Gates;
+use crate::rest::Resting;
+use crate::settings::Settings;
+use crate::spool::Spool;
+
+const PAGE: usize = 1_000;
+
+/// Components only; what can be decided by an administrator is in [`Settings`].
+pub struct House {
+    /// The book of record.
+    pub catalog: Arc<dyn Catalog>,
+    /// The object store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The key fence, shared with the edge.
+    pub fence: Arc<dyn KeyFence>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The libraries by name.
+    pub libraries: BTreeMap<String, Arc<Library>>,
+    /// The catalog's own id, written on every volume it owns.
+    pub catalog_id: CatalogId,
+    /// The spool.
+    pub spool: Arc<Spool>,
+    /// Settings.
+    pub settings: Settings,
+    /// Gates held over keys whose flip is in doubt.
+    pub(crate) gates: Gates,
+    /// Objects on their way from tape to the store.
+    pub(crate) assemblies: Assemblies,
+    /// Volumes that just failed.
+    pub(crate) resting: Resting,
+}
+
+/// What a [`House`] is made of.
+#[allow(missing_docs)] // as in House
+pub struct Parts {
+    pub catalog: Arc<dyn Catalog>,
+    pub store: Arc<dyn ObjectStore>,
+    pub fence: Arc<dyn KeyFence>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub libraries: BTreeMap<String, Arc<Library>>,
+    pub catalog_id: CatalogId,
+    pub settings: Settings,
+}
+
+impl House {
+    /// Puts a house together: opens the spool and clears it of what nobody wants any more.
+    pub async fn open(parts: Parts) -> Result<Self, Error> {
+        let Parts { catalog, store, fence, clock, entropy, libraries, catalog_id, settings } = parts;
+        let mut kept = Vec::new();
+        loop {
+            let page = catalog.packs_spooled(kept.last().copied(), PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            kept.extend(page.iter().map(|pack| pack.id));
+        }
+        let spool = Spool::open(&settings.spool.folder, settings.spool.bytes_max, &kept)?;
+        let assemblies = Assemblies::new(spool.clone());
+        let (gates, resting) = (Gates::default(), Resting::default());
+        Ok(Self {
+            catalog, store, fence, clock, entropy, libraries, catalog_id, spool, settings, gates, assemblies, resting,
+        })
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Moves an archive to `state` and makes it durable; on success `archive` is the row as it now stands.
+    pub(crate) async fn advance(&self, archive: &mut Archive, state: ArchiveState) -> Result<(), Error> {
+        let mut next = archive.clone();
+        next.advance(state, self.now());
+        self.save(archive, next).await
+    }
+
+    /// Makes `next`, a changed `archive`, durable.
+    pub(crate) async fn save(&self, archive: &mut Archive, mut next: Archive) -> Result<(), Error> {
+        self.catalog.commit(vec![Change::Archive(next.clone())]).await?;
+        next.revision += 1;
+        *archive = next;
+        Ok(())
+    }
+
+    /// The row as it stands now.
+    pub(crate) async fn archive(&self, id: ArchiveId) -> Result<Archive, Error> {
+        let missing = || Error::Bug { what: format!("archive {id} is not in the catalog") };
+        self.catalog.archive(id).await?.ok_or_else(missing)
+    }
+}
+
+/// The current object under an archive's key.
+pub(crate) fn current(archive: &Archive) -> ObjectRef {
+    ObjectRef { bucket: archive.bucket.clone(), key: archive.key.clone(), version: None }
+}

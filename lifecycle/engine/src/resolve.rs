@@ -1,0 +1,85 @@
+//! Looks again at archives whose key a client may have changed, and at direct writes of unknown outcome.
+
+use model::archive::ArchiveStage;
+use model::store::ObjectHead;
+use model::{Archive, ArchiveState};
+
+use crate::error::Error;
+use crate::flip::standing;
+use crate::house::{House, current};
+
+/// What another look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The archive still speaks for its key.
+    Holds,
+    /// It is history now.
+    History,
+    /// Nothing can be said yet.
+    Later,
+}
+
+/// Settles a touched archive, or a `Declared` one, by looking at the store with the key's gate closed.
+///
+/// Flips in doubt have their own way: [`crate::flip::settle`].
+pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error> {
+    let _gate = house.fence.close(&archive.bucket, &archive.key).await?;
+    let mut archive = house.archive(archive.id).await?;
+    let stage = archive.state.stage();
+    if !stage.is_live() {
+        return Ok(Resolved::History);
+    }
+    if stage == ArchiveStage::Flipping || !(archive.touched || stage == ArchiveStage::Declared) {
+        return Ok(Resolved::Later);
+    }
+    let head = house.store.head(&current(&archive)).await?;
+    let ours = head.as_ref().is_some_and(|head| stands(&archive, head));
+    match (stage, head) {
+        (ArchiveStage::Declared, Some(head)) if ours => declared_is_due(house, archive, &head).await,
+        // The upload may be completed at any time; the edge ends the row when it is completed or aborted.
+        (ArchiveStage::Declared, _) if archive.upload.is_some() => Ok(Resolved::Later),
+        (_, _) if ours => {
+            let mut next = archive.clone();
+            next.touched = false;
+            house.save(&mut archive, next).await?;
+            Ok(Resolved::Holds)
+        }
+        (ArchiveStage::Archived, _) => end(house, archive, ArchiveState::Dead).await,
+        (_, _) => end(house, archive, ArchiveState::Withdrawn).await,
+    }
+}
+
+async fn end(house: &House, mut archive: Archive, state: ArchiveState) -> Result<Resolved, Error> {
+    let mut next = archive.clone();
+    next.advance(state, house.now());
+    next.touched = false;
+    house.save(&mut archive, next).await?;
+    crate::lapse::end_of(house, archive.id).await?;
+    Ok(Resolved::History)
+}
+
+/// Whether the object under the key is still the one this archive took over.
+fn stands(archive: &Archive, head: &ObjectHead) -> bool {
+    if let Some(marker) = &head.marker {
+        return marker.archive == archive.id;
+    }
+    !archive.direct
+        && archive.state.stage() != ArchiveStage::Archived
+        && archive.standing.as_ref().is_some_and(|known| {
+            // A listing, which `Due` rows come from, names no version.
+            known.etag == head.etag && known.last_modified_seconds == head.last_modified.seconds()
+        })
+}
+
+/// The direct write arrived although its answer was lost on the way to us.
+async fn declared_is_due(house: &House, mut archive: Archive, head: &ObjectHead) -> Result<Resolved, Error> {
+    let mut next = archive.clone();
+    next.size = head.size;
+    next.last_modified = Some(head.last_modified);
+    next.checksums = head.checksums.clone();
+    next.standing = Some(standing(head));
+    next.touched = false;
+    next.advance(ArchiveState::Due, house.now());
+    house.save(&mut archive, next).await?;
+    Ok(Resolved::Holds)
+}

@@ -1,0 +1,59 @@
+//! What an administrator decides about the background work. Data only; parsed and checked by the daemon.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::time::DayLength;
+use model::{PoolName, TapeClass};
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a lifecycle or restore day is.
+    pub day: DayLength,
+    /// How often the buckets with rules are listed.
+    pub scan_interval: Duration,
+    /// How often expired copies are looked for; clients see the expiry at once whatever it is.
+    pub lapse_interval: Duration,
+    /// Libraries whose blank cartridges are all ours to label (the virtual ones).
+    pub labels_blank: BTreeSet<String>,
+    /// The pool behind each tape class.
+    pub classes: BTreeMap<TapeClass, PoolName>,
+    /// The pools.
+    pub pools: BTreeMap<PoolName, PoolSettings>,
+    /// The spool.
+    pub spool: SpoolSettings,
+    /// Time between `Taped` and the flip, so that downloads under way can end.
+    pub grace: Duration,
+    /// How long a message to the store can still change it after it was sent: the store's request time-out.
+    pub store_deadline: Duration,
+    /// Restores stay ongoing at least that long (tests only).
+    pub restore_hold: Duration,
+    /// How long a failed archive is set aside before it is tried again; doubles with every failure, up to a day.
+    pub retry_after: Duration,
+}
+
+/// One pool.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// Name of the library its volumes live in.
+    pub library: String,
+    /// Sibling pools that get a copy each.
+    pub copies: Vec<PoolName>,
+    /// A pack is finished at this size, in bytes of what is put in.
+    pub pack_bytes_target: u64,
+    /// A pack is finished, however small, when nothing new has come for this long.
+    pub quiet: Duration,
+    /// zstd level.
+    pub compression_level: i32,
+}
+
+/// The spool: a folder that survives nothing and may be lost at any time.
+#[derive(Clone, Debug)]
+pub struct SpoolSettings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Most bytes it may hold; reached, intake waits.
+    pub bytes_max: u64,
+}

@@ -1,0 +1,1 @@
+//! The house tests its own tidiness: see `tests/`.
