@@ -1,4 +1,4 @@
-//! Sense data as the devices of this library send it: fixed format, response code 70h (SPC-5, 4.4.3).
+//! Sense data as the devices of this library send it: fixed format, response codes 70h and 71h (SPC-5, 4.4.3).
 
 /// Why a command did not end with GOOD: sense key, additional sense code and qualifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,7 @@ pub struct Sense {
     filemark: bool,
     end_of_medium: bool,
     incorrect_length: bool,
+    deferred: bool,
     information: Option<i64>,
 }
 
@@ -22,6 +23,7 @@ impl Sense {
             filemark: false,
             end_of_medium: false,
             incorrect_length: false,
+            deferred: false,
             information: None,
         }
     }
@@ -50,6 +52,14 @@ impl Sense {
         }
     }
 
+    /// A deferred error (response code 71h): of an earlier command that had ended with GOOD, not of this one.
+    pub const fn deferred(self) -> Self {
+        Self {
+            deferred: true,
+            ..self
+        }
+    }
+
     /// The INFORMATION field: what was asked for minus what was done. A value that does not fit in 32 bits is left
     /// out and VALID stays 0.
     pub const fn with_information(self, information: i64) -> Self {
@@ -61,7 +71,7 @@ impl Sense {
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = vec![0u8; 18];
-        bytes[0] = 0x70;
+        bytes[0] = 0x70 | u8::from(self.deferred);
         bytes[2] = self.key
             | u8::from(self.filemark) << 7
             | u8::from(self.end_of_medium) << 6

@@ -169,6 +169,54 @@ fn everything_is_where_it_was_after_a_restart() {
 }
 
 #[test]
+fn a_first_use_that_was_cut_short_is_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let half = cartridge_dir(dir.path(), &barcode("TG0002L9"));
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(half.join("partition-0.data"), []).unwrap();
+    let mut robot = robot_settled(&library(&dir));
+    assert_eq!(full(&mut robot, 2)[&(SLOT + 1)], "TG0002L9");
+}
+
+#[test]
+fn folders_moved_while_the_library_was_closed_are_found_and_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(library(&dir));
+    let at = |text: &str| cartridge_dir(dir.path(), &barcode(text));
+    std::fs::rename(at("TG0003L9"), at("OTHER001")).unwrap();
+    std::fs::write(dir.path().join("cartridges/stray file"), []).unwrap();
+    let slots = full(&mut robot_settled(&library(&dir)), 2);
+    assert_eq!((slots.len(), slots[&(SLOT + 2)].as_str()), (5, "OTHER001"));
+}
+
+#[test]
+fn drives_work_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let mut robot = robot_settled(&library);
+    let threads: Vec<_> = (0..2u8)
+        .map(|index| {
+            robot
+                .move_medium(SLOT + u16::from(index), DRIVE + u16::from(index))
+                .unwrap();
+            let mut drive = Host(library.drive_transport(usize::from(index)));
+            std::thread::spawn(move || {
+                drive.settle().1.unwrap();
+                for _ in 0..100 {
+                    drive.write(&[index; 1000]).unwrap();
+                }
+                drive.locate(0, 99).unwrap();
+                assert_eq!(drive.block().unwrap(), [index; 1000]);
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(full(&mut robot, 4).len(), 2);
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
 fn a_smaller_library_finds_room_or_says_that_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
     {

@@ -345,6 +345,17 @@ fn planned_faults() {
         ));
         assert_eq!(drive.position().unwrap().2, records);
     }
+    // A deferred error: the buffer is accepted, and the flush tells of an earlier block.
+    let deferred = Effect::FailAfter(Sense::new(3, 0x0C, 0).deferred());
+    faults.inject(Fault {
+        unit: Unit::Drive(0),
+        opcode: Some(0x10),
+        skip: 0,
+        times: 1,
+        effect: deferred,
+    });
+    let flush = drive.raw(&[0x10, 0, 0, 0, 1, 0], Data::None);
+    assert_eq!((flush.sense[0], drive.position().unwrap().2), (0x71, 4));
     faults.damage_block(&Barcode::parse("TG0001L9").unwrap(), 0, 1);
     drive.rewind().unwrap();
     assert_eq!(drive.block().unwrap(), b"passes");
@@ -352,6 +363,39 @@ fn planned_faults() {
     faults.clear();
     drive.locate(0, 1).unwrap();
     assert_eq!(drive.block().unwrap(), b"passes again");
+}
+
+#[test]
+fn unbuffered_mode_leaves_nothing_to_lose() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = library(&dir);
+    let (_robot, mut drive) = loaded(&library);
+    for (device_specific, left) in [(0x10, 0), (0x00, 1)] {
+        drive
+            .send(&[0x15, 0x10, 0, 0, 4, 0], Data::Out(&[0, 0, device_specific, 0]))
+            .unwrap();
+        drive.write(b"block").unwrap();
+        library.cut_power().unwrap();
+        drive.settle().1.unwrap();
+        drive.space(3, 0).unwrap();
+        assert_eq!(drive.position().unwrap().2, left);
+        drive.rewind().unwrap();
+    }
+    // Fixed blocks, compression and unknown pages are refused as a whole.
+    for list in [
+        &[0, 0, 0x10, 8, 0, 0, 0, 0, 0, 0, 2, 0][..],
+        &[
+            0, 0, 0x10, 0, 0x0F, 14, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ],
+        &[0, 0, 0x10, 0, 0x24, 2, 0, 0],
+    ] {
+        let select = [0x15, 0x10, 0, 0, list.len() as u8, 0];
+        assert_eq!(codes(drive.send(&select, Data::Out(list))), (5, 0x26, 0));
+    }
+    assert_eq!(
+        codes(drive.send(&[0x15, 0x10, 0, 0, 5, 0], Data::Out(&[0, 0, 0x10, 0, 0x11]))),
+        (5, 0x1A, 0)
+    );
 }
 
 #[test]
