@@ -169,11 +169,11 @@ fn apply(step: Step, number: u8, tape: &mut Tape, drive: &mut Host) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_drive_behaves_like_a_list(steps in prop::collection::vec(step(), 1..80)) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = host::folder_in_memory();
         let mut library = VirtualLibrary::open(dir.path(), geometry(16 * MIB)).unwrap();
         let (mut robot, mut drive) = loaded(&library);
         drive.format_two([4, 0xFFFF]).unwrap();

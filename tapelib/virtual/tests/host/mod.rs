@@ -21,6 +21,13 @@ pub fn geometry(cartridge_bytes: u64) -> Geometry {
     }
 }
 
+/// A folder where syncing costs nothing, where the machine has one: for tests that sync thousands of times.
+pub fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
 /// Sense key, code and qualifier, the flags FM/EOM/ILI (80h, 40h, 20h), and INFORMATION when it is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sensed {
