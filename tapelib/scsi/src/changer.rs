@@ -111,17 +111,23 @@ impl Changer {
             .unwrap_or(u32::MAX)
             .min(TRANSFER_MAX);
         let status = match wanted > query.allocation {
-            true => self.read_status(ElementQuery {
-                allocation: wanted,
-                ..query
-            })?,
+            true => {
+                query.allocation = wanted;
+                self.read_status(query)?
+            }
             false => status,
         };
-        Ok(status
-            .elements
-            .into_iter()
-            .filter(|element| element.kind == kind)
-            .collect())
+        if u32::try_from(status.bytes_needed).is_ok_and(|needed| needed <= query.allocation) {
+            return Ok(status
+                .elements
+                .into_iter()
+                .filter(|element| element.kind == kind)
+                .collect());
+        }
+        // An element left out would look like a cartridge that has vanished.
+        Err(self
+            .session
+            .missing(Command::ReadElementStatus(query), "room for all elements"))
     }
 
     fn read_status(&mut self, query: ElementQuery) -> Result<ElementStatus, Error> {

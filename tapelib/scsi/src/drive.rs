@@ -29,6 +29,8 @@ pub struct Drive {
     session: Session,
     /// Variable blocks were asked for, and are asked for again after a reset.
     variable: bool,
+    /// A write has failed and the position was not read since.
+    doubt: bool,
 }
 
 impl Drive {
@@ -37,6 +39,7 @@ impl Drive {
         Self {
             session: Session::new(transport, Unit::Drive),
             variable: false,
+            doubt: false,
         }
     }
 
@@ -60,6 +63,7 @@ impl Drive {
         self.variable = false;
         self.session.wait_ready(limit, wait)?;
         self.session.settle();
+        self.doubt = false;
         Ok(())
     }
 
@@ -93,7 +97,9 @@ impl Drive {
 
     /// Writes what is buffered and goes to block 0 of the current partition.
     pub fn rewind(&mut self) -> Result<(), Error> {
-        self.motion(Command::Rewind { immediate: false }, TIMEOUT_REWIND)
+        self.motion(Command::Rewind { immediate: false }, TIMEOUT_REWIND)?;
+        self.doubt = false;
+        Ok(())
     }
 
     /// Keeps the cartridge in the drive, or lets it go.
@@ -229,18 +235,20 @@ impl Drive {
         self.attributes_from(partition, 0)
     }
 
-    /// Writes attributes onto the cartridge's memory. An attribute without a value is deleted.
+    /// Writes attributes onto the cartridge's memory. An attribute without a value is deleted. Sent once, and not at
+    /// all when the cartridge may be another one.
     pub fn write_attributes(&mut self, partition: u8, attributes: &[Attribute]) -> Result<(), Error> {
         let bytes = mam::encode_attributes(attributes);
         let length = u32::try_from(bytes.len()).expect("attributes are a few KiB");
-        self.session.tell(
-            spc::Command::WriteAttribute {
-                write_through: true,
-                partition,
-                length,
-            },
-            &bytes,
-        )
+        let command = spc::Command::WriteAttribute {
+            write_through: true,
+            partition,
+            length,
+        };
+        self.session.require_settled(command)?;
+        self.session
+            .perform(command, Data::Out(&bytes), TIMEOUT_SMALL)
+            .map(drop)
     }
 
     fn attributes_from(&mut self, partition: u8, first: u16) -> Result<Vec<Attribute>, Error> {

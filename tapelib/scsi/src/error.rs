@@ -146,6 +146,12 @@ pub enum Error {
     /// The drive does not know where the tape stands.
     #[error("the drive does not know its position")]
     PositionUnknown,
+    /// A write has failed before, and the caller writes on without having read the position. Not sent.
+    #[error("{step}: refused, an earlier write has failed and the position was not read since")]
+    PositionUnread {
+        /// What was asked.
+        step: Step,
+    },
     /// The drive stands elsewhere than it was told to go.
     #[error("the drive stands at block {} of partition {}, not at block {block} of partition {partition}",
         found.block, found.partition)]
@@ -227,9 +233,10 @@ impl Error {
             Error::NotReady { unit, .. } => unit.blame(),
             Error::Reserved { .. } | Error::WrongDevice { .. } => Blame::Operator,
             Error::PositionUnknown | Error::Misplaced { .. } => Blame::Drive,
-            Error::BlockLength { .. } | Error::FilemarkCount { .. } | Error::Partitions { .. } => {
-                Blame::Caller
-            }
+            Error::PositionUnread { .. }
+            | Error::BlockLength { .. }
+            | Error::FilemarkCount { .. }
+            | Error::Partitions { .. } => Blame::Caller,
         }
     }
 
@@ -239,7 +246,7 @@ impl Error {
             Error::Check { sense, .. } | Error::Attention { sense, .. } => sense.row().action,
             // Whatever the reason: first learn what is on tape.
             Error::Deferred { .. } | Error::Unanswered { .. } | Error::Length { .. } => Action::Look,
-            Error::Unexplained { .. } => Action::Look,
+            Error::Unexplained { .. } | Error::PositionUnread { .. } => Action::Look,
             Error::Busy { .. } => Action::Wait,
             Error::NotReady { .. }
             | Error::Status { .. }

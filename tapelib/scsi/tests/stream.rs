@@ -17,7 +17,7 @@ use scsi::mode::{BlockDescriptor, ModeData};
 use scsi::spc::ModeForm;
 use scsi::{
     Action, Blame, BlockLimits, Command, Condition, Error, ReadOutcome, Sense, SenseKey, SpaceOutcome,
-    SpaceOver, Status, WriteOutcome, ssc,
+    SpaceOver, Status, WriteOutcome, mam, spc, ssc,
 };
 use thiserror as _;
 
@@ -324,4 +324,45 @@ fn what_no_command_can_carry_is_refused_before_it_is_sent() {
         drive.write_filemarks(0x0100_0000, false),
         Err(Error::FilemarkCount { .. })
     ));
+}
+
+#[test]
+fn nothing_is_written_after_a_failed_write_until_the_position_was_read() {
+    let unsure: [fn() -> Answer; 3] = [
+        || Answer::Timeout,
+        || Answer::Check(sense(SenseKey::MediumError, 0x0C, 0)),
+        || Answer::GoodAfter(2),
+    ];
+    for answer in unsure {
+        let (mut drive, script) = drive(vec![
+            (write(3), answer()),
+            (POSITION, at(0, 5)),
+            (write(3), Answer::Good),
+        ]);
+        assert!(drive.write_block(b"abc").is_err());
+        let error = drive.write_block(b"abc").unwrap_err();
+        assert!(matches!(error, Error::PositionUnread { .. }), "{error:?}");
+        assert_eq!(drive.sync().unwrap_err().action(), Action::Look);
+        assert_eq!(drive.position().unwrap().block, 5);
+        assert_eq!(drive.write_block(b"abc").unwrap(), WriteOutcome::Written);
+        script.done();
+    }
+}
+
+#[test]
+fn attributes_are_not_written_onto_a_cartridge_that_may_be_another_one() {
+    let label = mam::Attribute::binary(0x0806, b"TG0001L9");
+    let command = spc::Command::WriteAttribute {
+        write_through: true,
+        partition: 0,
+        length: 17,
+    };
+    let (mut drive, script) = drive(vec![(command.into(), attention(0x28, 0x00))]);
+    for _ in 0..2 {
+        let error = drive
+            .write_attributes(0, std::slice::from_ref(&label))
+            .unwrap_err();
+        assert!(matches!(error, Error::Attention { .. }), "{error:?}");
+    }
+    script.done();
 }

@@ -55,11 +55,17 @@ impl Drive {
     /// Writes one block at the position; what stood there and beyond is gone.
     ///
     /// 1 byte to 16 MiB - 1, within `block_limits`. On any error the block must be taken as not written until
-    /// `position` has shown otherwise; it must not be written again blindly.
+    /// `position` has shown otherwise: nothing more is written before that ([`Error::PositionUnread`]).
     pub fn write_block(&mut self, block: &[u8]) -> Result<WriteOutcome, Error> {
         let length = transfer_length(block.len())?;
         let command = Command::Write { length };
-        self.session.require_settled(command)?;
+        self.require_certain(command)?;
+        let result = self.send_block(command, length, block);
+        self.doubt = result.is_err();
+        result
+    }
+
+    fn send_block(&mut self, command: Command, length: u32, block: &[u8]) -> Result<WriteOutcome, Error> {
         let step = self.session.step(command);
         match self.session.send(command, Data::Out(block), TIMEOUT_WRITE)? {
             Answer::Good { transferred } => {
@@ -127,19 +133,26 @@ impl Drive {
         };
         match usize::try_from(counted) {
             Ok(actual) if information < 0 => Ok(ReadOutcome::TooLarge { actual }),
-            Ok(actual) if actual == transferred => Ok(ReadOutcome::Block(actual)),
+            Ok(actual) if actual > 0 && actual == transferred => Ok(ReadOutcome::Block(actual)),
             _ => Err(disagreement),
         }
     }
 
     /// Writes filemarks. Unless `immediate`, success means that they and everything before them are on tape.
-    /// 0 and not immediate only empties the buffer.
+    /// 0 and not immediate only empties the buffer. Errors are as for [`Drive::write_block`], and may be those of
+    /// blocks written before.
     pub fn write_filemarks(&mut self, count: u32, immediate: bool) -> Result<WriteOutcome, Error> {
         if count > TRANSFER_MAX {
             return Err(Error::FilemarkCount { count });
         }
         let command = Command::WriteFilemarks { immediate, count };
-        self.session.require_settled(command)?;
+        self.require_certain(command)?;
+        let result = self.send_filemarks(command);
+        self.doubt = result.is_err();
+        result
+    }
+
+    fn send_filemarks(&mut self, command: Command) -> Result<WriteOutcome, Error> {
         let step = self.session.step(command);
         match self.session.send(command, Data::None, TIMEOUT_FILEMARKS)? {
             Answer::Good { .. } => Ok(WriteOutcome::Written),
@@ -148,6 +161,17 @@ impl Drive {
                 // Some marks are missing.
                 _ => Err(Error::Check { step, sense }),
             },
+        }
+    }
+
+    /// Nothing happened to the drive, and no write has failed, since the position was last known.
+    fn require_certain(&mut self, command: Command) -> Result<(), Error> {
+        self.session.require_settled(command)?;
+        match self.doubt {
+            false => Ok(()),
+            true => Err(Error::PositionUnread {
+                step: self.session.step(command),
+            }),
         }
     }
 
@@ -191,7 +215,10 @@ impl Drive {
         self.session.perform(command, Data::None, TIMEOUT_LOCATE)?;
         let found = self.read_position()?;
         match (found.partition, found.block) == (partition, block) {
-            true => Ok(found),
+            true => {
+                self.doubt = false;
+                Ok(found)
+            }
             false => Err(Error::Misplaced {
                 partition,
                 block,
@@ -202,11 +229,12 @@ impl Drive {
 
     /// Where the tape stands, counting what is only buffered yet.
     ///
-    /// Also the way on after [`Error::Attention`]: once the caller has seen that error and this call has succeeded,
-    /// the stream may go on if the position is the expected one. Variable blocks are set again by it.
+    /// Also the way on after [`Error::Attention`] and after a write that failed: once the caller has seen the error and
+    /// this call has succeeded, the stream may go on if the position is the expected one. Variable blocks are set again by it.
     pub fn position(&mut self) -> Result<Position, Error> {
         self.session.require_told(Command::ReadPosition)?;
         let position = self.read_position()?;
+        self.doubt = false;
         if self.session.settle() && self.variable {
             self.set_variable_blocks()?;
         }
