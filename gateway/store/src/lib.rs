@@ -1,1 +1,20 @@
-//! Under construction.
+//! The object stores behind the gateway.
+//!
+//! A store is an [`S3Service`], which answers S3 requests; [`S3Store`] makes the port [`model::store::ObjectStore`]
+//! of any of them, speaking S3 alone. [`EmbeddedStore`] is a service in this process; [`Faulty`] is one that lies.
+
+mod embedded;
+mod error;
+mod faulty;
+mod s3_store;
+mod service;
+mod stream;
+
+#[cfg(test)]
+mod conformance;
+
+pub use embedded::{Damage, EmbeddedStore, Options};
+pub use error::Error;
+pub use faulty::{Faults, Faulty};
+pub use s3_store::{Reserved, S3Store};
+pub use service::{S3Service, StoreFull, Swap};

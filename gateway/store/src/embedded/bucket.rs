@@ -1,0 +1,140 @@
+//! Operations on buckets.
+
+use dialect::bucket::{self, BucketLine};
+use dialect::{Code, S3Error};
+use http::{Response, StatusCode};
+use model::{Body, BucketName, Timestamp};
+use redb::ReadableTable as _;
+
+use super::fault::{Fault, Outcome};
+use super::record::{Bucket, decode};
+use super::respond::{bare, document, set};
+use super::tables::{BUCKETS, Tables};
+use super::{Ask, Inner, intake, now};
+use crate::stream::{CollectError, collect};
+
+impl Inner {
+    /// ListBuckets
+    pub(super) fn list_buckets(&self) -> Outcome<Response<Body>> {
+        let snapshot = self.snapshot()?;
+        let mut lines = Vec::new();
+        for entry in snapshot.transaction().open_table(BUCKETS)?.range::<&str>(..)? {
+            let (name, record) = entry?;
+            let bucket: Bucket = decode("buckets", record.value())?;
+            let name = BucketName::parse(name.value()).map_err(|_| S3Error::new(Code::InternalError))?;
+            lines.push(BucketLine {
+                name,
+                created: Timestamp::from_milliseconds(bucket.created),
+            });
+        }
+        Ok(document(bucket::list_document(&self.owner, &lines, None)))
+    }
+
+    /// CreateBucket
+    pub(super) async fn create_bucket(&self, ask: &Ask, body: Body) -> Outcome<Response<Body>> {
+        let name = ask.route.bucket()?.as_str().to_owned();
+        let body = short_body(body, bucket::CREATE_BYTES_MAX).await?;
+        if let Some(region) = bucket::read_create(&body)?
+            && region != self.options.region
+        {
+            return Err(S3Error::new(Code::InvalidLocationConstraint)
+                .extra("LocationConstraint", region)
+                .into());
+        }
+        let location = format!("/{name}");
+        self.writer
+            .commit(None, move |tables| {
+                if tables.buckets.get(&*name)?.is_some() {
+                    return Err(S3Error::new(Code::BucketAlreadyOwnedByYou)
+                        .extra("BucketName", name)
+                        .into());
+                }
+                Ok(tables.insert_bucket(&name, now().milliseconds())?)
+            })
+            .await?;
+        let mut response = bare(StatusCode::OK);
+        set(response.headers_mut(), "location", &location);
+        Ok(response)
+    }
+
+    /// HeadBucket
+    pub(super) fn head_bucket(&self, ask: &Ask) -> Outcome<Response<Body>> {
+        self.snapshot()?.bucket(ask.route.bucket()?.as_str())?;
+        let mut response = bare(StatusCode::OK);
+        set(
+            response.headers_mut(),
+            "x-amz-bucket-region",
+            &self.options.region,
+        );
+        Ok(response)
+    }
+
+    /// DeleteBucket; uploads in progress go with it.
+    pub(super) async fn delete_bucket(&self, ask: &Ask) -> Outcome<Response<Body>> {
+        let name = ask.route.bucket()?.as_str().to_owned();
+        self.writer
+            .commit(None, move |tables| delete(tables, &name))
+            .await?;
+        Ok(bare(StatusCode::NO_CONTENT))
+    }
+
+    /// GetBucketLocation
+    pub(super) fn bucket_location(&self, ask: &Ask) -> Outcome<Response<Body>> {
+        self.snapshot()?.bucket(ask.route.bucket()?.as_str())?;
+        Ok(document(bucket::location_document(&self.options.region)))
+    }
+
+    /// GetBucketVersioning
+    pub(super) fn bucket_versioning(&self, ask: &Ask) -> Outcome<Response<Body>> {
+        self.snapshot()?.bucket(ask.route.bucket()?.as_str())?;
+        Ok(document(bucket::unversioned_document()))
+    }
+}
+
+/// The whole of a request's short body. Errors: `MaxMessageLengthExceeded`, and what the body's sender refuses.
+pub(super) async fn short_body(body: Body, bytes_max: usize) -> Outcome<bytes::Bytes> {
+    collect(body, bytes_max).await.map_err(|error| {
+        match error {
+            CollectError::TooLong => S3Error::new(Code::MaxMessageLengthExceeded)
+                .extra("MaxMessageLengthBytes", bytes_max.to_string()),
+            CollectError::Body(error) => intake::body_refusal(error),
+        }
+        .into()
+    })
+}
+
+fn delete(tables: &mut Tables<'_>, name: &str) -> Outcome<()> {
+    let id = tables.bucket(name)?.id;
+    let used = tables
+        .versions
+        .range((id.0, &[][..], 0)..(id.0 + 1, &[][..], 0))?
+        .next()
+        .transpose()?
+        .is_some();
+    if used {
+        return Err(S3Error::new(Code::BucketNotEmpty)
+            .extra("BucketName", name)
+            .into());
+    }
+    for (key, upload) in uploads(tables, id.0)? {
+        for (_, part) in tables.take_upload(id, &key, upload)? {
+            if let Some(segment) = part.segment {
+                tables.discard(&segment)?;
+            }
+        }
+    }
+    tables.buckets.remove(name)?;
+    Ok(())
+}
+
+fn uploads(tables: &Tables<'_>, bucket: u64) -> Result<Vec<(String, u128)>, Fault> {
+    let rows = tables
+        .uploads
+        .range((bucket, &[][..], 0)..(bucket + 1, &[][..], 0))?;
+    rows.map(|row| {
+        let (key, _) = row?;
+        let (_, name, upload) = key.value();
+        Ok((String::from_utf8_lossy(name).into_owned(), upload))
+    })
+    .collect()
+}

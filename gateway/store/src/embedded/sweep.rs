@@ -1,0 +1,188 @@
+//! Removes the files of what was replaced or deleted, and reports records whose file is gone.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::{Database, ReadableDatabase as _};
+
+use super::content::Pins;
+use super::fault::{Failure, Fault};
+use super::files::Files;
+use super::record::ContentId;
+use super::tables::{FILES, GARBAGE};
+use super::writer::Writer;
+
+/// Files removed per transaction.
+const SWEEP_FILES_MAX: usize = 1000;
+/// How soon a file that was being read is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A data file that is not what its record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Name of the file.
+    pub file: String,
+    /// Its length by the record, in bytes.
+    pub length: u64,
+    /// Its length on the disk; `None` when it is missing.
+    pub found: Option<u64>,
+}
+
+/// A word to the sweeper.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ring {
+    /// There is something to remove.
+    Sweep,
+    /// The store closes.
+    End,
+}
+
+/// The thread that removes files. Dropping it ends the thread.
+pub(crate) struct Sweeper {
+    bell: Sender<Ring>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the sweeper works on.
+pub(crate) struct Ground {
+    pub(crate) database: Arc<Database>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) pins: Arc<Pins>,
+    pub(crate) writer: Arc<Writer>,
+}
+
+// === impl Sweeper ===
+
+impl Sweeper {
+    /// Starts the thread, which sweeps at once and then at each ring of the bell.
+    pub(crate) fn start(ground: Ground, bell: Sender<Ring>, rings: Receiver<Ring>) -> Result<Self, Fault> {
+        let thread = std::thread::Builder::new()
+            .name("store-sweeper".to_owned())
+            .spawn(move || run(&ground, &rings))
+            .map_err(Fault::file("starting the sweeper"))?;
+        Ok(Self {
+            bell,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if self.bell.send(Ring::End).is_err() {
+            tracing::error!("the sweeper ended before the store");
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the sweeper panicked");
+        }
+    }
+}
+
+fn run(ground: &Ground, rings: &Receiver<Ring>) {
+    loop {
+        let left = sweep_logged(ground);
+        let rung = if left {
+            rings.recv_timeout(RETRY)
+        } else {
+            rings.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match rung {
+            Ok(Ring::Sweep) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Ring::End) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn sweep_logged(ground: &Ground) -> bool {
+    match sweep(ground) {
+        Ok(left) => left,
+        Err(failure) => {
+            tracing::error!(?failure, "replaced files could not be removed");
+            true
+        }
+    }
+}
+
+/// Removes what can be removed; says whether something must wait for its readers.
+pub(crate) fn sweep(ground: &Ground) -> Result<bool, Failure> {
+    let mut after = None;
+    let mut left = false;
+    loop {
+        let batch = garbage_after(&ground.database, after)?;
+        let Some(last) = batch.last() else { return Ok(left) };
+        after = Some(*last);
+        let mut removed = Vec::new();
+        for id in batch {
+            let id = ContentId(id);
+            if ground.pins.unless_pinned(id, || ground.files.remove(id))? {
+                removed.push(id.0)
+            } else {
+                left = true
+            }
+        }
+        ground.writer.commit_blocking(move |tables| {
+            for id in removed {
+                tables.garbage.remove(id)?;
+                tables.files.remove(id)?;
+            }
+            Ok(())
+        })?;
+    }
+}
+
+fn garbage_after(database: &Database, after: Option<u128>) -> Result<Vec<u128>, Fault> {
+    let table = database.begin_read()?.open_table(GARBAGE)?;
+    let first = after.map_or(0, |last| last.saturating_add(1));
+    let rows = table.range(first..)?.take(SWEEP_FILES_MAX);
+    rows.map(|row| Ok(row?.0.value())).collect()
+}
+
+/// Looks at every data file a record points to. Blocks for long on a large store.
+pub(crate) fn check(database: &Database, files: &Files) -> Result<Vec<Damage>, Fault> {
+    let mut damages = Vec::new();
+    let mut first = 0_u128;
+    loop {
+        let rows = files_from(database, first)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(damages);
+        };
+        first = last.saturating_add(1);
+        for (id, length) in rows {
+            let found = files.length(ContentId(id))?;
+            if found != Some(length) && still_there(database, id)? {
+                damages.push(Damage {
+                    file: format!("{id:032x}"),
+                    length,
+                    found,
+                });
+            }
+        }
+    }
+}
+
+fn files_from(database: &Database, first: u128) -> Result<Vec<(u128, u64)>, Fault> {
+    let table = database.begin_read()?.open_table(FILES)?;
+    let rows = table.range(first..)?.take(SWEEP_FILES_MAX);
+    rows.map(|row| {
+        row.map(|(id, length)| (id.value(), length.value()))
+            .map_err(Fault::from)
+    })
+    .collect()
+}
+
+/// Whether the file is still meant to be there: it may have been swept between the two looks.
+fn still_there(database: &Database, id: u128) -> Result<bool, Fault> {
+    let transaction = database.begin_read()?;
+    let known = transaction.open_table(FILES)?.get(id)?.is_some();
+    let garbage = transaction.open_table(GARBAGE)?.get(id)?.is_some();
+    Ok(known && !garbage)
+}
+
+/// The bell and the sweeper's end of it.
+pub(crate) fn bell() -> (Sender<Ring>, Receiver<Ring>) {
+    mpsc::channel()
+}

@@ -1,0 +1,354 @@
+//! The port [`ObjectStore`] on top of any [`S3Service`], speaking S3 alone.
+//!
+//! Restored copies lie in a reserved bucket of the same service, under `<2 hex>/<archive>`. Clients neither see that
+//! bucket in a list nor reach it by name.
+
+pub(crate) mod answer;
+mod copies;
+pub(crate) mod request;
+mod reserved_bucket;
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dialect::metadata::USER_PREFIX;
+use dialect::reserved::{self, MarkerKey};
+use futures_util::{StreamExt, TryStreamExt};
+use http::{Method, Request, Response, StatusCode};
+use model::limits::{LIST_KEYS_MAX, METADATA_BYTES_MAX};
+use model::store::{Capabilities, Flip, FlipContent, ObjectHead, ObjectRef, ObjectStore, Page, StoreError};
+use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
+
+use crate::error::Error;
+use crate::service::{S3Service, Swap};
+use crate::stream::pieces;
+use answer::{LISTING_BYTES_MAX, accepted, document, leaf, nonsense};
+use request::Ask;
+
+/// Heads of parts asked for at a time.
+const PART_HEADS: usize = 8;
+
+/// The bucket of restored copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Its name, with a random suffix fixed at the first start.
+    pub bucket: BucketName,
+    /// Id of the catalog that owns it, written into a marker object: a store is never shared by two catalogs unseen.
+    pub catalog: String,
+}
+
+/// A store that speaks S3.
+pub struct S3Store<S> {
+    service: S,
+    reserved: Reserved,
+    secret: MarkerKey,
+}
+
+// === impl S3Store ===
+
+impl<S: S3Service> S3Store<S> {
+    /// Prepares the reserved bucket: made when it is not there, refused when it is another catalog's, and rid of
+    /// uploads an earlier run left behind.
+    pub async fn open(service: S, reserved: Reserved, secret: MarkerKey) -> Result<Self, Error> {
+        let store = Self {
+            service,
+            reserved,
+            secret,
+        };
+        store.prepare().await?;
+        Ok(store)
+    }
+
+    /// The service below.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    async fn ask(&self, what: &str, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+        accepted(what, self.service.call(request).await?).await
+    }
+
+    async fn put_stub(&self, flip: &Flip, record: &str, body: Bytes) -> Result<(), StoreError> {
+        let target = &flip.target;
+        let what = format!("flip of {}/{}", target.bucket, target.key);
+        let mut ask = Ask::object(Method::PUT, &target.bucket, target.key.as_str())
+            .header("if-match", &flip.head.etag.quoted())
+            .header(reserved::HEADER, record);
+        let crowded = metadata_bytes(&flip.head, record) > METADATA_BYTES_MAX;
+        for (name, value) in &flip.head.headers {
+            // Where the reserved header does not fit beside it, user metadata lives in the catalog alone.
+            if !crowded || !name.starts_with(USER_PREFIX) {
+                ask = ask.header(name, value);
+            }
+        }
+        let length = body.len() as u64;
+        let refused = match self.ask(&what, ask.send(model::body::full(body), length)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match refused {
+            StoreError::Changed { .. } | StoreError::Missing { .. } => self.settle(flip, what).await,
+            other => Err(other),
+        }
+    }
+
+    /// A refused condition may be the echo of an attempt that was carried out twice: then our marker stands there.
+    async fn settle(&self, flip: &Flip, what: String) -> Result<(), StoreError> {
+        let seen = self.head(&flip.target).await?;
+        if seen
+            .and_then(|head| head.marker)
+            .is_some_and(|marker| marker == flip.marker)
+        {
+            return Ok(());
+        }
+        Err(StoreError::Changed { what })
+    }
+
+    async fn part_head(
+        &self,
+        target: &ObjectRef,
+        etag: &ETag,
+        number: usize,
+    ) -> Result<(u64, usize), StoreError> {
+        let what = format!("part {number} of {}/{}", target.bucket, target.key);
+        let ask = object(Method::HEAD, target)
+            .query("partNumber", &number.to_string())
+            .header("if-match", &etag.quoted());
+        let response = self.ask(&what, ask.bare()).await?;
+        let number = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let bytes = number("content-length").and_then(|text| text.parse().ok());
+        let count = number("x-amz-mp-parts-count").and_then(|text| text.parse().ok());
+        Ok((
+            bytes.ok_or_else(|| nonsense(&what, "length"))?,
+            count.unwrap_or(0),
+        ))
+    }
+}
+
+#[async_trait]
+impl<S: S3Service> ObjectStore for S3Store<S> {
+    fn capabilities(&self) -> Capabilities {
+        self.service.capabilities()
+    }
+
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+        if let Some(refusal) = self.refuse_reserved(&request) {
+            return Ok(refusal);
+        }
+        let lists_buckets = request.method() == Method::GET && request.uri().path() == "/";
+        let response = self.service.call(request).await?;
+        if lists_buckets && response.status() == StatusCode::OK {
+            self.hide_reserved(response).await
+        } else {
+            Ok(response)
+        }
+    }
+
+    async fn buckets(&self) -> Result<Vec<BucketName>, StoreError> {
+        let what = "list of buckets";
+        let mut names = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut ask = Ask::service(Method::GET);
+            if let Some(token) = &token {
+                ask = ask.query("continuation-token", token);
+            }
+            let response = self.ask(what, ask.bare()).await?;
+            let listing = document(what, response, "ListAllMyBucketsResult", LISTING_BYTES_MAX).await?;
+            names.extend(answer::bucket_names(what, &listing)?);
+            let next = leaf(&listing, "ContinuationToken")
+                .filter(|next| !next.is_empty())
+                .map(str::to_owned);
+            if next.is_none() || next == token {
+                break;
+            }
+            token = next;
+        }
+        names.retain(|name| *name != self.reserved.bucket);
+        names.sort();
+        Ok(names)
+    }
+
+    async fn page(
+        &self,
+        bucket: &BucketName,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let what = format!("list of {bucket}");
+        let mut ask = Ask::bucket(Method::GET, bucket)
+            .query("list-type", "2")
+            .query("encoding-type", "url")
+            .query("max-keys", &limit.clamp(1, LIST_KEYS_MAX).to_string())
+            .query("prefix", prefix);
+        if let Some(after) = after {
+            ask = ask.query("start-after", after.as_str());
+        }
+        let response = self.ask(&what, ask.bare()).await?;
+        answer::page(
+            &what,
+            &document(&what, response, "ListBucketResult", LISTING_BYTES_MAX).await?,
+        )
+    }
+
+    async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {
+        let what = format!("head of {}/{}", target.bucket, target.key);
+        let ask = object(Method::HEAD, target).header("x-amz-checksum-mode", "ENABLED");
+        match self.ask(&what, ask.bare()).await {
+            Ok(response) => answer::head(&what, target, response.headers(), &self.secret).map(Some),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError> {
+        let (first, count) = self.part_head(target, etag, 1).await?;
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let rest: Vec<(u64, usize)> = futures_util::stream::iter(2..=count)
+            .map(|number| self.part_head(target, etag, number))
+            .buffered(PART_HEADS)
+            .try_collect()
+            .await?;
+        Ok(std::iter::once(first)
+            .chain(rest.into_iter().map(|(bytes, _)| bytes))
+            .collect())
+    }
+
+    async fn read(
+        &self,
+        target: &ObjectRef,
+        etag: &ETag,
+        range: Range<u64>,
+    ) -> Result<ByteStream, StoreError> {
+        let what = format!("read of {}/{}", target.bucket, target.key);
+        let condition = |ask: Ask| ask.header("if-match", &etag.quoted());
+        if range.is_empty() {
+            self.ask(&what, condition(object(Method::HEAD, target)).bare())
+                .await?;
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
+        let ask = condition(object(Method::GET, target)).header("range", &range_header(&range));
+        let response = self.ask(&what, ask.bare()).await?;
+        ranged(&what, response, range)
+    }
+
+    async fn flip(&self, flip: Flip) -> Result<(), StoreError> {
+        let target = &flip.target;
+        let record = reserved::render(&flip.marker, &target.bucket, &target.key, &self.secret);
+        let body = match &flip.content {
+            FlipContent::Stub => Bytes::from(reserved::stub_body(&record)),
+            FlipContent::Whole(bytes) => bytes.clone(),
+        };
+        if !self.service.capabilities().in_place {
+            return self.put_stub(&flip, &record, body).await;
+        }
+        let swap = Swap {
+            target: flip.target,
+            expected_etag: flip.head.etag,
+            expected_seconds: flip.head.last_modified.seconds(),
+            header: (reserved::HEADER.to_owned(), record),
+            body,
+        };
+        self.service.swap_in_place(swap).await
+    }
+
+    async fn remove(&self, target: &ObjectRef, expected: &Identity) -> Result<(), StoreError> {
+        let what = format!("removal of {}/{}", target.bucket, target.key);
+        let ask = object(Method::DELETE, target).header("if-match", &expected.etag.quoted());
+        gone(self.ask(&what, ask.bare()).await)
+    }
+
+    async fn put_copy(&self, archive: ArchiveId, length: u64, bytes: ByteStream) -> Result<(), StoreError> {
+        self.write_copy(archive, length, bytes).await
+    }
+
+    async fn read_copy(&self, archive: ArchiveId, range: Range<u64>) -> Result<ByteStream, StoreError> {
+        let what = format!("read of the restored copy of {archive}");
+        let bucket = &self.reserved.bucket;
+        if range.is_empty() {
+            self.ask(
+                &what,
+                Ask::object(Method::HEAD, bucket, &copies::key(archive)).bare(),
+            )
+            .await?;
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
+        let ask =
+            Ask::object(Method::GET, bucket, &copies::key(archive)).header("range", &range_header(&range));
+        let response = self.ask(&what, ask.bare()).await?;
+        ranged(&what, response, range)
+    }
+
+    async fn copy_bytes(&self, archive: ArchiveId) -> Result<Option<u64>, StoreError> {
+        let what = format!("head of the restored copy of {archive}");
+        let ask = Ask::object(Method::HEAD, &self.reserved.bucket, &copies::key(archive));
+        match self.ask(&what, ask.bare()).await {
+            Ok(response) => {
+                let length = response
+                    .headers()
+                    .get("content-length")
+                    .and_then(|value| value.to_str().ok());
+                let length = length
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| nonsense(&what, "length"))?;
+                Ok(Some(length))
+            }
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_copy(&self, archive: ArchiveId) -> Result<(), StoreError> {
+        let what = format!("removal of the restored copy of {archive}");
+        let ask = Ask::object(Method::DELETE, &self.reserved.bucket, &copies::key(archive));
+        gone(self.ask(&what, ask.bare()).await)
+    }
+}
+
+fn object(method: Method, target: &ObjectRef) -> Ask {
+    let ask = Ask::object(method, &target.bucket, target.key.as_str());
+    match &target.version {
+        Some(version) => ask.query("versionId", version.as_str()),
+        None => ask,
+    }
+}
+
+fn range_header(range: &Range<u64>) -> String {
+    format!("bytes={}-{}", range.start, range.end - 1)
+}
+
+/// The bytes of an answer to a range; anything but exactly that range is not believed.
+fn ranged(what: &str, response: Response<Body>, range: Range<u64>) -> Result<ByteStream, StoreError> {
+    let expected = format!("bytes {}-{}/", range.start, range.end - 1);
+    let told = response
+        .headers()
+        .get("content-range")
+        .and_then(|value| value.to_str().ok());
+    let exact = response.status() == StatusCode::PARTIAL_CONTENT
+        && told.is_some_and(|told| told.starts_with(&expected));
+    if !exact {
+        return Err(nonsense(what, "Content-Range"));
+    }
+    Ok(pieces(response.into_body(), range.end - range.start))
+}
+
+fn gone(answer: Result<Response<Body>, StoreError>) -> Result<(), StoreError> {
+    match answer {
+        Ok(_) | Err(StoreError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the user metadata of a stub would come to.
+fn metadata_bytes(head: &ObjectHead, record: &str) -> usize {
+    let user = head
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(USER_PREFIX)?, value)));
+    let kept: usize = user.map(|(name, value)| name.len() + value.len()).sum();
+    kept + reserved::HEADER.len() - USER_PREFIX.len() + record.len()
+}

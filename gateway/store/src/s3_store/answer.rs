@@ -1,0 +1,185 @@
+//! What a response means: the one place where a status becomes a [`StoreError`].
+
+use dialect::metadata::{SYSTEM, USER_PREFIX};
+use dialect::reserved::{self, MarkerKey};
+use dialect::xml::{self, Element};
+use dialect::{checksum::Algorithm, date};
+use http::{HeaderMap, Response, StatusCode};
+use model::store::{Listed, ObjectHead, ObjectRef, Page, StoreError};
+use model::{Body, BucketName, ETag, VersionId};
+
+use super::request::unescape_key;
+use crate::service::StoreFull;
+use crate::stream::collect;
+
+/// Longest error document read, in bytes.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+/// Longest listing read, in bytes: 1 000 keys of 1 024 bytes, escaped.
+pub(crate) const LISTING_BYTES_MAX: usize = 16 << 20;
+
+/// The response when it is a success, what it refuses otherwise.
+pub(crate) async fn accepted(what: &str, response: Response<Body>) -> Result<Response<Body>, StoreError> {
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        Err(refusal(what, response).await)
+    }
+}
+
+/// What a response that is no success means. `Changed`, `Missing` and `Refused` say that nothing was done; all that
+/// proves nothing is doubt.
+pub(crate) async fn refusal(what: &str, response: Response<Body>) -> StoreError {
+    let (parts, body) = response.into_parts();
+    let what = what.to_owned();
+    if parts.extensions.get::<StoreFull>().is_some() || parts.status == StatusCode::INSUFFICIENT_STORAGE {
+        return StoreError::Full { what };
+    }
+    let code = code(body).await;
+    match (parts.status, code.as_str()) {
+        (StatusCode::NOT_FOUND, _) => StoreError::Missing { what },
+        (StatusCode::PRECONDITION_FAILED, _) => StoreError::Changed { what },
+        (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout") => {
+            unproven(what, status, code)
+        }
+        (status, _) if status.is_client_error() => StoreError::Refused {
+            what,
+            status: status.as_u16(),
+            code,
+        },
+        (status, _) => unproven(what, status, code),
+    }
+}
+
+/// Doubt because of what was answered.
+fn unproven(what: String, status: StatusCode, code: String) -> StoreError {
+    StoreError::Doubt {
+        what,
+        source: format!("the store answered {} {code}", status.as_u16()).into(),
+    }
+}
+
+/// Doubt because of an answer that cannot be understood.
+pub(crate) fn nonsense(what: &str, missing: &str) -> StoreError {
+    StoreError::Doubt {
+        what: what.to_owned(),
+        source: format!("the answer has no usable {missing}").into(),
+    }
+}
+
+/// A document of the answer.
+pub(crate) async fn document(
+    what: &str,
+    response: Response<Body>,
+    root: &str,
+    bytes_max: usize,
+) -> Result<Element, StoreError> {
+    let body = collect(response.into_body(), bytes_max)
+        .await
+        .map_err(|source| StoreError::Doubt {
+            what: what.to_owned(),
+            source: Box::new(source),
+        })?;
+    xml::read(&body, root, bytes_max).map_err(|_| nonsense(what, root))
+}
+
+async fn code(body: Body) -> String {
+    let Ok(body) = collect(body, ERROR_BYTES_MAX).await else {
+        return String::new();
+    };
+    let Ok(error) = xml::read(&body, "Error", ERROR_BYTES_MAX) else {
+        return String::new();
+    };
+    error.leaf("Code").ok().flatten().unwrap_or_default().to_owned()
+}
+
+/// The head of an object in the headers of an answer.
+pub(crate) fn head(
+    what: &str,
+    target: &ObjectRef,
+    headers: &HeaderMap,
+    secret: &MarkerKey,
+) -> Result<ObjectHead, StoreError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let missing = |name: &str| nonsense(what, name);
+    let etag = text("etag")
+        .and_then(|etag| ETag::parse(etag).ok())
+        .ok_or_else(|| missing("ETag"))?;
+    let size = text("content-length")
+        .and_then(|size| size.parse().ok())
+        .ok_or_else(|| missing("length"))?;
+    let modified = text("last-modified")
+        .and_then(date::parse_http)
+        .ok_or_else(|| missing("Last-Modified"))?;
+    let record = text(reserved::HEADER);
+    Ok(ObjectHead {
+        etag,
+        size,
+        last_modified: modified,
+        version: text("x-amz-version-id").and_then(|version| VersionId::parse(version).ok()),
+        headers: pairs(headers, is_kept),
+        checksums: pairs(headers, |name| {
+            Algorithm::from_header(name).is_some() || name == "x-amz-checksum-type"
+        }),
+        marker: record.and_then(|record| reserved::parse(record, &target.bucket, &target.key, secret).ok()),
+    })
+}
+
+fn is_kept(name: &str) -> bool {
+    let system = SYSTEM.contains(&name) || KEPT.contains(&name);
+    system || name.starts_with(USER_PREFIX) && name != reserved::HEADER
+}
+
+fn pairs(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = headers
+        .iter()
+        .filter(|(name, _)| wanted(name.as_str()))
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// A page of ListObjectsV2 asked for with `encoding-type=url`.
+pub(crate) fn page(what: &str, listing: &Element) -> Result<Page, StoreError> {
+    let entries = listing
+        .all("Contents")
+        .map(|entry| listed(entry).ok_or_else(|| nonsense(what, "entry")));
+    Ok(Page {
+        entries: entries.collect::<Result<_, _>>()?,
+        more: leaf(listing, "IsTruncated") == Some("true"),
+    })
+}
+
+fn listed(entry: &Element) -> Option<Listed> {
+    Some(Listed {
+        key: unescape_key(entry.child("Key")?.exact().ok()?)?,
+        etag: ETag::parse(leaf(entry, "ETag")?).ok()?,
+        size: leaf(entry, "Size")?.parse().ok()?,
+        last_modified: date::parse_iso(leaf(entry, "LastModified")?)?,
+    })
+}
+
+/// The names of a ListBuckets answer.
+pub(crate) fn bucket_names(what: &str, listing: &Element) -> Result<Vec<BucketName>, StoreError> {
+    let Some(buckets) = listing.child("Buckets") else {
+        return Ok(Vec::new());
+    };
+    let name = |bucket: &Element| BucketName::parse(leaf(bucket, "Name")?).ok();
+    buckets
+        .all("Bucket")
+        .map(|bucket| name(bucket).ok_or_else(|| nonsense(what, "bucket name")))
+        .collect()
+}
+
+/// The trimmed text of a child, if it is there.
+pub(crate) fn leaf<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
+    element.leaf(name).ok().flatten()
+}
+
+/// Headers kept beside the system headers.
+const KEPT: [&str; 2] = ["x-amz-storage-class", "x-amz-website-redirect-location"];

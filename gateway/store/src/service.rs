@@ -1,0 +1,43 @@
+//! One object store as a service that speaks S3: what an adapter must bring, and nothing more.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use model::store::{Capabilities, ObjectRef, StoreError};
+use model::{Body, ETag};
+
+/// A server of S3 requests, in this process or behind a network.
+#[async_trait]
+pub trait S3Service: Send + Sync + 'static {
+    /// Answers one request: path style, authenticated, with a plain body. An S3 error is an `Ok` response; `Err`
+    /// means that there was no answer.
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError>;
+
+    /// What the server can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Puts another body under an existing version, all or nothing, keeping its version id and Last-Modified.
+    ///
+    /// Errors: `Changed` when the version is not the expected one any more, `Refused` when the server cannot do
+    /// this at all; in both cases nothing was done.
+    async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError>;
+}
+
+/// A body to be swapped in place.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    /// The version whose body is replaced.
+    pub target: ObjectRef,
+    /// Its ETag before the swap.
+    pub expected_etag: ETag,
+    /// Its Last-Modified before (and after) the swap, in whole seconds.
+    pub expected_seconds: i64,
+    /// The header added to those it has, replacing one of the same name.
+    pub header: (String, String),
+    /// The new body, small.
+    pub body: Bytes,
+}
+
+/// Marks a response that refuses because the store has no room left: S3 has no code of its own for that.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreFull;
