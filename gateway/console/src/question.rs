@@ -1,0 +1,334 @@
+//! Everything that can be asked, and how each question is written as a request.
+//!
+//! Names and ids in questions are made of letters, digits, `-`, `.` and `_` only, so nothing is percent-encoded.
+
+use std::collections::BTreeMap;
+
+use model::restore::RestoreStage;
+use model::{ArchiveId, BucketName, JobId, PackId, VolumeId};
+use serde::{Deserialize, Serialize};
+
+/// Most rows of a listing in one answer.
+pub const PAGE_ROWS: usize = 1_000;
+
+/// Longest name of a library in a question.
+const LIBRARY_NAME_MAX: usize = 64;
+
+/// One thing to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// How everything is: `GET /v1/status`.
+    Status,
+    /// The libraries: `GET /v1/libraries`.
+    Libraries,
+    /// What is where: `GET /v1/inventory?library=`.
+    Inventory {
+        /// One library; all when none is named.
+        library: Option<String>,
+    },
+    /// The drives: `GET /v1/drives`.
+    Drives,
+    /// All volumes: `GET /v1/volumes`.
+    Volumes,
+    /// One volume: `GET /v1/volumes/<uuid>`.
+    Volume(VolumeId),
+    /// A page of the packs on a volume: `GET /v1/volumes/<uuid>/packs?after=`.
+    PacksOn {
+        /// The volume.
+        volume: VolumeId,
+        /// Those after this one.
+        after: Option<PackId>,
+    },
+    /// A page of the archives in a pack: `GET /v1/packs/<id>/archives?after=`.
+    ArchivesOf {
+        /// The pack.
+        pack: PackId,
+        /// Those after this one.
+        after: Option<ArchiveId>,
+    },
+    /// A page of the restores of one stage, oldest first: `GET /v1/restores?stage=&after=`.
+    Restores {
+        /// The stage.
+        stage: RestoreStage,
+        /// Those after this one.
+        after: Option<JobId>,
+    },
+    /// One restore: `GET /v1/restores/<id>`.
+    Restore(JobId),
+    /// The buckets: `GET /v1/buckets`.
+    Buckets,
+    /// Look for what the rules make due, now: `POST /v1/migrate` with `{"bucket": "b", "dry_run": true}`.
+    Migrate(Migrate),
+}
+
+/// What to migrate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Migrate {
+    /// One bucket; all with rules when none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketName>,
+    /// Count only.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The request is no question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadQuestion {
+    /// Nothing is asked for under this path.
+    #[error("there is no {method} {path} here")]
+    Unknown {
+        /// Method.
+        method: String,
+        /// Path.
+        path: String,
+    },
+    /// A part of the path, a parameter or the body is not what it should be.
+    #[error("{what} {text:?} cannot be understood")]
+    Malformed {
+        /// Which part.
+        what: &'static str,
+        /// What it was.
+        text: String,
+    },
+}
+
+impl Question {
+    /// The HTTP method it is asked with.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Migrate(_) => "POST",
+            _ => "GET",
+        }
+    }
+
+    /// Path and query it is asked under.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Status => "/v1/status".to_owned(),
+            Self::Libraries => "/v1/libraries".to_owned(),
+            Self::Inventory { library: None } => "/v1/inventory".to_owned(),
+            Self::Inventory { library: Some(name) } => format!("/v1/inventory?library={name}"),
+            Self::Drives => "/v1/drives".to_owned(),
+            Self::Volumes => "/v1/volumes".to_owned(),
+            Self::Volume(id) => format!("/v1/volumes/{id}"),
+            Self::PacksOn { volume, after } => after_in(format!("/v1/volumes/{volume}/packs?"), *after),
+            Self::ArchivesOf { pack, after } => after_in(format!("/v1/packs/{pack}/archives?"), *after),
+            Self::Restores { stage, after } => {
+                after_in(format!("/v1/restores?stage={}&", stage_name(*stage)), *after)
+            }
+            Self::Restore(id) => format!("/v1/restores/{id}"),
+            Self::Buckets => "/v1/buckets".to_owned(),
+            Self::Migrate(_) => "/v1/migrate".to_owned(),
+        }
+    }
+
+    /// The body it is asked with; empty for none.
+    pub fn body(&self) -> String {
+        match self {
+            Self::Migrate(migrate) => serde_json::to_string(migrate).expect("plain data"),
+            _ => String::new(),
+        }
+    }
+
+    /// Understands a request.
+    pub fn parse(method: &str, path: &str, query: &str, body: &[u8]) -> Result<Self, BadQuestion> {
+        let unknown = || BadQuestion::Unknown {
+            method: method.to_owned(),
+            path: clipped(path),
+        };
+        let parts: Vec<&str> = path
+            .strip_prefix("/v1/")
+            .ok_or_else(unknown)?
+            .split('/')
+            .collect();
+        let mut query = parameters(query)?;
+        let question = match (method, &parts[..]) {
+            ("GET", ["status"]) => Self::Status,
+            ("GET", ["libraries"]) => Self::Libraries,
+            ("GET", ["inventory"]) => Self::Inventory {
+                library: library(&mut query)?,
+            },
+            ("GET", ["drives"]) => Self::Drives,
+            ("GET", ["volumes"]) => Self::Volumes,
+            ("GET", ["volumes", id]) => Self::Volume(parsed("the volume", id)?),
+            ("GET", ["volumes", id, "packs"]) => Self::PacksOn {
+                volume: parsed("the volume", id)?,
+                after: after(&mut query)?,
+            },
+            ("GET", ["packs", id, "archives"]) => Self::ArchivesOf {
+                pack: parsed("the pack", id)?,
+                after: after(&mut query)?,
+            },
+            ("GET", ["restores"]) => Self::Restores {
+                stage: stage(&mut query)?,
+                after: after(&mut query)?,
+            },
+            ("GET", ["restores", id]) => Self::Restore(parsed("the restore", id)?),
+            ("GET", ["buckets"]) => Self::Buckets,
+            ("POST", ["migrate"]) => Self::Migrate(migrate(body)?),
+            _ => return Err(unknown()),
+        };
+        match query.into_keys().next() {
+            Some(name) => Err(malformed("the parameter", name)),
+            None => Ok(question),
+        }
+    }
+}
+
+/// The stage as it stands in questions and answers: its name in lower case.
+pub(crate) fn stage_name(stage: RestoreStage) -> String {
+    format!("{stage:?}").to_ascii_lowercase()
+}
+
+fn after_in(path: String, after: Option<impl std::fmt::Display>) -> String {
+    match after {
+        Some(after) => format!("{path}after={after}"),
+        None => path.trim_end_matches(['?', '&']).to_owned(),
+    }
+}
+
+fn parameters(query: &str) -> Result<BTreeMap<&str, &str>, BadQuestion> {
+    let mut found = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| malformed("the parameter", pair))?;
+        if found.insert(name, value).is_some() {
+            return Err(malformed("the repeated parameter", name));
+        }
+    }
+    Ok(found)
+}
+
+fn library(query: &mut BTreeMap<&str, &str>) -> Result<Option<String>, BadQuestion> {
+    let Some(name) = query.remove("library") else {
+        return Ok(None);
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=LIBRARY_NAME_MAX).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(Some(name.to_owned()))
+    } else {
+        Err(malformed("the library", name))
+    }
+}
+
+fn stage(query: &mut BTreeMap<&str, &str>) -> Result<RestoreStage, BadQuestion> {
+    let name = query.remove("stage").unwrap_or_default();
+    let found = RestoreStage::ALL
+        .into_iter()
+        .find(|stage| stage_name(*stage) == name);
+    found.ok_or_else(|| malformed("the stage", name))
+}
+
+fn after<T: std::str::FromStr>(query: &mut BTreeMap<&str, &str>) -> Result<Option<T>, BadQuestion> {
+    query
+        .remove("after")
+        .map(|text| parsed("the parameter after", text))
+        .transpose()
+}
+
+fn migrate(body: &[u8]) -> Result<Migrate, BadQuestion> {
+    if body.is_empty() {
+        return Ok(Migrate::default());
+    }
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let migrate: Migrate = serde_json::from_slice(body).map_err(|_| malformed("the body", &text()))?;
+    // A name that came as text is not parsed yet.
+    let legal = migrate
+        .bucket
+        .as_ref()
+        .is_none_or(|name| BucketName::parse(name.as_str()).is_ok());
+    if legal {
+        Ok(migrate)
+    } else {
+        Err(malformed("the bucket in", &text()))
+    }
+}
+
+fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, BadQuestion> {
+    text.parse().map_err(|_| malformed(what, text))
+}
+
+fn malformed(what: &'static str, text: &str) -> BadQuestion {
+    BadQuestion::Malformed {
+        what,
+        text: clipped(text),
+    }
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_question_comes_back_from_its_request() {
+        let (volume, pack) = (VolumeId::from_u128(7), PackId::new(1, 2));
+        let bucket = Some(BucketName::parse("my.bucket-1").unwrap());
+        let mut questions = vec![
+            Question::Status,
+            Question::Libraries,
+            Question::Inventory { library: None },
+            Question::Inventory {
+                library: Some("main_2".to_owned()),
+            },
+            Question::Drives,
+            Question::Volumes,
+            Question::Volume(volume),
+            Question::PacksOn { volume, after: None },
+            Question::PacksOn {
+                volume,
+                after: Some(pack),
+            },
+            Question::ArchivesOf { pack, after: None },
+            Question::ArchivesOf {
+                pack,
+                after: Some(ArchiveId::new(3, 4)),
+            },
+            Question::Restore(JobId::new(5, 6)),
+            Question::Buckets,
+            Question::Migrate(Migrate::default()),
+            Question::Migrate(Migrate {
+                bucket,
+                dry_run: true,
+            }),
+        ];
+        questions.extend(RestoreStage::ALL.map(|stage| Question::Restores { stage, after: None }));
+        for question in questions {
+            let path = question.path();
+            let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+            let again = Question::parse(question.method(), path, query, question.body().as_bytes());
+            assert_eq!(again, Ok(question));
+        }
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused() {
+        for (method, path, query, body) in [
+            ("GET", "/", "", ""),
+            ("GET", "/v1", "", ""),
+            ("DELETE", "/v1/status", "", ""),
+            ("GET", "/v1/migrate", "", ""),
+            ("GET", "/v1/status", "x=1", ""),
+            ("GET", "/v1/volumes/x", "", ""),
+            ("GET", "/v1/restores", "", ""),
+            ("GET", "/v1/restores", "stage=odd", ""),
+            ("GET", "/v1/inventory", "library=a/b", ""),
+            ("GET", "/v1/inventory", "library=a&library=b", ""),
+            ("POST", "/v1/migrate", "", "1"),
+            ("POST", "/v1/migrate", "", r#"{"bucket":"NO"}"#),
+            ("POST", "/v1/migrate", "", r#"{"drop":true}"#),
+        ] {
+            assert!(
+                Question::parse(method, path, query, body.as_bytes()).is_err(),
+                "{method} {path}?{query} {body}"
+            );
+        }
+    }
+}
