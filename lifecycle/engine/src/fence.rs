@@ -126,22 +126,14 @@ impl Drop for Hold {
 impl KeyFence for MemoryFence {
     async fn enter(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Passage, FenceBusy> {
         let key = (bucket.clone(), key.clone());
-        self.keys
-            .wait(&key, |usage| {
-                (!usage.closing).then(|| usage.passages += 1)
-            })
-            .await?;
+        self.keys.wait(&key, |usage| (!usage.closing).then(|| usage.passages += 1)).await?;
         let release = |usage: &mut Usage| usage.passages -= 1;
         Ok(Passage::new(Hold { keys: self.keys.clone(), key, release }))
     }
 
     async fn close(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Gate, FenceBusy> {
         let key = (bucket.clone(), key.clone());
-        self.keys
-            .wait(&key, |usage| {
-                (!usage.closing).then(|| usage.closing = true)
-            })
-            .await?;
+        self.keys.wait(&key, |usage| (!usage.closing).then(|| usage.closing = true)).await?;
         // From here on new mutations wait; dropping `hold`, also on the way out of a time-out, lets them go.
         let hold = Hold { keys: self.keys.clone(), key: key.clone(), release: |usage| usage.closing = false };
         self.keys.wait(&key, |usage| (usage.passages == 0).then_some(())).await?;

@@ -56,7 +56,8 @@ pub async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
     };
     match look(house, archive, false, gate).await? {
         Look::Over(flipped) => Ok(flipped),
-        Look::Again { archive, head, attempt: number, gate } => {
+        Look::Again(again) => {
+            let Again { archive, head, attempt: number, gate } = *again;
             attempt(house, archive, head, number + 1, gate).await
         }
     }
@@ -66,7 +67,14 @@ pub async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
 enum Look {
     Over(Flipped),
     /// The hot object still stands and nothing can change that any more but another attempt.
-    Again { archive: Archive, head: ObjectHead, attempt: u32, gate: Gate },
+    Again(Box<Again>),
+}
+
+struct Again {
+    archive: Archive,
+    head: ObjectHead,
+    attempt: u32,
+    gate: Gate,
 }
 
 async fn attempt(
@@ -88,14 +96,17 @@ async fn attempt(
     }
     let answer = house.store.flip(flip).await;
     // Only these promise that nothing of this attempt can arrive later.
-    let over = matches!(answer, Ok(()) | Err(StoreError::Changed { .. } | StoreError::Refused { .. } | StoreError::Full { .. }));
+    let over = matches!(
+        answer,
+        Ok(()) | Err(StoreError::Changed { .. } | StoreError::Refused { .. } | StoreError::Full { .. })
+    );
     if let Err(error) = &answer {
         tracing::warn!(archive = %archive.id, error = crate::error::chain(error), "flip not acknowledged");
     }
     match look(house, archive, over, gate).await? {
         Look::Over(flipped) => Ok(flipped),
-        Look::Again { archive, gate, .. } => {
-            house.gates.keep(archive.id, gate);
+        Look::Again(again) => {
+            house.gates.keep(again.archive.id, again.gate);
             Ok(Flipped::Doubt)
         }
     }
@@ -118,7 +129,7 @@ async fn look(house: &House, mut archive: Archive, over: bool, gate: Gate) -> Re
         }
         Ok(Some(head)) if archive.identity.as_ref() == Some(&Identity::of(&head)) => {
             if over {
-                return Ok(Look::Again { archive, head, attempt, gate });
+                return Ok(Look::Again(Box::new(Again { archive, head, attempt, gate })));
             }
             Ok(None)
         }
@@ -166,7 +177,10 @@ async fn prepare(house: &House, archive: &Archive, head: ObjectHead) -> Result<F
                 Ok::<_, BodyError>(all)
             })
             .await
-            .map_err(|source| StoreError::Doubt { what: format!("read of {}", archive.key), source: source.into() })?;
+            .map_err(|source| StoreError::Doubt {
+                what: format!("read of {}", archive.key),
+                source: source.into(),
+            })?;
         (MarkerKind::Whole, FlipContent::Whole(bytes.into()))
     } else {
         (MarkerKind::Stub, FlipContent::Stub)

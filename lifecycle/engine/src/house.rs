@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use library::{CatalogId, Library};
-use model::catalog::{Catalog, Change};
+use model::catalog::{Catalog, CatalogError, Change};
 use model::clock::{Clock, Entropy};
 use model::fence::KeyFence;
+use model::limits::TRANSACTION_ROWS_MAX;
 use model::store::{ObjectRef, ObjectStore};
 use model::{Archive, ArchiveId, ArchiveState, Timestamp};
 
@@ -76,7 +77,18 @@ impl House {
         let assemblies = Assemblies::new(spool.clone());
         let (gates, resting) = (Gates::default(), Resting::default());
         Ok(Self {
-            catalog, store, fence, clock, entropy, libraries, catalog_id, spool, settings, gates, assemblies, resting,
+            catalog,
+            store,
+            fence,
+            clock,
+            entropy,
+            libraries,
+            catalog_id,
+            spool,
+            settings,
+            gates,
+            assemblies,
+            resting,
         })
     }
 
@@ -98,6 +110,29 @@ impl House {
         next.revision += 1;
         *archive = next;
         Ok(())
+    }
+
+    /// Makes changed rows durable in few commits; one by one where a row was touched meanwhile, so that it holds up
+    /// none of the others. Counts those written.
+    pub(crate) async fn save_each(&self, rows: Vec<Archive>) -> Result<u64, Error> {
+        let mut saved = 0;
+        for rows in rows.chunks(TRANSACTION_ROWS_MAX) {
+            let all = rows.iter().cloned().map(Change::Archive).collect();
+            match self.catalog.commit(all).await {
+                Ok(()) => saved += rows.len() as u64,
+                Err(CatalogError::Conflict { .. }) => {
+                    for row in rows {
+                        match self.catalog.commit(vec![Change::Archive(row.clone())]).await {
+                            Ok(()) => saved += 1,
+                            Err(CatalogError::Conflict { .. }) => {}
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(saved)
     }
 
     /// The row as it stands now.

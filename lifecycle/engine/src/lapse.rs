@@ -36,7 +36,8 @@ async fn end(house: &House, mut job: RestoreJob) -> Result<bool, Error> {
         Err(model::catalog::CatalogError::Conflict { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
-    let renewed = house.catalog.restore_of(archive).await?.is_some_and(|job| job.state.stage() != RestoreStage::Lapsed);
+    let renewed =
+        house.catalog.restore_of(archive).await?.is_some_and(|job| job.state.stage() != RestoreStage::Lapsed);
     if !renewed {
         house.store.delete_copy(archive).await?;
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::archive::ArchiveStage;
-use model::catalog::{CatalogError, Change};
+use model::catalog::Change;
 use model::clock::pack_id;
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::{Pack, PackCopy, PackCopyState};
@@ -37,7 +37,12 @@ const PACK_OVERHEAD_BYTES: u64 = 1 << 20;
 
 /// Carries out one plan. Objects that changed meanwhile are withdrawn, those that cannot be read are set aside; the
 /// others are `Packed` when this returns. Gives the number of objects packed.
-pub async fn pack(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings, plan: Plan) -> Result<u64, Error> {
+pub async fn pack(
+    house: &Arc<House>,
+    pool: &PoolName,
+    settings: &PoolSettings,
+    plan: Plan,
+) -> Result<u64, Error> {
     match plan {
         Plan::Members(archives) => pack_members(house, pool, settings, archives).await,
         Plan::Segments { archive, count } => pack_segments(house, pool, settings, archive, count).await,
@@ -78,11 +83,7 @@ async fn pack_members(
         archive.extents = vec![extent(&summary, place.offset, place.length, place.digest.0)];
     }
     register(house, pool, settings, &summary).await?;
-    let mut packed = 0;
-    for archive in members.into_values() {
-        packed += u64::from(become_packed(house, archive).await?);
-    }
-    Ok(packed)
+    become_packed(house, members.into_values().collect()).await
 }
 
 async fn pack_segments(
@@ -111,11 +112,14 @@ async fn pack_segments(
             return Err(builder.cause(error).await);
         }
         let summary = builder.finish().await?;
-        let place = summary.members.first().ok_or_else(|| Error::Bug { what: "a pack without its segment".into() })?;
+        let place = summary
+            .members
+            .first()
+            .ok_or_else(|| Error::Bug { what: "a pack without its segment".into() })?;
         object.archive.extents.push(extent(&summary, place.offset, place.length, place.digest.0));
         register(house, pool, settings, &summary).await?;
     }
-    Ok(u64::from(become_packed(house, object.archive).await?))
+    become_packed(house, vec![object.archive]).await
 }
 
 /// An object about to be packed.
@@ -192,19 +196,21 @@ fn broken(archive: &Archive, source: model::BodyError) -> StoreError {
     StoreError::Doubt { what: format!("read of {}/{}", archive.bucket, archive.key), source: source.into() }
 }
 
-/// Makes the archive `Packed`; false when it was touched meanwhile, which leaves its bytes in the pack unused.
-async fn become_packed(house: &House, mut archive: Archive) -> Result<bool, Error> {
-    let mut next = archive.clone();
-    next.advance(ArchiveState::Packed, house.now());
-    match house.save(&mut archive, next).await {
-        Ok(()) => Ok(true),
-        Err(Error::Catalog(CatalogError::Conflict { .. })) => Ok(false),
-        Err(error) => Err(error),
+/// Makes the archives `Packed` and counts them; those touched meanwhile are left out, their bytes in the pack unused.
+async fn become_packed(house: &House, mut archives: Vec<Archive>) -> Result<u64, Error> {
+    for archive in &mut archives {
+        archive.advance(ArchiveState::Packed, house.now());
     }
+    house.save_each(archives).await
 }
 
 /// Writes down a finished pack and the copies it is to have, before any archive points to it.
-async fn register(house: &House, pool: &PoolName, settings: &PoolSettings, summary: &PackSummary) -> Result<(), Error> {
+async fn register(
+    house: &House,
+    pool: &PoolName,
+    settings: &PoolSettings,
+    summary: &PackSummary,
+) -> Result<(), Error> {
     let id = PackId::from_u128(summary.id.0.0);
     let pack = Pack {
         id,
@@ -269,7 +275,10 @@ impl Builder {
         let what = format!("{}/{}", member.record.bucket, member.record.key);
         self.send(Piece::Begin(Box::new(member))).await?;
         while let Some(piece) = bytes.next().await {
-            let piece = piece.map_err(|source| StoreError::Doubt { what: format!("read of {what}"), source: source.into() })?;
+            let piece = piece.map_err(|source| StoreError::Doubt {
+                what: format!("read of {what}"),
+                source: source.into(),
+            })?;
             self.send(Piece::Bytes(piece)).await?;
         }
         self.send(Piece::End).await
@@ -304,7 +313,8 @@ impl Builder {
     async fn finish(self) -> Result<PackSummary, Error> {
         drop(self.feed);
         let ended = self.thread.await;
-        let result = ended.unwrap_or_else(|panic| Err(Error::Bug { what: format!("packing panicked: {panic}") }));
+        let result =
+            ended.unwrap_or_else(|panic| Err(Error::Bug { what: format!("packing panicked: {panic}") }));
         match &result {
             Ok(summary) => self.room.keep(summary.bytes),
             Err(_) => self.house.spool.discard(self.id)?,
@@ -314,17 +324,25 @@ impl Builder {
 }
 
 /// Runs on a blocking thread: writes what is fed into the pack's file, syncs it, and reads it all back.
-fn build(house: &House, id: PackId, level: i32, mut pieces: mpsc::Receiver<Piece>) -> Result<PackSummary, Error> {
+fn build(
+    house: &House,
+    id: PackId,
+    level: i32,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<PackSummary, Error> {
     let failed = |source: volume::pack::Error| Error::Pack { pack: id, source: Box::new(source) };
     let path = house.spool.path(id);
     let file = File::create_new(&path).map_err(|source| Error::Spool { operation: "make a pack", source })?;
     let options = Options { level, ..Options::default() };
-    let mut writer = PackWriter::new(file, volume::pack::PackId(id.as_u128().into()), &options).map_err(failed)?;
+    let mut writer =
+        PackWriter::new(file, volume::pack::PackId(id.as_u128().into()), &options).map_err(failed)?;
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             Piece::Begin(member) => writer.begin_member(*member).map_err(failed)?,
             Piece::Bytes(bytes) => writer.write(&bytes).map_err(failed)?,
-            Piece::End => drop(writer.end_member().map_err(failed)?),
+            Piece::End => {
+                writer.end_member().map_err(failed)?;
+            }
         }
     }
     let (file, summary) = writer.finish().map_err(failed)?;

@@ -46,7 +46,10 @@ pub fn plan(candidates: &[Candidate], bounds: Bounds, now: Timestamp, flush: boo
     let mut open_bytes = 0;
     for candidate in candidates {
         if candidate.bytes > bounds.bytes_target {
-            plans.push(Plan::Segments { archive: candidate.archive, count: segments(candidate.bytes, bounds) });
+            plans.push(Plan::Segments {
+                archive: candidate.archive,
+                count: segments(candidate.bytes, bounds),
+            });
             continue;
         }
         let full = open_bytes + candidate.bytes > bounds.bytes_target || open.len() == bounds.members_max;
@@ -68,12 +71,15 @@ pub fn plan(candidates: &[Candidate], bounds: Bounds, now: Timestamp, flush: boo
 
 /// What is wrong with `plans`, if anything: every object at most once, no pack over its bounds.
 pub fn check(plans: &[Plan], candidates: &[Candidate], bounds: Bounds) -> Result<(), String> {
-    let sizes: std::collections::BTreeMap<ArchiveId, u64> = candidates.iter().map(|c| (c.archive, c.bytes)).collect();
+    let sizes: std::collections::BTreeMap<ArchiveId, u64> =
+        candidates.iter().map(|c| (c.archive, c.bytes)).collect();
     let mut planned = std::collections::BTreeSet::new();
     for plan in plans {
         let (archives, bytes_max) = match plan {
             Plan::Members(archives) => (archives.clone(), bounds.bytes_target),
-            Plan::Segments { archive, count } => (vec![*archive], bounds.bytes_target.saturating_mul(u64::from(*count))),
+            Plan::Segments { archive, count } => {
+                (vec![*archive], bounds.bytes_target.saturating_mul(u64::from(*count)))
+            }
         };
         if archives.is_empty() || archives.len() > bounds.members_max {
             return Err(format!("a pack of {} members", archives.len()));
@@ -109,7 +115,11 @@ mod tests {
 
     fn candidates(sizes: &[u64], since: Timestamp) -> Vec<Candidate> {
         let id = |number: usize| ArchiveId::new(1, number as u128);
-        sizes.iter().enumerate().map(|(n, bytes)| Candidate { archive: id(n), bytes: *bytes, since }).collect()
+        sizes
+            .iter()
+            .enumerate()
+            .map(|(n, bytes)| Candidate { archive: id(n), bytes: *bytes, since })
+            .collect()
     }
 
     #[test]

@@ -30,32 +30,10 @@ pub async fn promote(house: &House) -> Result<u64, Error> {
                 changes.push(next);
             }
         }
-        taped += commit_each(house, changes).await?;
+        taped += house.save_each(changes).await?;
     }
     free_spool(house, &mut verified).await?;
     Ok(taped)
-}
-
-/// One commit for all; one by one when a row was touched meanwhile, so that it holds up none of the others.
-async fn commit_each(house: &House, rows: Vec<Archive>) -> Result<u64, Error> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let all = rows.iter().cloned().map(Change::Archive).collect();
-    match house.catalog.commit(all).await {
-        Ok(()) => return Ok(rows.len() as u64),
-        Err(model::catalog::CatalogError::Conflict { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut done = 0;
-    for row in rows {
-        match house.catalog.commit(vec![Change::Archive(row)]).await {
-            Ok(()) => done += 1,
-            Err(model::catalog::CatalogError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(done)
 }
 
 /// Which packs have every copy verified; remembered for one round.
@@ -79,7 +57,8 @@ impl Verified {
             return Ok(*known);
         }
         let copies = house.catalog.copies_of(pack).await?;
-        let verified = !copies.is_empty() && copies.iter().all(|copy| copy.state.stage() == PackCopyStage::Verified);
+        let verified =
+            !copies.is_empty() && copies.iter().all(|copy| copy.state.stage() == PackCopyStage::Verified);
         self.packs.insert(pack, verified);
         Ok(verified)
     }
@@ -138,7 +117,8 @@ pub(crate) async fn give_up_lost_packs(house: &House) -> Result<u64, Error> {
         let Some(last) = packs.last() else { return Ok(lost) };
         after = Some(last.id);
         for pack in packs {
-            let whole = std::fs::metadata(house.spool.path(pack.id)).is_ok_and(|file| file.len() == pack.bytes)
+            let whole = std::fs::metadata(house.spool.path(pack.id))
+                .is_ok_and(|file| file.len() == pack.bytes)
                 && house.spool.manifest_path(pack.id).exists();
             let copies = house.catalog.copies_of(pack.id).await?;
             let needed = copies.iter().any(|copy: &PackCopy| copy.state.stage() == PackCopyStage::Spooled);

@@ -39,7 +39,7 @@ pub async fn route(house: &House) -> Result<u64, Error> {
                     job.advance(RestoreState::Queued);
                     queued.push(Change::Restore(job));
                 }
-                Destination::Hot(archive) => moved += u64::from(copy_hot(house, job, archive).await?),
+                Destination::Hot(archive) => moved += u64::from(copy_hot(house, job, &archive).await?),
                 Destination::Gone => {
                     job.advance(RestoreState::Lapsed);
                     queued.push(Change::Restore(job));
@@ -61,7 +61,7 @@ fn is_held(house: &House, job: &RestoreJob) -> bool {
 
 enum Destination {
     Tape,
-    Hot(Archive),
+    Hot(Box<Archive>),
     Gone,
     Later,
 }
@@ -72,13 +72,13 @@ async fn destination(house: &House, job: &RestoreJob) -> Result<Destination, Err
         ArchiveStage::Dead | ArchiveStage::Withdrawn => Destination::Gone,
         ArchiveStage::Declared | ArchiveStage::Flipping => Destination::Later,
         ArchiveStage::Archived if !archive.keeps_bytes() => Destination::Tape,
-        _ => Destination::Hot(archive),
+        _ => Destination::Hot(Box::new(archive)),
     })
 }
 
 /// Copies an object whose own bytes are still on the store; false when it changed and is routed again later.
-async fn copy_hot(house: &House, job: RestoreJob, archive: Archive) -> Result<bool, Error> {
-    let target = current(&archive);
+async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<bool, Error> {
+    let target = current(archive);
     let Some(head) = house.store.head(&target).await? else { return Ok(false) };
     let same = head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id)
         || archive.identity.as_ref() == Some(&Identity::of(&head));
@@ -130,7 +130,8 @@ async fn pieces_of(
     job: &RestoreJob,
     places: &mut Places,
 ) -> Result<ControlFlow<Error, Vec<Piece>>, Error> {
-    let Some(archive) = house.catalog.archive(job.archive).await?.filter(|a| a.state.stage().is_live()) else {
+    let Some(archive) = house.catalog.archive(job.archive).await?.filter(|a| a.state.stage().is_live())
+    else {
         return Ok(ControlFlow::Continue(Vec::new()));
     };
     let mut found = Vec::new();
@@ -168,7 +169,11 @@ async fn pieces_of(
 /// Where a pack can be read.
 #[derive(Clone, Copy)]
 enum Place {
-    At { volume: model::VolumeId, start_block: u64, pack_bytes: u64 },
+    At {
+        volume: model::VolumeId,
+        start_block: u64,
+        pack_bytes: u64,
+    },
     /// It exists, but no volume that has it is in a library.
     OutOfReach,
     Nowhere,
@@ -234,7 +239,11 @@ pub(crate) async fn begin(house: &House, jobs: &[JobId]) -> Result<Vec<RestoreJo
 
 /// Returns a restore to the queue with its original date, or ends it when reading has failed too often or can never
 /// succeed.
-pub(crate) async fn give_back(house: &House, mut job: RestoreJob, error: Option<&Error>) -> Result<(), Error> {
+pub(crate) async fn give_back(
+    house: &House,
+    mut job: RestoreJob,
+    error: Option<&Error>,
+) -> Result<(), Error> {
     if let Some(error) = error {
         job.failures += 1;
         let waits = matches!(error.remedy(), Remedy::Wait | Remedy::Operator(_));

@@ -57,7 +57,7 @@ struct Recall {
 
 /// What the drive's thread has to say.
 enum News {
-    Read(Piece, Result<Content, Error>),
+    Read(Box<Piece>, Result<Content, Error>),
     /// Everything handed over is read: is there more for this volume?
     Idle(blocking::SyncSender<Vec<Piece>>),
 }
@@ -96,14 +96,18 @@ impl Recall {
         let (done, mut ended) = oneshot::channel();
         let reader = Reader { house: self.house.clone(), news };
         let work = Box::new(move |mounted: &mut Mounted<Reading>| reader.run(mounted, pieces));
-        machine.read(volumes::mount(&self.house, &row)?, work, Box::new(move |report| drop(done.send(report))))?;
+        machine.read(
+            volumes::mount(&self.house, &row)?,
+            work,
+            Box::new(move |report| drop(done.send(report))),
+        )?;
         let mut copies = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(copied) = copies.next(), if !copies.is_empty() => self.finish(copied).await?,
+                Some(copied) = copies.next(), if !copies.is_empty() => self.readable += u64::from(copied?),
                 said = heard.recv(), if copies.len() < COPIES_AT_A_TIME => match said {
                     Some(News::Read(piece, content)) => {
-                        if let Some(copy) = self.take(piece, content).await? {
+                        if let Some(copy) = self.take(*piece, content).await? {
                             copies.push(copy);
                         }
                     }
@@ -113,7 +117,7 @@ impl Recall {
             }
         }
         while let Some(copied) = copies.next().await {
-            self.finish(copied).await?;
+            self.readable += u64::from(copied?);
         }
         match (&mut ended).await {
             Ok(Ok(_)) => Ok(()),
@@ -133,12 +137,12 @@ impl Recall {
         Ok(())
     }
 
-    /// Takes note of a piece; gives the copy to be made when its object is complete.
+    /// Takes note of a piece; gives the work of making its object readable when the object is complete.
     async fn take(
         &mut self,
         piece: Piece,
         content: Result<Content, Error>,
-    ) -> Result<Option<impl Future<Output = (Piece, Result<(), Error>)> + Send + use<>>, Error> {
+    ) -> Result<Option<impl Future<Output = Result<bool, Error>> + Send + use<>>, Error> {
         let bytes: ByteStream = match content {
             Err(error) => {
                 self.give_back(&piece, Some(&error)).await?;
@@ -153,27 +157,8 @@ impl Recall {
                 Box::pin(file_stream(self.house.assemblies.path(piece.archive)))
             }
         };
-        let store = self.house.store.clone();
-        Ok(Some(async move {
-            let copied = store.put_copy(piece.archive, piece.object_bytes, bytes).await;
-            (piece, copied.map_err(Error::from))
-        }))
-    }
-
-    async fn finish(&mut self, (piece, copied): (Piece, Result<(), Error>)) -> Result<(), Error> {
-        if !fits_memory(&piece) {
-            self.house.assemblies.end(piece.archive)?;
-        }
-        match copied {
-            Err(error) => self.give_back(&piece, Some(&error)).await,
-            Ok(()) => match self.jobs.remove(&piece.job) {
-                Some(job) => {
-                    self.readable += 1;
-                    queue::copied(&self.house, job).await
-                }
-                None => Ok(()),
-            },
-        }
+        let Some(job) = self.jobs.remove(&piece.job) else { return Ok(None) };
+        Ok(Some(make_readable(self.house.clone(), piece, job, bytes)))
     }
 
     async fn give_back(&mut self, piece: &Piece, error: Option<&Error>) -> Result<(), Error> {
@@ -189,6 +174,24 @@ impl Recall {
             queue::give_back(&self.house, job, error).await?;
         }
         Ok(())
+    }
+}
+
+/// Writes the restored copy and ends the restore; false when the copy could not be written, which puts the restore
+/// back into the queue.
+async fn make_readable(
+    house: Arc<House>,
+    piece: Piece,
+    job: RestoreJob,
+    bytes: ByteStream,
+) -> Result<bool, Error> {
+    let copied = house.store.put_copy(piece.archive, piece.object_bytes, bytes).await;
+    if !fits_memory(&piece) {
+        house.assemblies.end(piece.archive)?;
+    }
+    match copied {
+        Ok(()) => queue::copied(&house, job).await.map(|()| true),
+        Err(error) => queue::give_back(&house, job, Some(&error.into())).await.map(|()| false),
     }
 }
 
@@ -227,14 +230,15 @@ impl Reader {
             Ok(pack) => pack,
             Err(error) => {
                 let detail = crate::error::chain(&error);
-                let damaged = || Error::Damaged { what: format!("pack {}", first.extent.pack), detail: detail.clone() };
+                let damaged =
+                    || Error::Damaged { what: format!("pack {}", first.extent.pack), detail: detail.clone() };
                 return pieces.iter().all(|piece| self.tell(piece, Err(damaged())));
             }
         };
-        let mut sweep = pack.sweep();
+        // Members read in the order of their offsets expand each frame once.
         pieces.iter().all(|piece| {
             let extent = Extent { offset: piece.extent.offset, length: piece.extent.length };
-            let content = sweep
+            let content = pack
                 .member(extent, Some(Digest(piece.extent.digest)))
                 .map_err(io::Error::from)
                 .and_then(|mut member| self.keep(piece, &mut member));
@@ -259,7 +263,7 @@ impl Reader {
     }
 
     fn tell(&self, piece: &Piece, content: Result<Content, Error>) -> bool {
-        self.news.blocking_send(News::Read(piece.clone(), content)).is_ok()
+        self.news.blocking_send(News::Read(Box::new(piece.clone()), content)).is_ok()
     }
 }
 
@@ -281,7 +285,8 @@ fn file_stream(path: std::path::PathBuf) -> impl Stream<Item = Result<Bytes, Bod
             buffer.truncate(read);
             Ok::<_, io::Error>((buffer, file, path))
         });
-        let (buffer, file, path) = read.await.map_err(io::Error::other).flatten().map_err(BodyError::Broken)?;
+        let (buffer, file, path) =
+            read.await.map_err(io::Error::other).flatten().map_err(BodyError::Broken)?;
         Ok((!buffer.is_empty()).then(|| (Bytes::from(buffer), (Some(file), path))))
     })
 }

@@ -12,11 +12,13 @@ pub(crate) fn record(archive: &Archive, head: &ObjectHead) -> ObjectRecord {
     let (metadata, headers): (Vec<_>, Vec<_>) =
         head.headers.iter().cloned().partition(|(name, _)| name.starts_with(METADATA_PREFIX));
     let strip = |prefix: &str, name: &str| name.strip_prefix(prefix).unwrap_or(name).to_owned();
-    let composite = head.checksums.iter().any(|(name, value)| name == "x-amz-checksum-type" && value == "COMPOSITE");
-    let checksums = head.checksums.iter().filter(|(name, _)| name != "x-amz-checksum-type").map(|(name, value)| {
-        let algorithm = strip(CHECKSUM_PREFIX, name).to_uppercase();
-        (if composite { format!("{algorithm}-COMPOSITE") } else { algorithm }, value.clone())
-    });
+    let composite =
+        head.checksums.iter().any(|(name, value)| name == "x-amz-checksum-type" && value == "COMPOSITE");
+    let checksums =
+        head.checksums.iter().filter(|(name, _)| name != "x-amz-checksum-type").map(|(name, value)| {
+            let algorithm = strip(CHECKSUM_PREFIX, name).to_uppercase();
+            (if composite { format!("{algorithm}-COMPOSITE") } else { algorithm }, value.clone())
+        });
     ObjectRecord {
         bucket: archive.bucket.to_string(),
         key: archive.key.to_string(),

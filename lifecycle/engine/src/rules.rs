@@ -29,7 +29,12 @@ pub enum Action {
 }
 
 /// What the enabled rules ask for `subject` at `now`; `None` when nothing is due yet.
-pub fn due(rules: &LifecycleConfiguration, subject: &Subject<'_>, now: Timestamp, day: DayLength) -> Option<Action> {
+pub fn due(
+    rules: &LifecycleConfiguration,
+    subject: &Subject<'_>,
+    now: Timestamp,
+    day: DayLength,
+) -> Option<Action> {
     let matching = || rules.rules.iter().filter(|rule| rule.enabled && matches(rule, subject));
     let expires = matching().any(|rule| match rule.expiration {
         Some(Expiration::At(when)) => is_due(when, subject.last_modified, now, day),
@@ -104,7 +109,12 @@ mod tests {
         }
     }
 
-    fn evaluate(rules: Vec<Rule>, minimum_size: TransitionMinimum, size: u64, age_days: i64) -> Option<Action> {
+    fn evaluate(
+        rules: Vec<Rule>,
+        minimum_size: TransitionMinimum,
+        size: u64,
+        age_days: i64,
+    ) -> Option<Action> {
         let key = ObjectKey::parse("logs/2024/a").unwrap();
         let subject = Subject {
             key: &key,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::PackId;
 
@@ -32,7 +32,8 @@ impl Spool {
         let mut reserved = 0;
         let wanted: BTreeSet<PathBuf> =
             kept.iter().flat_map(|pack| [path_in(folder, *pack), manifest_in(folder, *pack)]).collect();
-        let entries = fs::read_dir(folder).map_err(|source| Error::Spool { operation: "list the folder", source })?;
+        let entries =
+            fs::read_dir(folder).map_err(|source| Error::Spool { operation: "list the folder", source })?;
         for entry in entries {
             let entry = entry.map_err(|source| Error::Spool { operation: "list the folder", source })?;
             let path = entry.path();
@@ -40,10 +41,13 @@ impl Spool {
                 if path.extension().is_some_and(|extension| extension == "manifest") {
                     continue;
                 }
-                let metadata = entry.metadata().map_err(|source| Error::Spool { operation: "look at a pack", source })?;
+                let metadata = entry
+                    .metadata()
+                    .map_err(|source| Error::Spool { operation: "look at a pack", source })?;
                 reserved += metadata.len();
             } else {
-                fs::remove_file(path).map_err(|source| Error::Spool { operation: "remove a leftover", source })?;
+                fs::remove_file(path)
+                    .map_err(|source| Error::Spool { operation: "remove a leftover", source })?;
             }
         }
         Ok(Arc::new(Self { folder: folder.to_owned(), bytes_max, reserved: AtomicU64::new(reserved) }))
@@ -106,7 +110,8 @@ impl Spool {
     /// Makes a finished file and its name durable.
     pub fn sync(&self, file: &File) -> Result<(), Error> {
         file.sync_all().map_err(|source| Error::Spool { operation: "sync a pack", source })?;
-        let folder = File::open(&self.folder).map_err(|source| Error::Spool { operation: "open the folder", source })?;
+        let folder = File::open(&self.folder)
+            .map_err(|source| Error::Spool { operation: "open the folder", source })?;
         folder.sync_all().map_err(|source| Error::Spool { operation: "sync the folder", source })
     }
 }

@@ -9,14 +9,16 @@ use volume::pack::{Error, PackSummary, Scan};
 
 /// Expands the pack at `path` from start to end and compares every member with its place and digest.
 pub(crate) fn check(path: &Path, summary: &PackSummary) -> Result<(), Error> {
-    let file = File::open(path).map_err(Error::Read)?;
+    let file = File::open(path).map_err(unreadable)?;
     let mut scan = Scan::sequential(BufReader::with_capacity(1 << 20, file))?;
     for place in &summary.members {
         let differs = Error::Damaged { offset: place.offset, why: "the spooled pack is not what was packed" };
         let Some(member) = scan.next_member()? else { return Err(differs) };
         let mut digest = blake3::Hasher::new();
-        io::copy(&mut scan, &mut digest).map_err(Error::Read)?;
-        let same = member.id == place.id && member.offset == place.offset && *digest.finalize().as_bytes() == place.digest.0;
+        io::copy(&mut scan, &mut digest).map_err(unreadable)?;
+        let same = member.id == place.id
+            && member.offset == place.offset
+            && *digest.finalize().as_bytes() == place.digest.0;
         if !same {
             return Err(differs);
         }
@@ -25,4 +27,8 @@ pub(crate) fn check(path: &Path, summary: &PackSummary) -> Result<(), Error> {
         None => Ok(()),
         Some(extra) => Err(Error::Damaged { offset: extra.offset, why: "a member nobody packed" }),
     }
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Read { offset: 0, source }
 }

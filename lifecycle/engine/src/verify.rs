@@ -43,7 +43,9 @@ async fn written(house: &House) -> Result<BTreeMap<VolumeId, Vec<PackCopy>>, Err
 pub async fn verify(house: &Arc<House>, volume: VolumeId) -> Result<u64, Error> {
     let mut jobs = Vec::new();
     for copy in written(house).await?.remove(&volume).unwrap_or_default() {
-        if let (Some(pack), Some((start_block, _))) = (house.catalog.pack(copy.pack).await?, copy.state.place()) {
+        if let (Some(pack), Some((start_block, _))) =
+            (house.catalog.pack(copy.pack).await?, copy.state.place())
+        {
             jobs.push(Job { pack, copy, start_block });
         }
     }

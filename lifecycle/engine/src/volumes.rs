@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use library::{
-    Barcode, End, Expected, Library, Mount, MountReport, Overwrite, VolumeIdentity, VolumeUuid,
-};
+use library::{Barcode, End, Expected, Library, Mount, MountReport, Overwrite, VolumeIdentity, VolumeUuid};
 use model::catalog::Change;
 use model::volume::{Volume, VolumeStage, VolumeState};
 use model::{PoolName, VolumeId};
@@ -19,8 +17,9 @@ pub(crate) fn library_named<'a>(house: &'a House, name: &str) -> Result<&'a Arc<
 
 /// The request for a volume's cartridge.
 pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
-    let barcode = Barcode::parse(&volume.barcode)
-        .ok_or_else(|| Error::Bug { what: format!("volume {} has the barcode {:?}", volume.id, volume.barcode) })?;
+    let barcode = Barcode::parse(&volume.barcode).ok_or_else(|| Error::Bug {
+        what: format!("volume {} has the barcode {:?}", volume.id, volume.barcode),
+    })?;
     let expect = Expected {
         uuid: uuid_of(volume.id),
         mam_serial: volume.medium_serial.clone(),
@@ -35,7 +34,8 @@ pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
 /// Which volume takes `bytes` for `pool`: one that is filling for it, the fullest first, so that few are open; else a
 /// scratch one. Pure.
 pub fn choose<'a>(volumes: &'a [Volume], library: &str, pool: &PoolName, bytes: u64) -> Option<&'a Volume> {
-    let here = || volumes.iter().filter(|volume| volume.library == library && volume.remaining_bytes >= bytes);
+    let here =
+        || volumes.iter().filter(|volume| volume.library == library && volume.remaining_bytes >= bytes);
     let filling = here()
         .filter(|volume| volume.state.stage() == VolumeStage::Filling && volume.pool.as_ref() == Some(pool))
         .min_by_key(|volume| volume.remaining_bytes);
@@ -98,14 +98,18 @@ fn condemns(error: &library::Error) -> Option<String> {
 
 /// Notes that a mount for reading failed: the volume rests, and one whose cartridge is not there is `Offline`.
 pub(crate) async fn read_failed(house: &House, id: VolumeId, error: &Error) -> Result<(), Error> {
-    house.resting.rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(house.settings.retry_after)));
+    house
+        .resting
+        .rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(house.settings.retry_after)));
     match error {
         Error::Library(library::Error::Missing { .. }) => {
             let Some(mut volume) = house.catalog.volume(id).await? else { return Ok(()) };
             volume.advance(VolumeState::Offline { place: "not in the library".to_owned() });
             save(house, &mut volume).await
         }
-        Error::Library(error @ library::Error::Fence { .. }) => suspect(house, id, crate::error::chain(error)).await,
+        Error::Library(error @ library::Error::Fence { .. }) => {
+            suspect(house, id, crate::error::chain(error)).await
+        }
         _ => Ok(()),
     }
 }
@@ -119,7 +123,8 @@ pub async fn reconcile(house: &House) -> Result<u64, Error> {
         }
         let machine = library_named(house, &volume.library)?.clone();
         let rescan = tokio::task::spawn_blocking(move || machine.rescan()).await;
-        let inventory = rescan.map_err(|error| Error::Bug { what: format!("the inventory panicked: {error}") })??;
+        let inventory =
+            rescan.map_err(|error| Error::Bug { what: format!("the inventory panicked: {error}") })??;
         if inventory.barcodes().iter().any(|barcode| barcode.as_str() == volume.barcode) {
             tracing::info!(volume = %volume.id, barcode = volume.barcode, "cartridge is back");
             volume.advance(if volume.pool.is_some() { VolumeState::Filling } else { VolumeState::Scratch });

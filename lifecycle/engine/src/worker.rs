@@ -155,8 +155,7 @@ impl Engine {
 
     /// Ends every stage after its current step; returns when all have ended.
     pub async fn stop(&self) {
-        // Nobody listens when every stage has failed already.
-        drop(self.stop.send(true));
+        self.stop.send_replace(true);
         let mut tasks = self.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
     }
@@ -327,7 +326,7 @@ async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
         };
         let bounds = Bounds {
             bytes_target: settings.pack_bytes_target,
-            members_max: volume::pack::MEMBERS_MAX as usize,
+            members_max: volume::pack::limits::MEMBERS_MAX as usize,
             quiet_milliseconds: flip::milliseconds(settings.quiet),
         };
         let plans = plan::plan(&candidates, bounds, house.now(), false);
@@ -360,12 +359,21 @@ async fn verify_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
 
 async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
     promote::promote(house).await?;
-    let unsettled = each(house, ArchiveStage::Flipping, |house, archive| async move { flip::settle(&house, archive).await });
+    let unsettled =
+        each(
+            house,
+            ArchiveStage::Flipping,
+            |house, archive| async move { flip::settle(&house, archive).await },
+        );
     let settled = unsettled.await?;
     let now = house.now();
     let grace = house.settings.grace;
     let ready = each(house, ArchiveStage::Taped, move |house, archive| async move {
-        if flip::grace_is_over(&archive, now, grace) { flip::flip(&house, archive).await } else { Ok(Flipped::Doubt) }
+        if flip::grace_is_over(&archive, now, grace) {
+            flip::flip(&house, archive).await
+        } else {
+            Ok(Flipped::Doubt)
+        }
     });
     Ok(settled + ready.await? > 0)
 }
@@ -383,11 +391,13 @@ where
         let page = house.catalog.archives_in(stage, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(ended) };
         after = Some(last.id);
-        let mut actions = stream::iter(page).map(|archive| {
-            let id = archive.id;
-            let action = action(house.clone(), archive);
-            async move { (id, action.await) }
-        }).buffer_unordered(FLIPS_AT_A_TIME);
+        let mut actions = stream::iter(page)
+            .map(|archive| {
+                let id = archive.id;
+                let action = action(house.clone(), archive);
+                async move { (id, action.await) }
+            })
+            .buffer_unordered(FLIPS_AT_A_TIME);
         while let Some((archive, result)) = actions.next().await {
             match result {
                 Ok(Flipped::Archived | Flipped::Withdrawn) => ended += 1,
@@ -421,7 +431,8 @@ async fn resolve_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
 
 async fn resolve_page(house: &Arc<House>, page: Vec<Archive>) -> Result<bool, Error> {
     let mut holds = false;
-    let mut looks = stream::iter(page).map(|archive| resolve::resolve(house, archive)).buffer_unordered(FLIPS_AT_A_TIME);
+    let mut looks =
+        stream::iter(page).map(|archive| resolve::resolve(house, archive)).buffer_unordered(FLIPS_AT_A_TIME);
     while let Some(result) = looks.next().await {
         match result {
             Ok(resolved) => holds |= resolved == resolve::Resolved::Holds,

@@ -109,7 +109,8 @@ async fn append(
             News::Journaled(archives, journal) => record_journaled(house, id, archives, journal).await?,
         }
     }
-    let report = ended.await.map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
+    let report =
+        ended.await.map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
     volumes::end_append(house, id, report, full).await?;
     Ok(written)
 }
@@ -196,7 +197,8 @@ impl Appender {
 /// Where the pack lies on this volume already: a process died between the tape's commit and the catalog's.
 fn already_there(mounted: &Mounted<Appending>, pack: &Pack) -> Option<PackWritten> {
     let name = pack.id.to_string();
-    let found = mounted.packs().into_iter().find(|on_tape| on_tape.id == name && on_tape.bytes == pack.bytes)?;
+    let found =
+        mounted.packs().into_iter().find(|on_tape| on_tape.id == name && on_tape.bytes == pack.bytes)?;
     let blocks = found.bytes.div_ceil(volume::ltfs::BLOCK_BYTES);
     Some(PackWritten { start_block: found.start_block, blocks })
 }
@@ -233,7 +235,12 @@ async fn record_written(
     Ok(house.catalog.commit(changes).await?)
 }
 
-async fn record_journaled(house: &House, volume: VolumeId, archives: Vec<ArchiveId>, journal: u64) -> Result<(), Error> {
+async fn record_journaled(
+    house: &House,
+    volume: VolumeId,
+    archives: Vec<ArchiveId>,
+    journal: u64,
+) -> Result<(), Error> {
     let Some(mut row) = house.catalog.volume(volume).await? else {
         return Err(Error::Bug { what: format!("volume {volume} is not in the catalog") });
     };

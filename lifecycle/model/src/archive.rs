@@ -234,11 +234,7 @@ impl Archive {
     /// Panics when the table does not allow the step: a caller that tries has lost track of the object.
     pub fn advance(&mut self, state: ArchiveState, now: Timestamp) {
         let (from, to) = (self.state.stage(), state.stage());
-        assert!(
-            from.may_become(to),
-            "archive {} may not go from {from:?} to {to:?}",
-            self.id
-        );
+        assert!(from.may_become(to), "archive {} may not go from {from:?} to {to:?}", self.id);
         if from != to {
             self.since = now;
         }
@@ -263,10 +259,8 @@ mod tests {
     #[test]
     fn flipping_is_left_on_evidence_only() {
         for next in ArchiveStage::ALL {
-            let legal = matches!(
-                next,
-                ArchiveStage::Flipping | ArchiveStage::Archived | ArchiveStage::Withdrawn
-            );
+            let legal =
+                matches!(next, ArchiveStage::Flipping | ArchiveStage::Archived | ArchiveStage::Withdrawn);
             assert_eq!(ArchiveStage::Flipping.may_become(next), legal, "{next:?}");
         }
     }

@@ -33,9 +33,7 @@ pub enum BodyError {
 /// A body of these bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     use http_body_util::{BodyExt, Full};
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of no bytes.

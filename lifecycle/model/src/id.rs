@@ -108,10 +108,7 @@ impl FromStr for VolumeId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         uuid::Uuid::try_parse(text)
             .map(|uuid| Self(uuid.as_u128()))
-            .map_err(|_| IdError {
-                kind: "a volume UUID",
-                text: text.chars().take(64).collect(),
-            })
+            .map_err(|_| IdError { kind: "a volume UUID", text: text.chars().take(64).collect() })
     }
 }
 

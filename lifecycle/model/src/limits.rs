@@ -21,9 +21,7 @@ pub const TRANSITION_BYTES_MIN: u64 = 128 << 10;
 /// Most archive rows one catalog transaction may change.
 pub const TRANSACTION_ROWS_MAX: usize = 2_000;
 
-const _: () = assert!(
-    STUB_BYTES < TRANSITION_BYTES_MIN,
-    "a stub must be smaller than what it replaces by default"
-);
+const _: () =
+    assert!(STUB_BYTES < TRANSITION_BYTES_MIN, "a stub must be smaller than what it replaces by default");
 const _: () = assert!(PUT_BYTES_MAX < OBJECT_BYTES_MAX);
 const _: () = assert!(LIST_KEYS_MAX <= TRANSACTION_ROWS_MAX);

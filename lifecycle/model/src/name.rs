@@ -114,10 +114,7 @@ impl VersionId {
 impl ETag {
     /// Parses an ETag with or without its quotes: 1 to 256 visible characters.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let bare = text
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .unwrap_or(text);
+        let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         visible(bare, 256, "an ETag").map(Self)
     }
     /// The tag in the quotes HTTP and XML show it in.
@@ -130,24 +127,14 @@ impl PoolName {
     /// Parses a pool name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let legal = (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        if legal {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError::Text { kind: "a pool name" })
-        }
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        if legal { Ok(Self(text.to_owned())) } else { Err(NameError::Text { kind: "a pool name" }) }
     }
 }
 
 fn visible(text: &str, longest: usize, kind: &'static str) -> Result<String, NameError> {
     let legal = (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    if legal {
-        Ok(text.to_owned())
-    } else {
-        Err(NameError::Text { kind })
-    }
+    if legal { Ok(text.to_owned()) } else { Err(NameError::Text { kind }) }
 }
 
 #[cfg(test)]
@@ -160,17 +147,7 @@ mod tests {
         for good in ["abc", "a-b.c", "0a9", &"a".repeat(63)] {
             assert!(BucketName::parse(good).is_ok(), "{good}");
         }
-        for bad in [
-            "ab",
-            "-ab",
-            "ab-",
-            "Abc",
-            "a..b",
-            "a_b",
-            "a/b",
-            &"a".repeat(64),
-            "",
-        ] {
+        for bad in ["ab", "-ab", "ab-", "Abc", "a..b", "a_b", "a/b", &"a".repeat(64), ""] {
             assert!(BucketName::parse(bad).is_err(), "{bad}");
         }
     }
@@ -186,10 +163,7 @@ mod tests {
     #[test]
     fn keys_are_bounded_in_bytes() {
         assert!(ObjectKey::parse(&"é".repeat(512)).is_ok());
-        assert_eq!(
-            ObjectKey::parse(&"é".repeat(513)),
-            Err(NameError::KeyLength(1026))
-        );
+        assert_eq!(ObjectKey::parse(&"é".repeat(513)), Err(NameError::KeyLength(1026)));
         assert!(ObjectKey::parse("").is_err());
     }
 }

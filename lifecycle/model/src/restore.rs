@@ -70,14 +70,8 @@ pub enum RestoreStage {
 
 impl RestoreStage {
     /// Every stage.
-    pub const ALL: [Self; 6] = [
-        Self::Accepted,
-        Self::Queued,
-        Self::Reading,
-        Self::Copied,
-        Self::Lapsed,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Accepted, Self::Queued, Self::Reading, Self::Copied, Self::Lapsed, Self::Failed];
 
     /// Whether a job may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
@@ -141,11 +135,7 @@ impl RestoreJob {
     /// Moves the job to `state`; panics when the table does not allow the step.
     pub fn advance(&mut self, state: RestoreState) {
         let (from, to) = (self.state.stage(), state.stage());
-        assert!(
-            from.may_become(to),
-            "restore {} may not go from {from:?} to {to:?}",
-            self.id
-        );
+        assert!(from.may_become(to), "restore {} may not go from {from:?} to {to:?}", self.id);
         self.state = state;
     }
 
@@ -194,9 +184,7 @@ pub fn decide(current: Option<&RestoreJob>, days: u32, now: Timestamp, day: DayL
     match current.map_or(Visible::Archived, |job| job.visible(now)) {
         Visible::Archived => Decision::Accept,
         Visible::Ongoing => Decision::AlreadyRunning,
-        Visible::Readable { .. } => Decision::Extend {
-            until: day.end(now, days),
-        },
+        Visible::Readable { .. } => Decision::Extend { until: day.end(now, days) },
     }
 }
 
@@ -223,29 +211,13 @@ mod tests {
     #[test]
     fn a_request_is_decided_by_what_the_client_could_see() {
         let now = Timestamp::from_seconds(100);
-        let until = |seconds| RestoreState::Copied {
-            until: Timestamp::from_seconds(seconds),
-        };
+        let until = |seconds| RestoreState::Copied { until: Timestamp::from_seconds(seconds) };
         let decide = |state| decide(Some(&job(state)), 2, now, DayLength::Seconds(10));
         assert_eq!(super::decide(None, 2, now, DayLength::Real), Decision::Accept);
         assert_eq!(decide(RestoreState::Queued), Decision::AlreadyRunning);
         assert_eq!(decide(RestoreState::Reading), Decision::AlreadyRunning);
-        assert_eq!(
-            decide(until(101)),
-            Decision::Extend {
-                until: Timestamp::from_seconds(120)
-            }
-        );
-        assert_eq!(
-            decide(until(100)),
-            Decision::Accept,
-            "an expired copy counts as none, reaped or not"
-        );
-        assert_eq!(
-            decide(RestoreState::Failed {
-                reason: String::new()
-            }),
-            Decision::Accept
-        );
+        assert_eq!(decide(until(101)), Decision::Extend { until: Timestamp::from_seconds(120) });
+        assert_eq!(decide(until(100)), Decision::Accept, "an expired copy counts as none, reaped or not");
+        assert_eq!(decide(RestoreState::Failed { reason: String::new() }), Decision::Accept);
     }
 }

@@ -51,11 +51,7 @@ impl From<std::time::SystemTime> for Timestamp {
 impl From<Timestamp> for std::time::SystemTime {
     fn from(time: Timestamp) -> Self {
         let distance = std::time::Duration::from_millis(time.0.unsigned_abs());
-        if time.0 >= 0 {
-            std::time::UNIX_EPOCH + distance
-        } else {
-            std::time::UNIX_EPOCH - distance
-        }
+        if time.0 >= 0 { std::time::UNIX_EPOCH + distance } else { std::time::UNIX_EPOCH - distance }
     }
 }
 
@@ -101,9 +97,7 @@ impl DayLength {
     /// 2012-10-15T10:30Z and 3 days end at 2012-10-19T00:00Z.
     pub fn end(self, start: Timestamp, days: u32) -> Timestamp {
         match self {
-            Self::Real => start
-                .midnight()
-                .plus_milliseconds((i64::from(days) + 1) * DAY_MILLISECONDS),
+            Self::Real => start.midnight().plus_milliseconds((i64::from(days) + 1) * DAY_MILLISECONDS),
             Self::Seconds(seconds) => start.plus_milliseconds(i64::from(days) * i64::from(seconds) * 1000),
         }
     }
@@ -118,27 +112,15 @@ mod tests {
 
     #[test]
     fn spans_end_at_the_midnight_after() {
-        assert_eq!(
-            DayLength::Real.end(REQUEST, 3).to_string(),
-            "2012-10-19T00:00:00.000Z"
-        );
+        assert_eq!(DayLength::Real.end(REQUEST, 3).to_string(), "2012-10-19T00:00:00.000Z");
         let midnight = REQUEST.midnight();
-        assert_eq!(
-            DayLength::Real.end(midnight, 1).to_string(),
-            "2012-10-17T00:00:00.000Z"
-        );
-        assert_eq!(
-            DayLength::Seconds(20).end(REQUEST, 2),
-            REQUEST.plus_milliseconds(40_000)
-        );
+        assert_eq!(DayLength::Real.end(midnight, 1).to_string(), "2012-10-17T00:00:00.000Z");
+        assert_eq!(DayLength::Seconds(20).end(REQUEST, 2), REQUEST.plus_milliseconds(40_000));
     }
 
     #[test]
     fn dates_before_1970_round_down() {
-        assert_eq!(
-            Timestamp::from_milliseconds(-1).midnight().to_string(),
-            "1969-12-31T00:00:00.000Z"
-        );
+        assert_eq!(Timestamp::from_milliseconds(-1).midnight().to_string(), "1969-12-31T00:00:00.000Z");
         assert_eq!(Timestamp::from_milliseconds(-1).seconds(), -1);
     }
 }

@@ -137,11 +137,7 @@ impl Volume {
     /// Moves the volume to `state`; panics when the table does not allow the step.
     pub fn advance(&mut self, state: VolumeState) {
         let (from, to) = (self.state.stage(), state.stage());
-        assert!(
-            from.may_become(to),
-            "volume {} may not go from {from:?} to {to:?}",
-            self.id
-        );
+        assert!(from.may_become(to), "volume {} may not go from {from:?} to {to:?}", self.id);
         self.state = state;
     }
 }
