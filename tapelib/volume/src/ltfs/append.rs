@@ -88,6 +88,11 @@ impl Appender {
         &self.volume
     }
 
+    /// What the next commit would make durable.
+    pub fn next_index(&self) -> &Index {
+        &self.next_index
+    }
+
     /// The last durable state.
     pub fn committed(&self) -> Committed {
         self.committed
@@ -333,7 +338,8 @@ impl Appender {
         Ok(())
     }
 
-    fn check_name(&self, directory: &str, name: &str) -> Result<(), Error> {
+    /// Whether [`Self::list`] would take a file of this name now.
+    pub fn check_name(&self, directory: &str, name: &str) -> Result<(), Error> {
         let refuse = |what| {
             Err(Error::Name {
                 name: format!("/{directory}/{name}"),

@@ -1,0 +1,80 @@
+//! What is where in the library.
+
+use crate::{Barcode, VolumeUuid};
+
+/// The library's elements as the changer last reported them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Storage slots, by element address.
+    pub slots: Vec<Slot>,
+    /// Mail (import/export) slots, by element address.
+    pub mail_slots: Vec<Slot>,
+    /// Drives, by element address.
+    pub drives: Vec<DriveSlot>,
+}
+
+impl Inventory {
+    /// Every cartridge with a barcode, wherever it is, in barcode order. (A repeated barcode is listed repeatedly.)
+    pub fn barcodes(&self) -> Vec<Barcode> {
+        let slots = self.slots.iter().chain(&self.mail_slots).filter_map(|slot| slot.barcode.clone());
+        let drives = self.drives.iter().filter_map(|drive| drive.barcode.clone());
+        let mut all: Vec<Barcode> = slots.chain(drives).collect();
+        all.sort();
+        all
+    }
+}
+
+/// A storage or mail slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Element address.
+    pub element: u16,
+    /// Whether a cartridge is in it.
+    pub full: bool,
+    /// The cartridge's barcode, when it has a readable one.
+    pub barcode: Option<Barcode>,
+}
+
+/// A drive as the changer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriveSlot {
+    /// Element address.
+    pub element: u16,
+    /// Serial number the changer reports for the drive, when it does.
+    pub serial: Option<String>,
+    /// Whether a cartridge is in it.
+    pub full: bool,
+    /// The cartridge's barcode, when it has a readable one.
+    pub barcode: Option<Barcode>,
+}
+
+/// Whether a drive works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriveState {
+    /// Nothing to do.
+    Idle,
+    /// Moving, loading, or running a job.
+    Busy,
+    /// Not used until the process starts again or [`crate::Library::drive_up`] is called.
+    Down {
+        /// What was seen.
+        why: String,
+    },
+}
+
+/// One drive, as this room knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriveStatus {
+    /// Serial number: the drive's identity.
+    pub serial: String,
+    /// Element address in the changer.
+    pub element: u16,
+    /// Whether it works.
+    pub state: DriveState,
+    /// The cartridge in it.
+    pub barcode: Option<Barcode>,
+    /// The volume mounted from it.
+    pub mounted: Option<VolumeUuid>,
+    /// The last error charged to this drive.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,44 @@
+//! One tape library as a machine: its inventory, its mounts, the write fence, a thread for every drive.
+//!
+//! Words: *cartridge* (the machine's word for a volume), *slot*, *drive* and *mail slot* (elements that hold one),
+//! *mount* (a cartridge loaded in a drive, opened as a volume), *job* (work queued for a cartridge), *fence* (the
+//! comparison that must hold before the first byte is written).
+//!
+//! Flow of a job: [`Library::append`] or [`Library::read`] queues it under a number -> a drive thread picks it (the
+//! drive that already holds the cartridge first, else a free one) -> the changer moves -> load, wait ready -> the
+//! volume is opened -> fence -> the caller's work runs on the drive's thread -> `done` is called with the report.
+//! The cartridge stays mounted until another job needs the drive, it has been idle, or the library shuts down.
+//!
+//! - Nothing is written to a cartridge whose labels, identity, generation or end of data differ from the expectation.
+//! - A volume appended to is durable up to the last [`Mounted::commit`] that returned, and never beyond.
+//! - Only cartridges that [`Config::ours`] accepts are moved or loaded; identity is the drive's serial, the barcode
+//!   only locates.
+//! - A drive that stops answering is `Down`; the others go on.
+//!
+//! Not here: which volume to write to, what is queued for later, retries: the caller schedules.
+
+mod barcode;
+mod config;
+mod error;
+mod fence;
+mod inventory;
+mod label;
+mod machine;
+mod mount;
+mod mounted;
+mod robot;
+mod state;
+mod tape;
+mod worker;
+
+pub use barcode::Barcode;
+pub use config::{Config, Ours};
+pub use error::{Blame, Error, FenceMismatch, Remedy};
+pub use inventory::{DriveSlot, DriveState, DriveStatus, Inventory, Slot};
+pub use machine::{JobNumber, Library, QueueFull, Stuck};
+pub use mount::{
+    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Mount, MountReport, Overwrite, PackFile,
+    PackOnTape, PackWritten, ReadWork, Recovered, VolumeIdentity, WorkEnd,
+};
+pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
+pub use volume::ltfs::{CatalogId, VolumeUuid};

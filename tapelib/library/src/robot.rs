@@ -1,0 +1,106 @@
+//! The changer: what is where, and moving it. One caller at a time; everything else waits at its lock.
+
+use std::time::Duration;
+
+use scsi::{Changer, Element, ElementAddress, ElementKind};
+
+use crate::error::chain;
+use crate::tape::Cause;
+use crate::{Barcode, DriveSlot, Error, Inventory, Slot};
+
+/// How long a changer may take to become ready at start: it may be taking stock.
+const READY_TIMEOUT: Duration = Duration::from_secs(3600);
+
+#[derive(Debug)]
+pub(crate) struct Robot {
+    changer: Changer,
+}
+
+impl Robot {
+    /// Identifies the changer and waits until it is ready. Returns its serial too.
+    pub(crate) fn open(mut changer: Changer) -> Result<(Self, String), Error> {
+        let identify = |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
+        let identity = changer.identify().map_err(identify)?;
+        changer.wait_ready(READY_TIMEOUT, &std::thread::sleep).map_err(identify)?;
+        Ok((Self { changer }, identity.serial))
+    }
+
+    /// Asks the changer what is where.
+    pub(crate) fn inventory(&mut self) -> Result<Inventory, Error> {
+        let elements = self.changer.inventory().map_err(|source| Error::Inventory { source: cause(source) })?;
+        Ok(inventory_of(elements))
+    }
+
+    /// Moves a cartridge and returns the inventory afterwards. A move that failed or was not answered is looked at:
+    /// when the cartridge stands where it should, it went well.
+    pub(crate) fn move_cartridge(&mut self, barcode: &Barcode, from: u16, to: u16) -> Result<Inventory, Error> {
+        let moved = self.move_medium(from, to);
+        let inventory = self.inventory()?;
+        let Err(error) = moved else { return Ok(inventory) };
+        if inventory.barcode_at(to) == Some(barcode) {
+            tracing::warn!(%barcode, from, to, error = chain(&error), "a move ended well although it failed");
+            return Ok(inventory);
+        }
+        Err(Error::Move { barcode: barcode.clone(), from, to, source: cause(error) })
+    }
+
+    /// Sends the move; once more when the changer said that something had happened and nothing was moved.
+    fn move_medium(&mut self, from: u16, to: u16) -> Result<(), scsi::Error> {
+        match self.changer.move_medium(ElementAddress(from), ElementAddress(to)) {
+            Err(scsi::Error::Attention { .. }) => {
+                let elements = self.changer.inventory()?;
+                let full = |at: u16| elements.iter().any(|element| element.address.0 == at && element.full);
+                if full(from) && !full(to) {
+                    return self.changer.move_medium(ElementAddress(from), ElementAddress(to));
+                }
+                Ok(()) // somebody moved it: the caller looks
+            }
+            result => result,
+        }
+    }
+}
+
+fn cause(error: scsi::Error) -> Cause {
+    std::sync::Arc::new(error)
+}
+
+fn inventory_of(elements: Vec<Element>) -> Inventory {
+    let mut inventory = Inventory::default();
+    for element in elements {
+        let barcode = element.barcode.as_ref().and_then(|barcode| Barcode::parse(barcode.as_str()));
+        let slot = Slot { element: element.address.0, full: element.full, barcode };
+        match element.kind {
+            ElementKind::Storage => inventory.slots.push(slot),
+            ElementKind::ImportExport => inventory.mail_slots.push(slot),
+            ElementKind::Drive => inventory.drives.push(DriveSlot {
+                element: slot.element,
+                serial: element.drive_serial(),
+                full: slot.full,
+                barcode: slot.barcode,
+            }),
+            ElementKind::Transport => {}
+        }
+    }
+    inventory
+}
+
+impl Inventory {
+    /// The barcode at an element, when a readable one is there.
+    pub(crate) fn barcode_at(&self, element: u16) -> Option<&Barcode> {
+        let slots = self.slots.iter().chain(&self.mail_slots).map(|slot| (slot.element, &slot.barcode));
+        let drives = self.drives.iter().map(|drive| (drive.element, &drive.barcode));
+        slots.chain(drives).find(|(address, _)| *address == element)?.1.as_ref()
+    }
+
+    /// The storage slot that holds a cartridge.
+    pub(crate) fn slot_of(&self, barcode: &Barcode) -> Option<u16> {
+        self.slots.iter().find(|slot| slot.barcode.as_ref() == Some(barcode)).map(|slot| slot.element)
+    }
+
+    /// An empty storage slot: the wanted one when it is empty, else the first.
+    pub(crate) fn empty_slot(&self, wanted: Option<u16>) -> Option<u16> {
+        let mut empty = self.slots.iter().filter(|slot| !slot.full).map(|slot| slot.element);
+        let first = empty.clone().next();
+        empty.find(|element| Some(*element) == wanted).or(first)
+    }
+}
