@@ -1,7 +1,7 @@
 //! What every store must do, whatever it is. Adapters call [`all`]; what differs is a parameter.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-mod client;
+pub(crate) mod client;
 mod flips;
 mod objects;
 

@@ -151,6 +151,11 @@ impl EmbeddedStore {
             })
     }
 
+    /// Whether a commit failed, after which nothing is written any more: the process should end and start again.
+    pub fn has_stopped(&self) -> bool {
+        self.inner.writer.has_stopped()
+    }
+
     /// Looks at every data file a record points to and returns those that are missing or of another length. Blocks
     /// for long on a large store; may run beside requests.
     pub fn check(&self) -> Result<Vec<Damage>, Error> {
@@ -158,9 +163,6 @@ impl EmbeddedStore {
         let damages = damages.map_err(|fault| Error::CheckStore {
             source: Box::new(fault),
         })?;
-        for damage in &damages {
-            tracing::error!(file = damage.file, length = damage.length, found = ?damage.found, "a data file is damaged");
-        }
         Ok(damages)
     }
 }
@@ -277,7 +279,7 @@ impl Inner {
             return Err(S3Error::header_not_implemented(header).into());
         }
         match ask.route.operation {
-            O::ListBuckets => inner.list_buckets(),
+            O::ListBuckets => inner.list_buckets(&ask),
             O::CreateBucket => inner.create_bucket(&ask, body).await,
             O::HeadBucket => inner.head_bucket(&ask),
             O::DeleteBucket => inner.delete_bucket(&ask).await,

@@ -15,6 +15,6 @@ mod conformance;
 
 pub use embedded::{Damage, EmbeddedStore, Options};
 pub use error::Error;
-pub use faulty::{Faults, Faulty};
+pub use faulty::{Fault, Faults, Faulty};
 pub use s3_store::{Reserved, S3Store};
-pub use service::{S3Service, StoreFull, Swap};
+pub use service::{OwnRequest, S3Service, StoreFull, Swap};

@@ -23,6 +23,27 @@ pub trait S3Service: Send + Sync + 'static {
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError>;
 }
 
+macro_rules! by_pointer {
+    ($($pointer:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        #[async_trait]
+        impl<S: S3Service + ?Sized> S3Service for $pointer {
+            async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+                (**self).call(request).await
+            }
+
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
+                (**self).swap_in_place(swap).await
+            }
+        }
+    )*};
+}
+by_pointer!(Box<S>, std::sync::Arc<S>);
+
 /// A body to be swapped in place.
 #[derive(Clone, Debug)]
 pub struct Swap {
@@ -37,6 +58,10 @@ pub struct Swap {
     /// The new body, small.
     pub body: Bytes,
 }
+
+/// Marks a request that the typed methods made, in its extensions; a client's has no such mark.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnRequest;
 
 /// Marks a response that refuses because the store has no room left: S3 has no code of its own for that.
 #[derive(Clone, Copy, Debug)]

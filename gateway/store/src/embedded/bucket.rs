@@ -1,7 +1,7 @@
 //! Operations on buckets.
 
 use dialect::bucket::{self, BucketLine};
-use dialect::{Code, S3Error};
+use dialect::{Code, S3Error, listing};
 use http::{Response, StatusCode};
 use model::{Body, BucketName, Timestamp};
 use redb::ReadableTable as _;
@@ -13,21 +13,48 @@ use super::tables::{BUCKETS, Tables};
 use super::{Ask, Inner, intake, now};
 use crate::stream::{CollectError, collect};
 
+/// Most buckets of one ListBuckets page.
+const BUCKETS_MAX: usize = 10_000;
+
 impl Inner {
     /// ListBuckets
-    pub(super) fn list_buckets(&self) -> Outcome<Response<Body>> {
+    pub(super) fn list_buckets(&self, ask: &Ask) -> Outcome<Response<Body>> {
+        let query = &ask.route.query;
+        let max = listing::count(query, "max-buckets", BUCKETS_MAX)?;
+        let prefix = query.value("prefix").unwrap_or_default();
+        let after = query.filled("continuation-token").unwrap_or_default();
         let snapshot = self.snapshot()?;
-        let mut lines = Vec::new();
-        for entry in snapshot.transaction().open_table(BUCKETS)?.range::<&str>(..)? {
+        let mut lines: Vec<BucketLine> = Vec::new();
+        let mut next = None;
+        for entry in snapshot
+            .transaction()
+            .open_table(BUCKETS)?
+            .range::<&str>(after.max(prefix)..)?
+        {
             let (name, record) = entry?;
+            let name = name.value();
+            if name == after {
+                continue;
+            }
+            if !name.starts_with(prefix) {
+                break;
+            }
+            if lines.len() == max {
+                next = lines.last().map(|line| line.name.to_string());
+                break;
+            }
             let bucket: Bucket = decode("buckets", record.value())?;
-            let name = BucketName::parse(name.value()).map_err(|_| S3Error::new(Code::InternalError))?;
+            let name = BucketName::parse(name).map_err(|_| S3Error::new(Code::InternalError))?;
             lines.push(BucketLine {
                 name,
                 created: Timestamp::from_milliseconds(bucket.created),
             });
         }
-        Ok(document(bucket::list_document(&self.owner, &lines, None)))
+        Ok(document(bucket::list_document(
+            &self.owner,
+            &lines,
+            next.as_deref(),
+        )))
     }
 
     /// CreateBucket

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     },
     #[error("the metadata writer has stopped after an earlier fault")]
     Stopped,
+    #[error("the transaction was given up after a fault in it")]
+    Aborted { full: bool },
     #[error("a task of the store did not end")]
     Task(#[source] tokio::task::JoinError),
     #[error("less than {bytes_min} bytes are free on the store's disk")]
@@ -51,6 +53,7 @@ impl Fault {
                 matches!(&**error, redb::Error::Io(source) if matches!(source.kind(), StorageFull | QuotaExceeded))
             }
             Self::Reserve { .. } => true,
+            Self::Aborted { full } => *full,
             Self::Record { .. } | Self::Stopped | Self::Task(_) => false,
         }
     }

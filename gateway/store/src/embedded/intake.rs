@@ -98,6 +98,7 @@ pub(crate) async fn receive(files: &Arc<Files>, body: Body, expected: Expected) 
         .demand
         .checksum
         .map_or(expected.algorithm, |demanded| demanded.algorithm());
+    files.check_reserve()?;
     let mut intake = Intake::new(Arc::clone(files), algorithm);
     let trailers = intake.gather(body, &expected).await?;
     if expected.length.is_some_and(|length| length != intake.size) {

@@ -83,18 +83,42 @@ impl Drop for Sweeper {
 }
 
 fn run(ground: &Ground, rings: &Receiver<Ring>) {
+    let mut inspected = Some(0);
     loop {
         let left = sweep_logged(ground);
-        let rung = if left {
-            rings.recv_timeout(RETRY)
-        } else {
-            rings.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        inspected = inspected.and_then(|first| inspect(ground, first));
+        let wait = match (inspected, left) {
+            (Some(_), _) => Duration::ZERO,
+            (None, true) => RETRY,
+            (None, false) => Duration::MAX,
         };
-        match rung {
+        match rings.recv_timeout(wait) {
             Ok(Ring::Sweep) | Err(RecvTimeoutError::Timeout) => {}
             Ok(Ring::End) | Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Looks at the next files that records point to, once after each start, and reports damage; returns where to go on.
+fn inspect(ground: &Ground, first: u128) -> Option<u128> {
+    let mut damages = Vec::new();
+    let next = check_from(&ground.database, &ground.files, first, &mut damages);
+    for damage in damages {
+        let Damage { file, length, found } = damage;
+        tracing::error!(
+            file,
+            length,
+            ?found,
+            "a data file is missing or damaged: its object cannot be read"
+        );
+    }
+    next.unwrap_or_else(|fault| {
+        tracing::error!(
+            error = &fault as &dyn std::error::Error,
+            "the data files could not be looked at"
+        );
+        None
+    })
 }
 
 fn sweep_logged(ground: &Ground) -> bool {
@@ -144,24 +168,33 @@ fn garbage_after(database: &Database, after: Option<u128>) -> Result<Vec<u128>, 
 /// Looks at every data file a record points to. Blocks for long on a large store.
 pub(crate) fn check(database: &Database, files: &Files) -> Result<Vec<Damage>, Fault> {
     let mut damages = Vec::new();
-    let mut first = 0_u128;
-    loop {
-        let rows = files_from(database, first)?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(damages);
-        };
-        first = last.saturating_add(1);
-        for (id, length) in rows {
-            let found = files.length(ContentId(id))?;
-            if found != Some(length) && still_there(database, id)? {
-                damages.push(Damage {
-                    file: format!("{id:032x}"),
-                    length,
-                    found,
-                });
-            }
+    let mut next = Some(0);
+    while let Some(first) = next {
+        next = check_from(database, files, first, &mut damages)?;
+    }
+    Ok(damages)
+}
+
+/// Looks at some files from an id on; returns where to go on.
+fn check_from(
+    database: &Database,
+    files: &Files,
+    first: u128,
+    damages: &mut Vec<Damage>,
+) -> Result<Option<u128>, Fault> {
+    let rows = files_from(database, first)?;
+    let next = rows.last().and_then(|(last, _)| last.checked_add(1));
+    for (id, length) in rows {
+        let found = files.length(ContentId(id))?;
+        if found != Some(length) && still_there(database, id)? {
+            damages.push(Damage {
+                file: format!("{id:032x}"),
+                length,
+                found,
+            });
         }
     }
+    Ok(next)
 }
 
 fn files_from(database: &Database, first: u128) -> Result<Vec<(u128, u64)>, Fault> {

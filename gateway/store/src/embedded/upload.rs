@@ -1,6 +1,6 @@
 //! Multipart uploads until they are completed: create, parts, lists, abort.
 
-use dialect::checksum::{Algorithm, Kind, UploadChecksum};
+use dialect::checksum::{Algorithm, ChecksumError, Kind, UploadChecksum};
 use dialect::conditions::Conditions;
 use dialect::copy::CopyResult;
 use dialect::listing;
@@ -69,12 +69,12 @@ impl Inner {
     pub(super) async fn upload_part(&self, ask: &Ask, body: Body) -> Outcome<Response<Body>> {
         let upload = UploadId::of(ask)?;
         let number = part_number(&ask.route.query)?;
-        let checksum = self.upload_checksum(ask, &upload)?;
+        let (checksum, chosen) = self.upload_checksum(ask, &upload)?;
         let expected = expected(&ask.headers, &body, checksum.algorithm())?;
         if let Some(sent) = expected.demand.checksum.map(|demanded| demanded.algorithm())
             && sent != checksum.algorithm()
         {
-            return Err(mismatch(checksum.algorithm(), sent).into());
+            return Err(mismatch(chosen.then(|| checksum.algorithm()), sent).into());
         }
         let received = receive(&self.files, body, expected).await?;
         let part = self.keep_part(ask, &upload, number, received).await?;
@@ -93,7 +93,7 @@ impl Inner {
     pub(super) async fn upload_part_copy(&self, ask: &Ask) -> Outcome<Response<Body>> {
         let upload = UploadId::of(ask)?;
         let number = part_number(&ask.route.query)?;
-        let checksum = self.upload_checksum(ask, &upload)?;
+        let (checksum, _) = self.upload_checksum(ask, &upload)?;
         let (_, found) = self.copy_source(ask)?;
         let size = found.version.size;
         let range = match ask.headers.get("x-amz-copy-source-range") {
@@ -215,12 +215,14 @@ impl Inner {
         Ok(document(uploads_document(ask, self, &lines, (max, more))?))
     }
 
-    /// What the parts of an upload are checked with. Errors: `NoSuchBucket`, `NoSuchUpload`.
-    fn upload_checksum(&self, ask: &Ask, id: &UploadId) -> Outcome<UploadChecksum> {
+    /// What the parts of an upload are checked with, and whether the client chose that. Errors: `NoSuchBucket`,
+    /// `NoSuchUpload`.
+    fn upload_checksum(&self, ask: &Ask, id: &UploadId) -> Outcome<(UploadChecksum, bool)> {
         let snapshot = self.snapshot()?;
         let bucket = snapshot.bucket(ask.route.bucket()?.as_str())?.id;
         let upload = snapshot.upload(bucket, ask.route.key()?.as_str(), id.number)?;
-        checksum_of(&upload.ok_or_else(|| S3Error::no_such_upload(&id.text))?)
+        let upload = upload.ok_or_else(|| S3Error::no_such_upload(&id.text))?;
+        Ok((checksum_of(&upload)?, upload.checksum.is_some()))
     }
 
     /// Makes a part visible, in the place of an earlier one of its number.
@@ -358,9 +360,9 @@ fn whole_seconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_seconds(Timestamp::from_milliseconds(milliseconds).seconds())
 }
 
-fn mismatch(expected: Algorithm, actual: Algorithm) -> dialect::checksum::ChecksumError {
-    dialect::checksum::ChecksumError::TypeMismatch {
-        expected: Some(expected),
-        actual: Some(actual),
+fn mismatch(expected: Option<Algorithm>, sent: Algorithm) -> ChecksumError {
+    ChecksumError::TypeMismatch {
+        expected,
+        actual: Some(sent),
     }
 }

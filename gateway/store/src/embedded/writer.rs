@@ -1,13 +1,15 @@
 //! The one thread that changes the database: many requests per transaction, each seen whole or not at all.
 //!
 //! A job looks before it writes: one that refuses has written nothing, so its neighbours in the transaction are not
-//! touched by it. A fault spoils the whole transaction and stops the writer, since after it nobody knows what
-//! is on the disk; the next start does.
+//! touched by it. A fault before the commit spoils the transaction and undoes it; a fault in the commit stops the
+//! writer, since after it nobody knows what is on the disk; the next start does.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use redb::{Database, Durability};
+use redb::{Database, Durability, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fault::{Failure, Fault, Outcome};
@@ -23,6 +25,7 @@ const QUEUE_JOBS_MAX: usize = 1024;
 pub(crate) struct Writer {
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    stopped: Arc<AtomicBool>,
 }
 
 struct Job {
@@ -55,12 +58,13 @@ impl Writer {
         littered: Littered,
     ) -> Result<Self, Fault> {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
+        let stopped = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             database,
             files,
             sync,
             littered,
-            stopped: false,
+            stopped: Arc::clone(&stopped),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -69,7 +73,13 @@ impl Writer {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            stopped,
         })
+    }
+
+    /// Whether a commit failed: nothing is written any more until the store is opened again.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 
     /// Runs `work` in a transaction and returns once that is durable. A file that is staged for it becomes
@@ -122,15 +132,29 @@ fn wrap<T: Send + 'static>(
 ) -> Work {
     Box::new(move |tables| match work(tables) {
         Ok(value) => Ok(Verdict::Written(Box::new(move |committed| {
-            // A caller that went away does not want its answer.
-            drop(answer.send(committed.map(|()| value).map_err(Failure::Fault)));
+            reply(answer, committed.map(|()| value).map_err(Failure::Fault));
         }))),
         Err(Failure::Refused(error)) => {
-            drop(answer.send(Err(Failure::Refused(error))));
+            reply(answer, Err(Failure::Refused(error)));
             Ok(Verdict::Refused)
         }
-        Err(Failure::Fault(fault)) => Err(fault),
+        Err(Failure::Fault(fault)) => {
+            reply(
+                answer,
+                Err(Fault::Aborted {
+                    full: fault.is_full(),
+                }
+                .into()),
+            );
+            Err(fault)
+        }
     })
+}
+
+fn reply<T>(answer: oneshot::Sender<Outcome<T>>, outcome: Outcome<T>) {
+    if answer.send(outcome).is_err() {
+        tracing::trace!("a caller went away before its answer");
+    }
 }
 
 struct Worker {
@@ -138,7 +162,7 @@ struct Worker {
     files: Arc<Files>,
     sync: bool,
     littered: Littered,
-    stopped: bool,
+    stopped: Arc<AtomicBool>,
 }
 
 /// A job whose work is done and whose commit is not.
@@ -147,50 +171,88 @@ struct Pending {
     reply: Reply,
 }
 
+/// Why a transaction did not end well.
+enum Trouble {
+    /// Before the commit: nothing was done.
+    Before(Fault),
+    /// In the commit: nobody knows.
+    Commit(Fault),
+}
+
+impl<F: Into<Fault>> From<F> for Trouble {
+    fn from(fault: F) -> Self {
+        Self::Before(fault.into())
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    fn run(self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
-            let mut batch = vec![first];
+            let mut batch = VecDeque::from([first]);
             while batch.len() < BATCH_JOBS_MAX
                 && let Ok(job) = jobs.try_recv()
             {
-                batch.push(job);
+                batch.push_back(job);
             }
-            if self.stopped {
-                // Dropping the jobs tells their callers.
-                continue;
-            }
-            let mut pending = Vec::with_capacity(batch.len());
-            let committed = self.transact(batch, &mut pending);
-            let littered = match committed {
-                Ok(littered) => littered,
-                Err(fault) => {
-                    self.stopped = true;
-                    tracing::error!(error = ?fault, "the store stops writing: its metadata could not be committed");
-                    false
-                }
-            };
-            for Pending { staged, reply } in pending {
-                match (staged, self.stopped) {
-                    (Some(staged), false) => staged.keep(),
-                    (Some(staged), true) => staged.leave(),
-                    (None, _) => {}
-                }
-                reply(if self.stopped { Err(Fault::Stopped) } else { Ok(()) });
-            }
-            if littered {
-                (self.littered)();
+            // What follows a job that spoils a transaction gets one of its own. Dropping a job tells its caller.
+            while !batch.is_empty() && !self.stopped.load(Ordering::SeqCst) {
+                self.serve(&mut batch);
             }
         }
     }
 
-    /// One transaction for a batch; says whether there is something to sweep.
-    fn transact(&self, batch: Vec<Job>, pending: &mut Vec<Pending>) -> Result<bool, Fault> {
-        self.files
-            .sync_names(batch.iter().filter_map(|job| job.staged.as_ref()).map(Staged::id))?;
-        let mut transaction = self.database.begin_write()?;
+    fn serve(&self, batch: &mut VecDeque<Job>) {
+        let mut pending = Vec::with_capacity(batch.len());
+        match self.transact(batch, &mut pending) {
+            Ok(littered) => {
+                for Pending { staged, reply } in pending {
+                    if let Some(staged) = staged {
+                        staged.keep();
+                    }
+                    reply(Ok(()));
+                }
+                if littered {
+                    (self.littered)();
+                }
+            }
+            Err(Trouble::Before(fault)) => {
+                tracing::error!(
+                    error = &fault as &dyn std::error::Error,
+                    "a transaction was given up"
+                );
+                let full = fault.is_full();
+                pending
+                    .into_iter()
+                    .for_each(|Pending { reply, .. }| reply(Err(Fault::Aborted { full })));
+            }
+            Err(Trouble::Commit(fault)) => {
+                self.stopped.store(true, Ordering::SeqCst);
+                tracing::error!(
+                    error = &fault as &dyn std::error::Error,
+                    "a commit failed: the store stops writing"
+                );
+                for Pending { staged, reply } in pending {
+                    if let Some(staged) = staged {
+                        staged.leave();
+                    }
+                    reply(Err(Fault::Stopped));
+                }
+            }
+        }
+    }
+
+    /// One transaction for as many jobs as it bears; says whether there is something to sweep.
+    fn transact(&self, batch: &mut VecDeque<Job>, pending: &mut Vec<Pending>) -> Result<bool, Trouble> {
+        if let Err(fault) = self
+            .files
+            .sync_names(batch.iter().filter_map(|job| job.staged.as_ref()).map(Staged::id))
+        {
+            batch.clear();
+            return Err(fault.into());
+        }
+        let mut transaction = self.begin(batch)?;
         transaction.set_durability(if self.sync {
             Durability::Immediate
         } else {
@@ -198,7 +260,7 @@ impl Worker {
         })?;
         transaction.set_quick_repair(true);
         let mut tables = Tables::open(&transaction)?;
-        for Job { staged, work } in batch {
+        while let Some(Job { staged, work }) = batch.pop_front() {
             match work(&mut tables)? {
                 Verdict::Written(reply) => pending.push(Pending { staged, reply }),
                 Verdict::Refused => drop(staged),
@@ -209,8 +271,18 @@ impl Worker {
         if pending.is_empty() {
             transaction.abort()?;
         } else {
-            transaction.commit()?;
+            transaction
+                .commit()
+                .map_err(|error| Trouble::Commit(error.into()))?;
         }
         Ok(littered)
+    }
+
+    /// Begins a transaction; where that fails, the whole batch fails.
+    fn begin(&self, batch: &mut VecDeque<Job>) -> Result<WriteTransaction, Fault> {
+        self.database.begin_write().map_err(|error| {
+            batch.clear();
+            error.into()
+        })
     }
 }

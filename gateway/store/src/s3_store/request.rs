@@ -1,5 +1,6 @@
 //! Requests of our own: path style, keys escaped, nothing but S3.
 
+use crate::service::OwnRequest;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use model::{Body, BucketName, ObjectKey};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -81,6 +82,7 @@ impl Ask {
         *request.method_mut() = self.method;
         *request.uri_mut() = Uri::try_from(target).expect("an escaped target is a URI");
         *request.headers_mut() = self.headers;
+        request.extensions_mut().insert(OwnRequest);
         request
     }
 }
