@@ -115,3 +115,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// The book of record has failed: nothing may be decided any more.
+pub(crate) fn is_fatal(error: &Error) -> bool {
+    matches!(error, Error::Catalog(CatalogError::Failed { .. }))
+}

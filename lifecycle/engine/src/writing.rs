@@ -32,7 +32,8 @@ pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings)
     let wanted = first.pack.bytes + BESIDE_PACK_BYTES;
     let rows = house.catalog.volumes().await?;
     let Some(volume) = volumes::choose(&rows, &settings.library, pool, wanted) else {
-        let scratch = volumes::prepare_scratch(house, &settings.library, 1).await?;
+        let ours = house.settings.labels_blank.contains(&settings.library);
+        let scratch = if ours { volumes::prepare_scratch(house, &settings.library, 1).await? } else { 0 };
         if scratch == 0 {
             return Err(Error::NoVolume { pool: pool.clone(), bytes: wanted });
         }
