@@ -19,7 +19,9 @@ impl Ours {
     pub fn covers(&self, barcode: &Barcode) -> bool {
         match self {
             Self::All => true,
-            Self::Prefixes(prefixes) => prefixes.iter().any(|prefix| barcode.as_str().starts_with(prefix.as_str())),
+            Self::Prefixes(prefixes) => {
+                prefixes.iter().any(|prefix| barcode.as_str().starts_with(prefix.as_str()))
+            }
         }
     }
 }

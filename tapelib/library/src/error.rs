@@ -268,7 +268,9 @@ impl Error {
     /// What the caller does about it. Operator codes are explained in the runbook.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Identify { .. } | Self::NoDrives { .. } | Self::NoSuchDrive { .. } => Remedy::Operator("TL-0401"),
+            Self::Identify { .. } | Self::NoDrives { .. } | Self::NoSuchDrive { .. } => {
+                Remedy::Operator("TL-0401")
+            }
             Self::NoDriveUp => Remedy::Operator("TL-0402"),
             Self::Missing { .. } => Remedy::Operator("TL-0403"),
             Self::Stranded { .. } => Remedy::Operator("TL-0404"),
@@ -342,11 +344,17 @@ impl Place {
                 Error::Damaged { drive, barcode, source: Cause::from(boxed(error)) }
             }
             ltfs::Error::Tape(tape) => {
-                let blame = tape.source.downcast_ref().map_or(Blame::Unknown, |error: &scsi::Error| error.blame().into());
+                let blame = tape
+                    .source
+                    .downcast_ref()
+                    .map_or(Blame::Unknown, |error: &scsi::Error| error.blame().into());
                 self.error(blame, Cause::from(boxed(error)))
             }
             ltfs::Error::Position { .. } => self.error(Blame::Drive, Cause::from(boxed(error))),
-            ltfs::Error::Label { .. } | ltfs::Error::NoIndex | ltfs::Error::Index { .. } | ltfs::Error::Data { .. } => {
+            ltfs::Error::Label { .. }
+            | ltfs::Error::NoIndex
+            | ltfs::Error::Index { .. }
+            | ltfs::Error::Data { .. } => {
                 Error::Damaged { drive, barcode, source: Cause::from(boxed(error)) }
             }
             ltfs::Error::Poisoned => Error::Poisoned { barcode },

@@ -50,7 +50,10 @@ pub(crate) fn check_identity(
         return Err(FenceMismatch::Uuid { expected: expected.uuid, found: volume.uuid() });
     }
     if mam_serial != expected.mam_serial {
-        return Err(FenceMismatch::MamSerial { expected: expected.mam_serial.clone(), found: mam_serial.to_owned() });
+        return Err(FenceMismatch::MamSerial {
+            expected: expected.mam_serial.clone(),
+            found: mam_serial.to_owned(),
+        });
     }
     let label = volume.label().serial;
     if !barcode.as_str().starts_with(label.as_str()) {

@@ -20,7 +20,8 @@ pub(crate) fn label(
 ) -> Result<LabelledVolume, Error> {
     let barcode = place.barcode.clone();
     let in_our_terms = |error| place.volume_error(error);
-    let serial = VolumeSerial::from_barcode(barcode.as_str()).ok_or(Error::Serial { barcode: barcode.clone() })?;
+    let serial =
+        VolumeSerial::from_barcode(barcode.as_str()).ok_or(Error::Serial { barcode: barcode.clone() })?;
     refuse_unwritable(tape, place)?;
     match ltfs::identify(tape).map_err(in_our_terms)? {
         Found::Blank | Found::Interrupted(_) => {}

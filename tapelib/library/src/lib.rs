@@ -37,8 +37,9 @@ pub use error::{Blame, Error, FenceMismatch, Remedy};
 pub use inventory::{DriveSlot, DriveState, DriveStatus, Inventory, Slot};
 pub use machine::{JobNumber, Library, QueueFull, Stuck};
 pub use mount::{
-    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Mount, MountReport, Overwrite, PackFile,
-    PackOnTape, PackWritten, ReadWork, Recovered, VolumeIdentity, WorkEnd,
+    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Mount, MountReport, Overwrite,
+    PackFile, PackOnTape, PackWritten, ReadWork, Recovered, VolumeIdentity, WorkEnd,
 };
 pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
+pub use tape::DriveTape;
 pub use volume::ltfs::{CatalogId, VolumeUuid};

@@ -13,8 +13,8 @@ use crate::robot::Robot;
 use crate::state::{DriveRecord, Job, Shared, State, Work};
 use crate::worker::Worker;
 use crate::{
-    AppendWork, Barcode, Config, Done, DriveState, DriveStatus, Error, Inventory, LabelledVolume, Mount, Overwrite,
-    ReadWork, VolumeIdentity,
+    AppendWork, Barcode, Config, Done, DriveState, DriveStatus, Error, Inventory, LabelledVolume, Mount,
+    Overwrite, ReadWork, VolumeIdentity,
 };
 
 /// Number of a queued job; grows by one.
@@ -79,7 +79,8 @@ impl Library {
             adopt(&shared, me, &mut worker, &inventory);
             let thread = thread::Builder::new().name(format!("{}-{serial}", shared.config.name));
             let spawned = thread.spawn(move || worker.run());
-            let failed = |source| Error::Identify { device: format!("drive {serial}"), source: Arc::new(source) };
+            let failed =
+                |source| Error::Identify { device: format!("drive {serial}"), source: Arc::new(source) };
             threads.push(spawned.map_err(failed)?);
         }
         Ok(Self { shared, threads: Mutex::new(threads) })
@@ -124,7 +125,9 @@ impl Library {
         // The receiver lives until the answer is here.
         let done = Box::new(move |result| drop(sender.send(result)));
         let queued = self.submit(barcode.clone(), Work::Label { identity, overwrite, done });
-        queued.map_err(|QueueFull| if self.shared.state().stopping { Error::Stopping } else { Error::QueueFull })?;
+        queued.map_err(
+            |QueueFull| if self.shared.state().stopping { Error::Stopping } else { Error::QueueFull },
+        )?;
         receiver.recv().unwrap_or(Err(Error::Stopping))
     }
 
@@ -147,7 +150,8 @@ impl Library {
     /// Lets a drive that was down be used again; its next action tells whether it works. Returns at once.
     pub fn drive_up(&self, serial: &str) -> Result<(), Error> {
         let mut state = self.shared.state();
-        let unknown = Error::NoSuchDrive { library: self.shared.config.name.clone(), drive: serial.to_owned() };
+        let unknown =
+            Error::NoSuchDrive { library: self.shared.config.name.clone(), drive: serial.to_owned() };
         let drive = state.drives.iter_mut().find(|drive| drive.serial == serial).ok_or(unknown)?;
         if drive.is_down() {
             drive.state = DriveState::Idle;
@@ -187,7 +191,11 @@ impl Library {
     }
 
     /// Waits until `settled` holds for every drive; else tells for which it does not.
-    fn wait_until(&self, limit: Duration, settled: impl Fn(&State, &DriveRecord) -> bool) -> Result<(), Stuck> {
+    fn wait_until(
+        &self,
+        limit: Duration,
+        settled: impl Fn(&State, &DriveRecord) -> bool,
+    ) -> Result<(), Stuck> {
         let end = Instant::now() + limit;
         let mut state = self.shared.state();
         loop {
@@ -271,7 +279,10 @@ fn identify_drives(transports: Vec<Box<dyn Transport>>, inventory: &Inventory) -
 fn adopt(shared: &Shared, me: usize, worker: &mut Worker, inventory: &Inventory) {
     let mut state = shared.state();
     let record = &mut state.drives[me];
-    let Some(drive) = inventory.drives.iter().find(|drive| drive.element == record.element && drive.full) else { return };
+    let Some(drive) = inventory.drives.iter().find(|drive| drive.element == record.element && drive.full)
+    else {
+        return;
+    };
     match drive.barcode.clone().filter(|barcode| shared.config.ours.covers(barcode)) {
         Some(barcode) => {
             record.holds = Some(barcode.clone());

@@ -132,7 +132,10 @@ impl Mounted<Appending> {
         let mut source = Digesting { source: file, digest: blake3::Hasher::new() };
         let extent = self.append(&name, &pack.id, &mut source, pack.bytes)?;
         if *source.digest.finalize().as_bytes() != pack.digest {
-            return Err(spool(io::Error::new(io::ErrorKind::InvalidData, "its digest is not the one it was built with")));
+            return Err(spool(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its digest is not the one it was built with",
+            )));
         }
         let manifest = self.append(&manifest_name, &pack.id, &mut &*pack.manifest, manifest_bytes)?;
         let digest = blake3::Hash::from_bytes(pack.digest).to_hex().to_string();
@@ -148,16 +151,19 @@ impl Mounted<Appending> {
 
     /// Appends a journal; its number is the next one of this volume and is returned.
     pub fn append_journal(&mut self, entries: &[journal::Entry]) -> Result<u64, AppendError> {
-        let refused = |what: &'static str| {
-            AppendError::Refused(ltfs::Error::Name { name: "journal".to_owned(), what })
-        };
+        let refused =
+            |what: &'static str| AppendError::Refused(ltfs::Error::Name { name: "journal".to_owned(), what });
         let appender = &self.access.appender;
         let journals = appender.next_index().root.directory(journal::DIRECTORY);
-        let numbers = journals.iter().flat_map(|directory| &directory.files).filter_map(|file| journal::seq_of(&file.name));
+        let numbers = journals
+            .iter()
+            .flat_map(|directory| &directory.files)
+            .filter_map(|file| journal::seq_of(&file.name));
         let seq = numbers.max().unwrap_or(0) + 1;
         let catalog = appender.volume().catalog_id().ok_or_else(|| refused("the volume names no catalog"))?;
         let header = journal::Header { volume: self.uuid(), catalog, seq };
-        let bytes = journal::encode(header, entries).map_err(|_| refused("the journal is larger than a journal may be"))?;
+        let bytes = journal::encode(header, entries)
+            .map_err(|_| refused("the journal is larger than a journal may be"))?;
         let name = journal::file_name(seq);
         if self.access.remaining_bytes < bytes.len() as u64 {
             return Err(AppendError::Full);
@@ -202,7 +208,13 @@ impl Mounted<Appending> {
         Ok(())
     }
 
-    fn append(&mut self, name: &str, id: &str, source: &mut dyn Read, bytes: u64) -> Result<ltfs::Extent, AppendError> {
+    fn append(
+        &mut self,
+        name: &str,
+        id: &str,
+        source: &mut dyn Read,
+        bytes: u64,
+    ) -> Result<ltfs::Extent, AppendError> {
         let appended = self.access.appender.append(&mut self.tape, name, source, bytes);
         let result = appended.map_err(|error| match error {
             ltfs::Error::Full => AppendError::Full,
@@ -239,7 +251,12 @@ impl<R: Read> Read for Digesting<R> {
 impl Mounted<Reading> {
     /// Copies `range` of the bytes of the pack that starts at `start_block` into `sink`, in order. Reading on from
     /// where the last call stopped does not move the tape.
-    pub fn read_pack(&mut self, start_block: u64, range: Range<u64>, sink: &mut dyn Write) -> Result<(), Error> {
+    pub fn read_pack(
+        &mut self,
+        start_block: u64,
+        range: Range<u64>,
+        sink: &mut dyn Write,
+    ) -> Result<(), Error> {
         let read = self.access.volume.read(&mut self.tape, start_block, range, sink);
         read.map_err(|error| self.note(error))
     }

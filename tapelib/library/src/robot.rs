@@ -19,7 +19,8 @@ pub(crate) struct Robot {
 impl Robot {
     /// Identifies the changer and waits until it is ready. Returns its serial too.
     pub(crate) fn open(mut changer: Changer) -> Result<(Self, String), Error> {
-        let identify = |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
+        let identify =
+            |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
         let identity = changer.identify().map_err(identify)?;
         changer.wait_ready(READY_TIMEOUT, &std::thread::sleep).map_err(identify)?;
         Ok((Self { changer }, identity.serial))
@@ -27,13 +28,19 @@ impl Robot {
 
     /// Asks the changer what is where.
     pub(crate) fn inventory(&mut self) -> Result<Inventory, Error> {
-        let elements = self.changer.inventory().map_err(|source| Error::Inventory { source: cause(source) })?;
+        let elements =
+            self.changer.inventory().map_err(|source| Error::Inventory { source: cause(source) })?;
         Ok(inventory_of(elements))
     }
 
     /// Moves a cartridge and returns the inventory afterwards. A move that failed or was not answered is looked at:
     /// when the cartridge stands where it should, it went well.
-    pub(crate) fn move_cartridge(&mut self, barcode: &Barcode, from: u16, to: u16) -> Result<Inventory, Error> {
+    pub(crate) fn move_cartridge(
+        &mut self,
+        barcode: &Barcode,
+        from: u16,
+        to: u16,
+    ) -> Result<Inventory, Error> {
         let moved = self.move_medium(from, to);
         let inventory = self.inventory()?;
         let Err(error) = moved else { return Ok(inventory) };

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::robot::Robot;
 use crate::{
-    AppendWork, Barcode, Config, Done, DriveState, Error, Expected, Inventory, JobNumber, LabelledVolume, Overwrite,
-    ReadWork, VolumeIdentity, VolumeUuid,
+    AppendWork, Barcode, Config, Done, DriveState, Error, Expected, Inventory, JobNumber, LabelledVolume,
+    Overwrite, ReadWork, VolumeIdentity, VolumeUuid,
 };
 
 /// Locks are taken robot first, then state.
@@ -129,7 +129,11 @@ impl State {
     fn select(&mut self, me: usize, now: Instant, idle: Duration) -> Action {
         let drive = &self.drives[me];
         if self.stopping {
-            return if drive.holds.is_some() && !drive.is_down() && !self.abandoned { Action::Unload } else { Action::End };
+            return if drive.holds.is_some() && !drive.is_down() && !self.abandoned {
+                Action::Unload
+            } else {
+                Action::End
+            };
         }
         if let Some(failure) = self.hopeless() {
             return failure;
@@ -152,7 +156,8 @@ impl State {
 
     /// A job that no drive can run: its cartridge is in a drive that is down, or every drive is.
     fn hopeless(&mut self) -> Option<Action> {
-        let stranded = |job: &Job| self.drives.iter().find(|drive| drive.is_down() && drive.has(&job.barcode));
+        let stranded =
+            |job: &Job| self.drives.iter().find(|drive| drive.is_down() && drive.has(&job.barcode));
         if let Some(at) = self.jobs.iter().position(|job| stranded(job).is_some()) {
             let drive = stranded(&self.jobs[at])?.serial.clone();
             let job = self.jobs.remove(at)?;
@@ -168,7 +173,8 @@ impl State {
     /// The oldest job whose cartridge no drive has, unless drive `me` would have to put a cartridge back first and
     /// another drive would not.
     fn job_in_a_slot(&self, me: usize) -> Option<usize> {
-        let empty = |drive: &DriveRecord| drive.holds.is_none() && drive.state == DriveState::Idle && !drive.ended;
+        let empty =
+            |drive: &DriveRecord| drive.holds.is_none() && drive.state == DriveState::Idle && !drive.ended;
         if self.drives[me].holds.is_some() && self.drives.iter().any(empty) {
             return None;
         }

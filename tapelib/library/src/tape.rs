@@ -1,21 +1,33 @@
 //! A SCSI drive as the tape that `volume` speaks to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use scsi::{Condition, Drive, ReadOutcome, SpaceOutcome, SpaceOver, WriteOutcome, mam, mode};
+use scsi::{Condition, Drive, ReadOutcome, SpaceOutcome, SpaceOver, Transport, WriteOutcome, mam, mode};
 use volume::ltfs::{
     Attribute, AttributeFormat, BlockAddress, BlockTape, Capacity, Flush, Met, Partition, Room, TapeError,
     TapeErrorKind,
 };
 
-/// A drive with a cartridge in it.
+use crate::Error;
+
+/// A drive with a cartridge in it, as the tape that [`volume::ltfs`] reads and writes.
 #[derive(Debug)]
-pub(crate) struct DriveTape {
+pub struct DriveTape {
     drive: Drive,
     at: Option<BlockAddress>,
 }
 
 impl DriveTape {
+    /// A drive on a table, without a library around it: waits until the cartridge in it is ready. For tools that read
+    /// one cartridge; what they write passes no fence.
+    pub fn ready(transport: Box<dyn Transport>, limit: Duration) -> Result<Self, Error> {
+        let mut drive = Drive::new(transport);
+        let identify = |source| Error::Identify { device: "drive".to_owned(), source: Arc::new(source) };
+        make_ready(&mut drive, limit).map_err(identify)?;
+        Ok(Self::new(drive))
+    }
+
     pub(crate) fn new(drive: Drive) -> Self {
         Self { drive, at: None }
     }
@@ -97,8 +109,14 @@ impl BlockTape for DriveTape {
     }
 
     fn space_to_end(&mut self, partition: Partition) -> Result<BlockAddress, TapeError> {
-        // SPACE stays inside a partition.
-        self.locate(BlockAddress { partition, block: 0 })?;
+        let here = match self.at {
+            Some(at) => at,
+            None => self.position()?,
+        };
+        // SPACE stays inside a partition, and going to its beginning first may take a minute.
+        if here.partition != partition {
+            self.locate(BlockAddress { partition, block: 0 })?;
+        }
         match self.drive.space(SpaceOver::EndOfData, 0) {
             Ok(SpaceOutcome::Done) => {}
             Ok(other) => return Err(self.strange("space to the end of data", format!("ended at {other:?}"))),
@@ -128,7 +146,8 @@ impl BlockTape for DriveTape {
             Ok(position) => position,
             Err(error) => return Err(self.fail("read position", error)),
         };
-        let Some(partition) = Partition::BOTH.into_iter().find(|one| one.number() == position.partition) else {
+        let Some(partition) = Partition::BOTH.into_iter().find(|one| one.number() == position.partition)
+        else {
             return Err(self.strange("read position", format!("partition {}", position.partition)));
         };
         let at = BlockAddress { partition, block: position.block };
@@ -180,6 +199,18 @@ impl BlockTape for DriveTape {
             Err(error) => Err(self.fail("make partitions", error)),
         }
     }
+}
+
+/// Waits until the cartridge is ready (most drives load by themselves), and makes the settings that a new one loses.
+pub(crate) fn make_ready(drive: &mut Drive, limit: Duration) -> Result<(), scsi::Error> {
+    match drive.wait_ready(limit, &std::thread::sleep) {
+        Err(scsi::Error::Check { sense, .. }) if sense.condition() == Condition::NeedsLoad => {
+            drive.load(limit, &std::thread::sleep)?;
+        }
+        ready => ready?,
+    }
+    drive.set_variable_blocks()?;
+    drive.set_compression(false)
 }
 
 /// Size of the index partition, in units of ten to an exponent. Drives round 1 GB up to what they can make; small

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use scsi::Drive;
 use volume::ltfs::{self, Appender, Committed, Tail, Volume, memory};
@@ -11,10 +11,10 @@ use crate::error::{Place, chain};
 use crate::label;
 use crate::mounted::{Appending, Mounted, Reading};
 use crate::state::{Action, Job, Shared, Work};
-use crate::tape::DriveTape;
+use crate::tape::{DriveTape, make_ready};
 use crate::{
-    AppendWork, Barcode, DriveState, End, Error, Expected, FenceMismatch, MountReport, ReadWork, Recovered, WorkEnd,
-    fence,
+    AppendWork, Barcode, DriveState, End, Error, Expected, FenceMismatch, MountReport, ReadWork, Recovered,
+    WorkEnd, fence,
 };
 
 /// One drive and what is in it. Owned by its thread.
@@ -164,7 +164,8 @@ impl Worker {
         let ready_timeout = self.shared.config.ready_timeout;
         let tape = self.tape_mut();
         let ready = make_ready(tape.drive(), ready_timeout).map_err(|error| place.drive_error(error));
-        let serial = ready.and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
+        let serial = ready
+            .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
         match serial {
             Ok(serial) => {
                 self.loaded_mut().mam_serial = Some(serial);
@@ -279,7 +280,12 @@ impl Worker {
             Open::Appending(appender) => (appender.volume().clone(), Some(appender)),
             Open::Not => (ltfs::open(tape).map_err(|error| unusable(&place, error))?, None),
         };
-        let identical = fence::check_identity(&place.barcode, expected, &volume, loaded.mam_serial.as_deref().unwrap_or_default());
+        let identical = fence::check_identity(
+            &place.barcode,
+            expected,
+            &volume,
+            loaded.mam_serial.as_deref().unwrap_or_default(),
+        );
         identical.map_err(|what| Error::Fence { barcode: place.barcode.clone(), what })?;
         let generation = volume.index().generation;
         let mut mounted = self.hand_over(Reading { volume });
@@ -296,7 +302,16 @@ impl Worker {
             None => Open::Reading(Box::new(access.volume)),
         };
         let drive = place.drive;
-        Ok((MountReport { drive, generation, eod_block: expected.eod_block, remaining_bytes: 0, abandoned: vec![] }, end))
+        Ok((
+            MountReport {
+                drive,
+                generation,
+                eod_block: expected.eod_block,
+                remaining_bytes: 0,
+                abandoned: vec![],
+            },
+            end,
+        ))
     }
 
     /// The write fence, then an appender at the end of data. Nothing has been written when this returns; what was
@@ -368,20 +383,6 @@ fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
         Err(scsi::Error::Attention { .. } | scsi::Error::Deferred { .. }) => drive.unload(),
         result => result,
     }
-}
-
-/// Waits until the cartridge is ready (most drives load by themselves), and makes the settings that a new one loses.
-fn make_ready(drive: &mut Drive, ready_timeout: Duration) -> Result<(), scsi::Error> {
-    match drive.wait_ready(ready_timeout, &std::thread::sleep) {
-        Err(scsi::Error::Check { sense, .. }) if sense.condition() == scsi::Condition::NeedsLoad => {
-            drive.load(ready_timeout, &std::thread::sleep)?;
-        }
-        ready => ready?,
-    }
-    // Whatever was announced since the load is known now; the first command that moves begins from block 0.
-    drive.position()?;
-    drive.set_variable_blocks()?;
-    drive.set_compression(false)
 }
 
 /// Room, and what an unclean end left behind: journaled as dead and closed with an index.

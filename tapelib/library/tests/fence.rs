@@ -29,7 +29,10 @@ fn every_difference_stops_the_first_write() {
     let cases: [(Change, Says); 6] = [
         (|row| row.uuid = VolumeUuid::from_u128(9), |what| matches!(what, FenceMismatch::Uuid { .. })),
         (|row| row.mam_serial = "OTHER".to_owned(), |what| matches!(what, FenceMismatch::MamSerial { .. })),
-        (|row| row.catalog_id = CatalogId::from_u128(9), |what| matches!(what, FenceMismatch::Catalog { .. })),
+        (
+            |row| row.catalog_id = CatalogId::from_u128(9),
+            |what| matches!(what, FenceMismatch::Catalog { .. }),
+        ),
         (|row| row.generation += 1, |what| matches!(what, FenceMismatch::Generation { .. })),
         (|row| row.generation -= 1, |what| matches!(what, FenceMismatch::Generation { .. })),
         (|row| row.eod_block += 1, |what| matches!(what, FenceMismatch::EndOfData { .. })),
@@ -52,8 +55,13 @@ fn a_swapped_cartridge_is_not_written() {
     host.label(&host.barcode(2), 3); // both are in their slots now
     let name = |barcode: &library::Barcode| virtual_library::Barcode::parse(barcode.as_str()).unwrap();
     host.machine.swap_barcodes(&name(&one), &name(&other)).unwrap();
-    assert!(matches!(refusal(&host, &one, &first), FenceMismatch::Uuid { found, .. } if found == second.uuid));
-    assert!(matches!(host.packs(&one, &first), Err(Error::Fence { .. })), "nor is another volume read in its place");
+    assert!(
+        matches!(refusal(&host, &one, &first), FenceMismatch::Uuid { found, .. } if found == second.uuid)
+    );
+    assert!(
+        matches!(host.packs(&one, &first), Err(Error::Fence { .. })),
+        "nor is another volume read in its place"
+    );
     // The caller's row for the other volume finds its cartridge under the wrong barcode.
     assert!(matches!(refusal(&host, &one, &second), FenceMismatch::Label { .. }));
 }
@@ -146,7 +154,10 @@ fn a_process_that_dies_with_a_torn_end_goes_on_behind_it() {
     });
     assert!(torn.is_err());
     host.restart();
-    assert!(matches!(refusal(&host, &barcode, &row), FenceMismatch::EndOfData { .. }), "a clean end was expected");
+    assert!(
+        matches!(refusal(&host, &barcode, &row), FenceMismatch::EndOfData { .. }),
+        "a clean end was expected"
+    );
     row.end = End::Unclean;
     let report = host
         .append_with(&barcode, &row, |mounted| {

@@ -81,7 +81,8 @@ fn work_on_several_cartridges_shares_the_drives() {
     let host = Host::new(2);
     let (sender, receiver) = mpsc::channel();
     let rows: Vec<_> = (0..4).map(|n| (host.barcode(n), n)).collect();
-    let rows: Vec<_> = rows.into_iter().map(|(barcode, n)| (host.label(&barcode, n as u128), barcode, n)).collect();
+    let rows: Vec<_> =
+        rows.into_iter().map(|(barcode, n)| (host.label(&barcode, n as u128), barcode, n)).collect();
     for round in 0..3 {
         for (row, barcode, n) in &rows {
             let pack = host.spool(round * 4 + n);
@@ -127,7 +128,8 @@ fn a_drive_that_does_not_answer_is_down_and_the_other_goes_on() {
     let (first, second) = (host.barcode(0), host.barcode(1));
     let mut row = host.label(&first, 1);
     let mut other = host.label(&second, 2);
-    let drive = host.library.drives().iter().position(|drive| drive.barcode.as_ref() == Some(&first)).unwrap();
+    let drive =
+        host.library.drives().iter().position(|drive| drive.barcode.as_ref() == Some(&first)).unwrap();
     let silence = Fault {
         unit: Unit::Drive(drive),
         opcode: Some(scsi::opcode::WRITE_6),
@@ -244,7 +246,9 @@ fn shutdown_ends_the_current_work_and_fails_what_waits() {
         assert!(mounted.stopping());
         WorkEnd::Keep
     });
-    host.library.read(mount(&barcode, &row), work, Box::new(move |result| report.send(result.is_ok()).unwrap())).unwrap();
+    host.library
+        .read(mount(&barcode, &row), work, Box::new(move |result| report.send(result.is_ok()).unwrap()))
+        .unwrap();
     started.recv().unwrap();
     let done = Box::new(move |result: Result<_, Error>| {
         assert!(matches!(result, Err(Error::Stopping)));
@@ -256,7 +260,8 @@ fn shutdown_ends_the_current_work_and_fails_what_waits() {
     open.send(()).unwrap();
     host.library.shutdown(Duration::from_secs(30)).unwrap();
     assert!(receiver.recv().unwrap());
-    let refused = host.library.read(mount(&barcode, &row), Box::new(|_| unreachable!()), Box::new(|_| unreachable!()));
+    let refused =
+        host.library.read(mount(&barcode, &row), Box::new(|_| unreachable!()), Box::new(|_| unreachable!()));
     assert_eq!(refused, Err(QueueFull));
     assert!(host.machine_is_parked());
 }

@@ -97,10 +97,7 @@ pub fn encode(header: Header, entries: &[Entry]) -> Result<Vec<u8>, Error> {
     for entry in entries {
         total += write_line(&mut encoder, entry)?;
         if total > BYTES_MAX {
-            return Err(Error::Limit {
-                limit: BYTES_MAX,
-                what: "bytes",
-            });
+            return Err(Error::Limit { limit: BYTES_MAX, what: "bytes" });
         }
     }
     encoder.finish().map_err(Error::Write)
@@ -110,10 +107,7 @@ fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<u64, Error>
     let mut bytes = serde_json::to_vec(line).map_err(|error| Error::Write(error.into()))?;
     bytes.push(b'\n');
     if bytes.len() > LINE_BYTES_MAX {
-        return Err(Error::Limit {
-            limit: LINE_BYTES_MAX as u64,
-            what: "bytes in a line",
-        });
+        return Err(Error::Limit { limit: LINE_BYTES_MAX as u64, what: "bytes in a line" });
     }
     out.write_all(&bytes).map_err(Error::Write)?;
     Ok(bytes.len() as u64)
@@ -133,16 +127,11 @@ pub fn decode(
     let first: HeaderLine = match next_line(&mut lines, &mut line, number)? {
         Some(first) => first,
         None => {
-            return Err(Error::Line {
-                line: 1,
-                what: "no header".to_owned(),
-            });
+            return Err(Error::Line { line: 1, what: "no header".to_owned() });
         }
     };
-    let header = parse_header(&first).ok_or(Error::Line {
-        line: 1,
-        what: "not a journal of this version".to_owned(),
-    })?;
+    let header = parse_header(&first)
+        .ok_or(Error::Line { line: 1, what: "not a journal of this version".to_owned() })?;
     loop {
         number += 1;
         match next_line(&mut lines, &mut line, number)? {
@@ -157,11 +146,7 @@ fn parse_header(line: &HeaderLine) -> Option<Header> {
         return None;
     }
     let (volume, catalog) = (VolumeUuid::parse(&line.volume)?, CatalogId::parse(&line.catalog)?);
-    Some(Header {
-        volume,
-        catalog,
-        seq: line.seq,
-    })
+    Some(Header { volume, catalog, seq: line.seq })
 }
 
 fn next_line<T: for<'a> Deserialize<'a>>(
@@ -170,22 +155,13 @@ fn next_line<T: for<'a> Deserialize<'a>>(
     number: u64,
 ) -> Result<Option<T>, Error> {
     line.clear();
-    lines
-        .take(LINE_BYTES_MAX as u64)
-        .read_until(b'\n', line)
-        .map_err(Error::Read)?;
+    lines.take(LINE_BYTES_MAX as u64).read_until(b'\n', line).map_err(Error::Read)?;
     match line.last() {
         None => Ok(None),
         Some(b'\n') => serde_json::from_slice(line)
             .map(Some)
-            .map_err(|error| Error::Line {
-                line: number,
-                what: error.to_string(),
-            }),
-        Some(_) => Err(Error::Line {
-            line: number,
-            what: "it does not end, or is too long".to_owned(),
-        }),
+            .map_err(|error| Error::Line { line: number, what: error.to_string() }),
+        Some(_) => Err(Error::Line { line: number, what: "it does not end, or is too long".to_owned() }),
     }
 }
 
@@ -234,11 +210,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header {
-            volume: VolumeUuid::from_u128(7),
-            catalog: CatalogId::from_u128(8),
-            seq: 3,
-        }
+        Header { volume: VolumeUuid::from_u128(7), catalog: CatalogId::from_u128(8), seq: 3 }
     }
 
     fn decode_all(bytes: &[u8]) -> Result<(Header, Vec<Entry>), Error> {
@@ -253,12 +225,7 @@ mod tests {
     fn entry() -> impl Strategy<Value = Entry> {
         prop_oneof![
             ("[A-Z0-9]{26}", any::<u64>(), any::<u64>()).prop_map(|(pack, start_block, bytes)| {
-                Entry::PackCommitted {
-                    pack,
-                    start_block,
-                    bytes,
-                    digest: "00".repeat(32),
-                }
+                Entry::PackCommitted { pack, start_block, bytes, digest: "00".repeat(32) }
             }),
             "[A-Z0-9]{26}".prop_map(|archive| Entry::ArchiveDead { archive }),
             (any::<String>(), any::<String>())

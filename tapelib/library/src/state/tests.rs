@@ -1,0 +1,134 @@
+//! What a drive does next, case by case.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use std::sync::mpsc;
+
+use super::*;
+use crate::{CatalogId, End, WorkEnd};
+
+const IDLE: Duration = Duration::from_secs(60);
+
+fn barcode(name: &str) -> Barcode {
+    Barcode::parse(name).unwrap()
+}
+
+/// A drive from its cartridge (`-` for none) and how it stands: `i`dle, `b`usy, `d`own.
+fn drive(text: &str) -> DriveRecord {
+    let (holds, state) = text.split_once(' ').unwrap();
+    let state = match state {
+        "i" => DriveState::Idle,
+        "b" => DriveState::Busy,
+        _ => DriveState::Down { why: "broken".to_owned() },
+    };
+    DriveRecord {
+        serial: format!("S{text}"),
+        element: 1,
+        state,
+        holds: (holds != "-").then(|| barcode(holds)),
+        returning: None,
+        mounted: None,
+        last_error: None,
+        idle_since: Instant::now(),
+        ended: false,
+    }
+}
+
+fn state(drives: &[&str], jobs: &[&str], results: &mpsc::Sender<Result<(), Error>>) -> State {
+    let job = |(number, name): (usize, &&str)| {
+        let results = results.clone();
+        let expected = Expected {
+            uuid: VolumeUuid::from_u128(1),
+            mam_serial: String::new(),
+            catalog_id: CatalogId::from_u128(1),
+            generation: 1,
+            eod_block: 7,
+            end: End::Clean,
+        };
+        let done: Done = Box::new(move |result| results.send(result.map(|_| ())).unwrap());
+        let work = Work::Read { expected, work: Box::new(|_| WorkEnd::Keep), done };
+        Job { number: JobNumber(number as u64), barcode: barcode(name), work }
+    };
+    State {
+        jobs: jobs.iter().enumerate().map(job).collect(),
+        next_number: 100,
+        inventory: Inventory::default(),
+        drives: drives.iter().map(|text| drive(text)).collect(),
+        stopping: false,
+        abandoned: false,
+    }
+}
+
+/// What drive 0 does: `run <number>`, `fail <number>`, `unload`, `end`, `wait`, `wait a while`.
+fn check(drives: &[&str], jobs: &[&str], expected: &str) {
+    let (results, _) = mpsc::channel();
+    let mut state = state(drives, jobs, &results);
+    let action = describe(&state.select(0, Instant::now(), IDLE));
+    assert_eq!(action, expected, "drives {drives:?}, jobs {jobs:?}");
+}
+
+fn describe(action: &Action) -> String {
+    match action {
+        Action::Run(job) => format!("run {}", job.number.0),
+        Action::Fail(job, _) => format!("fail {}", job.number.0),
+        Action::Unload => "unload".to_owned(),
+        Action::End => "end".to_owned(),
+        Action::Wait(None) => "wait".to_owned(),
+        Action::Wait(Some(_)) => "wait a while".to_owned(),
+    }
+}
+
+#[test]
+fn a_drive_takes_the_job_that_costs_least() {
+    check(&["- i", "- i"], &[], "wait");
+    check(&["- i", "- i"], &["A", "B"], "run 0");
+    check(&["B i", "- i"], &["A", "B"], "run 1");
+    check(&["- i", "B i"], &["B", "A"], "run 1");
+    check(&["- i", "B b"], &["B"], "wait");
+    check(&["C i", "- i"], &["A"], "wait a while");
+    check(&["C i", "- b"], &["A"], "run 0");
+    check(&["C i", "- d"], &["A"], "run 0");
+    check(&["C i", "D i"], &[], "wait a while");
+}
+
+#[test]
+fn a_job_that_no_drive_can_run_fails() {
+    check(&["- i", "A d"], &["A"], "fail 0");
+    check(&["- i", "A d"], &["B", "A"], "fail 1");
+    check(&["- d", "- d"], &["B"], "fail 0");
+    check(&["- d", "- i"], &["B"], "wait");
+    check(&["- d", "- d"], &[], "wait");
+}
+
+#[test]
+fn a_cartridge_on_its_way_back_is_waited_for() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["- i", "A i"], &["B", "A"], &results);
+    state.drives[0].ended = true;
+    let action = state.select(1, Instant::now(), IDLE);
+    state.apply(1, &action);
+    assert_eq!(describe(&action), "run 1", "its own cartridge first");
+    state.drives[1].state = DriveState::Idle;
+    let action = state.select(1, Instant::now(), IDLE);
+    state.apply(1, &action);
+    assert_eq!(state.drives[1].returning, Some(barcode("A")));
+    assert!(state.drives[1].has(&barcode("A")) && state.drives[1].has(&barcode("B")));
+}
+
+#[test]
+fn idle_cartridges_go_back_and_stopping_ends_all() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["A i", "- i", "B d"], &[], &results);
+    let later = Instant::now() + IDLE;
+    assert_eq!(describe(&state.select(0, later, IDLE)), "unload");
+    state.stopping = true;
+    assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "unload");
+    assert_eq!(describe(&state.select(1, Instant::now(), IDLE)), "end");
+    assert_eq!(
+        describe(&state.select(2, Instant::now(), IDLE)),
+        "end",
+        "a drive that is down keeps its cartridge"
+    );
+    state.abandoned = true;
+    assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "end");
+}

@@ -112,16 +112,19 @@ impl Host {
     pub fn packs(&self, barcode: &Barcode, row: &Row) -> Result<Vec<usize>, Error> {
         self.read_with(barcode, row, |mounted| {
             let packs = mounted.packs();
-            packs.iter().map(|pack| {
-                let n = pack.id.strip_prefix("PACK-").unwrap().parse().unwrap();
-                let mut bytes = Vec::new();
-                mounted.read_pack(pack.start_block, 0..pack.bytes, &mut bytes).unwrap();
-                assert!(bytes == content(n), "pack {n} differs");
-                let mut manifest = Vec::new();
-                mounted.read_manifest(&pack.id, &mut manifest).unwrap();
-                assert_eq!(manifest, manifest_of(n));
-                n
-            }).collect()
+            packs
+                .iter()
+                .map(|pack| {
+                    let n = pack.id.strip_prefix("PACK-").unwrap().parse().unwrap();
+                    let mut bytes = Vec::new();
+                    mounted.read_pack(pack.start_block, 0..pack.bytes, &mut bytes).unwrap();
+                    assert!(bytes == content(n), "pack {n} differs");
+                    let mut manifest = Vec::new();
+                    mounted.read_manifest(&pack.id, &mut manifest).unwrap();
+                    assert_eq!(manifest, manifest_of(n));
+                    n
+                })
+                .collect()
         })
     }
 }

@@ -54,10 +54,7 @@ impl Appender {
     /// `volume` and `tail` with what it expects: nothing is written before this. With a tail behind the last index
     /// (an unclean end) what is there stays, unlisted, and the next commit's first filemark closes it.
     pub fn begin<T: BlockTape + ?Sized>(tape: &mut T, volume: Volume, tail: Tail) -> Result<Self, Error> {
-        let end = BlockAddress {
-            partition: Partition::Data,
-            block: tail.end_of_data,
-        };
+        let end = BlockAddress { partition: Partition::Data, block: tail.end_of_data };
         tape.locate(end)?;
         let mut appender = Self::new(volume, tail.index_end, end);
         appender.check_position(tape, "locate")?;
@@ -69,10 +66,7 @@ impl Appender {
         let index = volume.index.clone();
         let index_bytes = index.root.node_count() as u64 * FILE_ENTRY_BYTES;
         Self {
-            committed: Committed {
-                generation: index.generation,
-                end_of_data: index_end,
-            },
+            committed: Committed { generation: index.generation, end_of_data: index_end },
             next_index: index,
             volume,
             end,
@@ -129,20 +123,12 @@ impl Appender {
             return Err(Error::Full);
         }
         self.check_position(tape, "append")?;
-        let extent = Extent {
-            file_offset: 0,
-            start: self.end,
-            byte_offset: 0,
-            bytes,
-        };
+        let extent = Extent { file_offset: 0, start: self.end, byte_offset: 0, bytes };
         let mut block = vec![0; BLOCK_BYTES];
         let mut left = bytes;
         while left > 0 {
             let wanted = usize::try_from(left.min(BLOCK_BYTES as u64)).expect("at most a block");
-            let source = |source| Error::Source {
-                name: name.to_owned(),
-                source,
-            };
+            let source = |source| Error::Source { name: name.to_owned(), source };
             reader.read_exact(&mut block[..wanted]).map_err(source)?;
             self.write_block(tape, &block[..wanted])?;
             left -= wanted as u64;
@@ -157,14 +143,8 @@ impl Appender {
         let source = std::io::Error::other("it is longer than announced");
         match reader.read(&mut block[..1]) {
             Ok(0) => Ok(extent),
-            Ok(_) => Err(Error::Source {
-                name: name.to_owned(),
-                source,
-            }),
-            Err(source) => Err(Error::Source {
-                name: name.to_owned(),
-                source,
-            }),
+            Ok(_) => Err(Error::Source { name: name.to_owned(), source }),
+            Err(source) => Err(Error::Source { name: name.to_owned(), source }),
         }
     }
 
@@ -182,36 +162,19 @@ impl Appender {
         let file_id = self.next_index.highest_file_id + 1;
         self.next_index.highest_file_id += 2; // one may go to the directory
         let index = &mut self.next_index;
-        let node = |file_id, attributes| Node {
-            file_id,
-            read_only: false,
-            modified: now,
-            attributes,
-        };
-        let at = match index
-            .root
-            .directories
-            .iter()
-            .position(|child| child.name == directory)
-        {
+        let node = |file_id, attributes| Node { file_id, read_only: false, modified: now, attributes };
+        let at = match index.root.directories.iter().position(|child| child.name == directory) {
             Some(at) => at,
             None => {
                 let node = node(file_id + 1, Vec::new());
-                let child = Directory {
-                    name: directory.to_owned(),
-                    node,
-                    directories: vec![],
-                    files: vec![],
-                };
+                let child =
+                    Directory { name: directory.to_owned(), node, directories: vec![], files: vec![] };
                 index.root.directories.push(child);
                 index.root.directories.len() - 1
             }
         };
         let extents = if extent.bytes == 0 { vec![] } else { vec![extent] };
-        let node = Node {
-            read_only: true,
-            ..node(file_id, attributes.extended)
-        };
+        let node = Node { read_only: true, ..node(file_id, attributes.extended) };
         index.root.directories[at].node.modified = now;
         index.root.directories[at].files.push(File {
             name: name.to_owned(),
@@ -251,10 +214,7 @@ impl Appender {
         index.creator = CREATOR.to_owned();
         index.generation += 1;
         index.update_time = Timestamp::from(SystemTime::now());
-        index.location = BlockAddress {
-            partition: Partition::Data,
-            block: self.end.block + 1,
-        };
+        index.location = BlockAddress { partition: Partition::Data, block: self.end.block + 1 };
         index.previous = Some(match self.volume.index.location.partition {
             Partition::Data => self.volume.index.location,
             Partition::Index => self.volume.index.previous.unwrap_or(self.volume.index.location),
@@ -263,10 +223,7 @@ impl Appender {
         self.check_position(tape, "write the index")?;
         write_coherency(tape, &index)?;
         self.index_bytes = index.root.node_count() as u64 * FILE_ENTRY_BYTES;
-        self.committed = Committed {
-            generation: index.generation,
-            end_of_data: self.end.block,
-        };
+        self.committed = Committed { generation: index.generation, end_of_data: self.end.block };
         self.next_index = index.clone();
         self.volume.index = index;
         self.changed = false;
@@ -329,49 +286,29 @@ impl Appender {
         let found = tape.position().inspect_err(|_| self.poisoned = true)?;
         if found != self.end {
             self.poisoned = true;
-            return Err(Error::Position {
-                operation,
-                expected: self.end,
-                found,
-            });
+            return Err(Error::Position { operation, expected: self.end, found });
         }
         Ok(())
     }
 
     /// Whether [`Self::list`] would take a file of this name now.
     pub fn check_name(&self, directory: &str, name: &str) -> Result<(), Error> {
-        let refuse = |what| {
-            Err(Error::Name {
-                name: format!("/{directory}/{name}"),
-                what,
-            })
-        };
+        let refuse = |what| Err(Error::Name { name: format!("/{directory}/{name}"), what });
         if !name::is_valid(directory) || !name::is_valid(name) {
             return refuse("it has an empty, too long or reserved part");
         }
-        let taken = self
-            .next_index
-            .root
-            .directory(directory)
-            .is_some_and(|child| child.file(name).is_some());
+        let taken = self.next_index.root.directory(directory).is_some_and(|child| child.file(name).is_some());
         if taken || self.next_index.root.file(directory).is_some() {
             return refuse("it is taken");
         }
         if self.next_index.root.node_count() + 2 > NODES_MAX || self.index_bytes > INDEX_BYTES_MAX / 2 {
-            return Err(Error::Limit {
-                limit: NODES_MAX as u64,
-                what: "files on a volume",
-            });
+            return Err(Error::Limit { limit: NODES_MAX as u64, what: "files on a volume" });
         }
         Ok(())
     }
 
     fn refuse_poisoned(&self) -> Result<(), Error> {
-        if self.poisoned {
-            Err(Error::Poisoned)
-        } else {
-            Ok(())
-        }
+        if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
 }
 
@@ -390,36 +327,18 @@ pub(super) fn write_construct<T: BlockTape + ?Sized>(tape: &mut T, index: &Index
 pub(super) fn write_index_partition<T: BlockTape + ?Sized>(tape: &mut T, data: &Index) -> Result<(), Error> {
     let mut index = data.clone();
     index.previous = Some(data.location);
-    index.location = BlockAddress {
-        partition: Partition::Index,
-        block: 5,
-    };
-    tape.locate(BlockAddress {
-        partition: Partition::Index,
-        block: 4,
-    })?;
+    index.location = BlockAddress { partition: Partition::Index, block: 5 };
+    tape.locate(BlockAddress { partition: Partition::Index, block: 4 })?;
     let blocks = write_construct(tape, &index)?;
-    let expected = BlockAddress {
-        partition: Partition::Index,
-        block: 4 + blocks,
-    };
+    let expected = BlockAddress { partition: Partition::Index, block: 4 + blocks };
     let found = tape.position()?;
     if found != expected {
-        return Err(Error::Position {
-            operation: "write the index partition",
-            expected,
-            found,
-        });
+        return Err(Error::Position { operation: "write the index partition", expected, found });
     }
     let Some(change_reference) = change_reference(tape, Partition::Index)? else {
         return Ok(());
     };
-    let coherency = Coherency {
-        change_reference,
-        generation: index.generation,
-        block: 5,
-        uuid: index.uuid,
-    };
+    let coherency = Coherency { change_reference, generation: index.generation, block: 5, uuid: index.uuid };
     tape.write_attribute(Partition::Index, &coherency.to_attribute())?;
     Ok(())
 }
@@ -430,12 +349,7 @@ pub(super) fn write_coherency<T: BlockTape + ?Sized>(tape: &mut T, index: &Index
         return Ok(());
     };
     let block = index.location.block;
-    let coherency = Coherency {
-        change_reference,
-        generation: index.generation,
-        block,
-        uuid: index.uuid,
-    };
+    let coherency = Coherency { change_reference, generation: index.generation, block, uuid: index.uuid };
     tape.write_attribute(Partition::Data, &coherency.to_attribute())?;
     Ok(())
 }

@@ -25,10 +25,7 @@ pub fn export_ltfs_dir<T: BlockTape + ?Sized>(tape: &mut T, dir: &Path) -> Resul
             bytes.push(attribute.format.bits());
             let what = "bytes of an attribute";
             let length = u16::try_from(attribute.value.len());
-            let length = length.map_err(|_| Error::Limit {
-                limit: u64::from(u16::MAX),
-                what,
-            })?;
+            let length = length.map_err(|_| Error::Limit { limit: u64::from(u16::MAX), what })?;
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(&attribute.value);
             write(dir, &format!("attr_{}_{id:x}", partition.number()), &bytes)?;
@@ -56,16 +53,10 @@ fn export_partition<T: BlockTape + ?Sized>(
             }
         }
     }
-    Err(Error::Limit {
-        limit: EXPORT_BLOCKS_MAX,
-        what: "blocks in a partition",
-    })
+    Err(Error::Limit { limit: EXPORT_BLOCKS_MAX, what: "blocks in a partition" })
 }
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = dir.join(name);
-    fs::write(&path, bytes).map_err(|source| Error::Export {
-        path: path.display().to_string(),
-        source,
-    })
+    fs::write(&path, bytes).map_err(|source| Error::Export { path: path.display().to_string(), source })
 }

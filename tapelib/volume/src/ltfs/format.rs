@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::append::{write_coherency, write_construct, write_index_partition};
 use super::index::{Directory, Index, Node};
 use super::label::{self, Label};
-use super::limits::BLOCK_BYTES;
+use super::limits::LABEL_BLOCK_SIZE;
 use super::volume::CATALOG_ATTRIBUTE;
 use super::{
     Appender, BlockAddress, BlockTape, CREATOR, CatalogId, Error, Flush, Partition, Timestamp, Volume,
@@ -37,16 +37,13 @@ pub fn format<T: BlockTape + ?Sized>(tape: &mut T, new: &NewVolume) -> Result<Ap
         uuid: new.uuid,
         creator: CREATOR.to_owned(),
         format_time: now,
-        block_bytes: BLOCK_BYTES as u32,
+        block_bytes: LABEL_BLOCK_SIZE,
     };
     let index = first_index(new, now);
     tape.make_partitions()?;
     write_labels(tape, &label, Partition::Data)?;
     let blocks = write_construct(tape, &index)?;
-    let end = BlockAddress {
-        partition: Partition::Data,
-        block: 4 + blocks,
-    };
+    let end = BlockAddress { partition: Partition::Data, block: 4 + blocks };
     check(tape, "write the first index", end)?;
     write_labels(tape, &label, Partition::Index)?;
     write_index_partition(tape, &index)?;
@@ -63,29 +60,16 @@ pub fn format<T: BlockTape + ?Sized>(tape: &mut T, new: &NewVolume) -> Result<Ap
 
 fn first_index(new: &NewVolume, now: Timestamp) -> Index {
     let attributes = vec![(CATALOG_ATTRIBUTE.to_owned(), new.catalog_id.to_string())];
-    let node = Node {
-        file_id: 1,
-        read_only: false,
-        modified: now,
-        attributes,
-    };
+    let node = Node { file_id: 1, read_only: false, modified: now, attributes };
     Index {
         creator: CREATOR.to_owned(),
         uuid: new.uuid,
         generation: 1,
         update_time: now,
-        location: BlockAddress {
-            partition: Partition::Data,
-            block: 5,
-        },
+        location: BlockAddress { partition: Partition::Data, block: 5 },
         previous: None,
         highest_file_id: 1,
-        root: Directory {
-            name: new.name.clone(),
-            node,
-            directories: Vec::new(),
-            files: Vec::new(),
-        },
+        root: Directory { name: new.name.clone(), node, directories: Vec::new(), files: Vec::new() },
     }
 }
 
@@ -109,13 +93,5 @@ fn check<T: BlockTape + ?Sized>(
     expected: BlockAddress,
 ) -> Result<(), Error> {
     let found = tape.position()?;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::Position {
-            operation,
-            expected,
-            found,
-        })
-    }
+    if found == expected { Ok(()) } else { Err(Error::Position { operation, expected, found }) }
 }

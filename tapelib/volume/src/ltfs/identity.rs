@@ -60,10 +60,7 @@ impl VolumeSerial {
     /// Reads six characters `A-Z 0-9`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 6] = text.as_bytes().try_into().ok()?;
-        bytes
-            .iter()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-            .then_some(Self(bytes))
+        bytes.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).then_some(Self(bytes))
     }
 
     /// The first six characters of a barcode: the two that follow name the media type.

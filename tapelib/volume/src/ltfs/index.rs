@@ -107,20 +107,15 @@ impl Directory {
 impl Node {
     /// The value of an extended attribute.
     pub fn attribute(&self, key: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 }
 
 impl Index {
     /// The file at a path of directories and a name, as `/packs/x.tar.zst`.
     pub fn file(&self, path: &str) -> Option<&File> {
-        let (parents, name) = path
-            .strip_prefix('/')?
-            .rsplit_once('/')
-            .unwrap_or(("", path.strip_prefix('/')?));
+        let (parents, name) =
+            path.strip_prefix('/')?.rsplit_once('/').unwrap_or(("", path.strip_prefix('/')?));
         let mut directory = &self.root;
         for parent in parents.split('/').filter(|parent| !parent.is_empty()) {
             directory = directory.directory(parent)?;
@@ -134,12 +129,7 @@ impl Index {
             for child in &directory.directories {
                 walk(&format!("{path}/{}", child.name), child, out);
             }
-            out.extend(
-                directory
-                    .files
-                    .iter()
-                    .map(|file| (format!("{path}/{}", file.name), file)),
-            );
+            out.extend(directory.files.iter().map(|file| (format!("{path}/{}", file.name), file)));
         }
         let mut out = Vec::new();
         walk("", &self.root, &mut out);
@@ -148,14 +138,10 @@ impl Index {
 
     /// The first block number that no file of this index uses in the data partition.
     pub fn end_of_files(&self, block_bytes: u64) -> u64 {
-        let ends = self
-            .files()
-            .into_iter()
-            .flat_map(|(_, file)| &file.extents)
-            .map(|extent| {
-                let bytes = u64::from(extent.byte_offset).saturating_add(extent.bytes);
-                extent.start.block.saturating_add(bytes.div_ceil(block_bytes))
-            });
+        let ends = self.files().into_iter().flat_map(|(_, file)| &file.extents).map(|extent| {
+            let bytes = u64::from(extent.byte_offset).saturating_add(extent.bytes);
+            extent.start.block.saturating_add(bytes.div_ceil(block_bytes))
+        });
         ends.max().unwrap_or(0)
     }
 }

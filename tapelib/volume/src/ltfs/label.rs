@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::limits::{BLOCK_BYTES, LABEL_BYTES_MAX};
+use super::limits::{LABEL_BLOCK_SIZE, LABEL_BYTES_MAX};
 use super::xml::{Events, Writer};
 use super::{Partition, Timestamp, VolumeSerial, VolumeUuid};
 
@@ -43,9 +43,7 @@ pub fn parse_vol1(block: &[u8]) -> Result<VolumeSerial, String> {
     if &block[24..28] != b"LTFS" {
         return Err("the VOL1 label does not say LTFS".to_owned());
     }
-    let serial = std::str::from_utf8(&block[4..10])
-        .ok()
-        .and_then(VolumeSerial::parse);
+    let serial = std::str::from_utf8(&block[4..10]).ok().and_then(VolumeSerial::parse);
     serial.ok_or_else(|| "the VOL1 label has no volume serial of six letters or digits".to_owned())
 }
 
@@ -71,11 +69,7 @@ pub fn xml(label: &Label, partition: Partition) -> Vec<u8> {
         xml.finish()?.flush()
     };
     write().expect("writing to memory does not fail");
-    assert!(
-        out.len() <= LABEL_BYTES_MAX,
-        "an XML label of {} bytes",
-        out.len()
-    );
+    assert!(out.len() <= LABEL_BYTES_MAX, "an XML label of {} bytes", out.len());
     out
 }
 
@@ -106,15 +100,9 @@ pub fn parse_xml(block: &[u8], serial: VolumeSerial, partition: Partition) -> Re
     }
     match (time, uuid, block_bytes) {
         (Some(format_time), Some(uuid), Some(block_bytes))
-            if (4096..=BLOCK_BYTES as u32).contains(&block_bytes) =>
+            if (4096..=LABEL_BLOCK_SIZE).contains(&block_bytes) =>
         {
-            Ok(Label {
-                serial,
-                uuid,
-                creator,
-                format_time,
-                block_bytes,
-            })
+            Ok(Label { serial, uuid, creator, format_time, block_bytes })
         }
         _ => Err("the XML label lacks a valid format time, UUID or block size".to_owned()),
     }
@@ -123,11 +111,7 @@ pub fn parse_xml(block: &[u8], serial: VolumeSerial, partition: Partition) -> Re
 fn one_of(events: &mut Events<&[u8]>, name: &str) -> Result<Option<String>, String> {
     let mut found = None;
     while let Some(element) = events.child()? {
-        if element.name() == name {
-            found = Some(events.text(&element)?)
-        } else {
-            events.skip(&element)?
-        }
+        if element.name() == name { found = Some(events.text(&element)?) } else { events.skip(&element)? }
     }
     Ok(found)
 }

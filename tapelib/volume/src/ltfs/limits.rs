@@ -1,7 +1,10 @@
 //! Every bound of this room's LTFS part.
 
 /// Bytes of every block of a file but the last, and of an index but the last; in the label as `blocksize`.
-pub const BLOCK_BYTES: usize = 524_288;
+pub const BLOCK_BYTES: usize = LABEL_BLOCK_SIZE as usize;
+
+/// The same as the label says it.
+pub const LABEL_BLOCK_SIZE: u32 = 524_288;
 
 /// Longest XML label accepted. (Writers keep to 4 096 bytes.)
 pub const LABEL_BYTES_MAX: usize = 4096;

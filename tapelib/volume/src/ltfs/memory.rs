@@ -52,11 +52,7 @@ impl Coherency {
         value.extend_from_slice(b"LTFS\0");
         value.extend_from_slice(self.uuid.to_string().as_bytes());
         value.extend_from_slice(&[0, 1]); // end of the UUID, version of this layout
-        Attribute {
-            id: VOLUME_COHERENCY,
-            format: AttributeFormat::Binary,
-            value,
-        }
+        Attribute { id: VOLUME_COHERENCY, format: AttributeFormat::Binary, value }
     }
 
     /// Reads the attribute; `None` when it is not LTFS's.
@@ -66,12 +62,7 @@ impl Coherency {
         }
         let number = |at: usize| u64::from_be_bytes(value[at..at + 8].try_into().expect("eight bytes"));
         let uuid = VolumeUuid::parse(std::str::from_utf8(&value[32..68]).ok()?)?;
-        Some(Self {
-            change_reference: number(1),
-            generation: number(9),
-            block: number(17),
-            uuid,
-        })
+        Some(Self { change_reference: number(1), generation: number(9), block: number(17), uuid })
     }
 
     /// What the cartridge memory says of a partition, when that is of this volume and nothing was written since.
@@ -100,10 +91,7 @@ pub fn change_reference<T: BlockTape + ?Sized>(
     if attribute.value.is_empty() || attribute.value.len() > 8 {
         return Ok(None);
     }
-    let reference = attribute
-        .value
-        .iter()
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let reference = attribute.value.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     Ok((reference != 0).then_some(reference))
 }
 
@@ -111,9 +99,7 @@ pub fn change_reference<T: BlockTape + ?Sized>(
 pub fn medium_serial<T: BlockTape + ?Sized>(tape: &mut T) -> Result<String, TapeError> {
     let attribute = tape.read_attribute(Partition::Index, MEDIUM_SERIAL_NUMBER)?;
     Ok(attribute.map_or(String::new(), |attribute| {
-        String::from_utf8_lossy(&attribute.value)
-            .trim_matches([' ', '\0'])
-            .to_owned()
+        String::from_utf8_lossy(&attribute.value).trim_matches([' ', '\0']).to_owned()
     }))
 }
 
@@ -124,11 +110,7 @@ pub fn volume_attributes(name: &str, barcode: &str, pool: &str) -> Vec<Attribute
         ascii(0x0801, "tapegate", 32),
         ascii(0x0802, env!("CARGO_PKG_VERSION"), 8),
         text(0x0803, name, 160),
-        Attribute {
-            id: 0x0805,
-            format: AttributeFormat::Binary,
-            value: vec![0x81],
-        }, // UTF-8
+        Attribute { id: 0x0805, format: AttributeFormat::Binary, value: vec![0x81] }, // UTF-8
         ascii(0x0806, barcode, 32),
         text(0x0808, pool, 160),
         ascii(0x080B, "2.4.0", 16),

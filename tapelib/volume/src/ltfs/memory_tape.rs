@@ -40,10 +40,7 @@ pub struct MemoryTape {
 
 impl MemoryTape {
     pub fn blank(capacity_bytes: u64) -> Self {
-        let at = BlockAddress {
-            partition: Partition::Index,
-            block: 0,
-        };
+        let at = BlockAddress { partition: Partition::Index, block: 0 };
         Self {
             sides: Default::default(),
             at,
@@ -63,20 +60,14 @@ impl MemoryTape {
             side.records.truncate(kept);
             side.durable = kept;
         }
-        tape.at = BlockAddress {
-            partition: Partition::Index,
-            block: 0,
-        };
+        tape.at = BlockAddress { partition: Partition::Index, block: 0 };
         tape.commands_left = None;
         tape.dead = false;
         tape
     }
 
     pub fn buffered(&self) -> usize {
-        self.sides
-            .iter()
-            .map(|side| side.records.len() - side.durable)
-            .sum()
+        self.sides.iter().map(|side| side.records.len() - side.durable).sum()
     }
 
     pub fn records(&self, partition: Partition) -> &[Record] {
@@ -93,30 +84,17 @@ impl MemoryTape {
 
     fn used(&self) -> u64 {
         let bytes = |record: &Record| {
-            if let Record::Block(block) = record {
-                block.len() as u64
-            } else {
-                0
-            }
+            if let Record::Block(block) = record { block.len() as u64 } else { 0 }
         };
         self.records(Partition::Data).iter().map(bytes).sum()
     }
 
     fn error(&self, operation: &'static str, kind: TapeErrorKind) -> TapeError {
-        TapeError {
-            operation,
-            at: Some(self.at),
-            kind,
-            source: "memory tape".into(),
-        }
+        TapeError { operation, at: Some(self.at), kind, source: "memory tape".into() }
     }
 
     fn alive(&mut self, operation: &'static str) -> Result<(), TapeError> {
-        if self.dead {
-            Err(self.error(operation, TapeErrorKind::Silent))
-        } else {
-            Ok(())
-        }
+        if self.dead { Err(self.error(operation, TapeErrorKind::Silent)) } else { Ok(()) }
     }
 
     fn mutate(&mut self, operation: &'static str) -> Result<(), TapeError> {
@@ -193,10 +171,7 @@ impl BlockTape for MemoryTape {
 
     fn space_to_end(&mut self, partition: Partition) -> Result<BlockAddress, TapeError> {
         self.alive("space")?;
-        self.at = BlockAddress {
-            partition,
-            block: self.records(partition).len() as u64,
-        };
+        self.at = BlockAddress { partition, block: self.records(partition).len() as u64 };
         Ok(self.at)
     }
 
@@ -204,9 +179,7 @@ impl BlockTape for MemoryTape {
         self.alive("space")?;
         for _ in 0..count {
             let at = self.index();
-            let mark = self.side().records[..at]
-                .iter()
-                .rposition(|record| *record == Record::Filemark);
+            let mark = self.side().records[..at].iter().rposition(|record| *record == Record::Filemark);
             self.at.block = mark.unwrap_or(0) as u64;
             if mark.is_none() {
                 return Ok(false);
@@ -223,39 +196,25 @@ impl BlockTape for MemoryTape {
     fn read_attribute(&mut self, partition: Partition, id: u16) -> Result<Option<Attribute>, TapeError> {
         self.alive("read attribute")?;
         let side = &self.sides[usize::from(partition.number())];
-        let binary = |value: Vec<u8>| {
-            Some(Attribute {
-                id,
-                format: AttributeFormat::Binary,
-                value,
-            })
-        };
+        let binary = |value: Vec<u8>| Some(Attribute { id, format: AttributeFormat::Binary, value });
         Ok(match id {
             VOLUME_CHANGE_REFERENCE => binary(side.changes.to_be_bytes().to_vec()),
-            MEDIUM_SERIAL_NUMBER => Some(Attribute {
-                id,
-                format: AttributeFormat::Ascii,
-                value: b"MEM0001   ".to_vec(),
-            }),
+            MEDIUM_SERIAL_NUMBER => {
+                Some(Attribute { id, format: AttributeFormat::Ascii, value: b"MEM0001   ".to_vec() })
+            }
             _ => side.attributes.get(&id).cloned(),
         })
     }
 
     fn write_attribute(&mut self, partition: Partition, attribute: &Attribute) -> Result<(), TapeError> {
         self.mutate("write attribute")?;
-        self.sides[usize::from(partition.number())]
-            .attributes
-            .insert(attribute.id, attribute.clone());
+        self.sides[usize::from(partition.number())].attributes.insert(attribute.id, attribute.clone());
         Ok(())
     }
 
     fn capacity(&mut self, partition: Partition) -> Result<Capacity, TapeError> {
         self.alive("capacity")?;
-        let used = if partition == Partition::Data {
-            self.used()
-        } else {
-            0
-        };
+        let used = if partition == Partition::Data { self.used() } else { 0 };
         Ok(Capacity {
             total_bytes: self.capacity_bytes,
             remaining_bytes: self.capacity_bytes.saturating_sub(used),
@@ -265,10 +224,7 @@ impl BlockTape for MemoryTape {
     fn make_partitions(&mut self) -> Result<(), TapeError> {
         self.mutate("format")?;
         self.sides = Default::default();
-        self.at = BlockAddress {
-            partition: Partition::Index,
-            block: 0,
-        };
+        self.at = BlockAddress { partition: Partition::Index, block: 0 };
         Ok(())
     }
 }

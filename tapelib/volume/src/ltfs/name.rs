@@ -6,10 +6,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// The percent-encoded form of a name that cannot stand in an index as it is: one with `%`, `:` or a character that
 /// XML cannot hold. `None` when the name stands as it is.
 pub fn encode(name: &str) -> Option<String> {
-    if name
-        .chars()
-        .all(|character| !matches!(character, '%' | ':') && !character.is_control())
-    {
+    if name.chars().all(|character| !matches!(character, '%' | ':') && !character.is_control()) {
         return None;
     }
     let mut encoded = String::with_capacity(name.len() * 3);
@@ -32,12 +29,9 @@ pub fn decode(text: &str) -> Result<String, String> {
             bytes.push(first);
             continue;
         }
-        let (digits, tail) = rest
-            .split_at_checked(2)
-            .ok_or_else(|| format!("name {text:?} ends in an escape"))?;
-        let digits = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (digits, tail) =
+            rest.split_at_checked(2).ok_or_else(|| format!("name {text:?} ends in an escape"))?;
+        let digits = std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(digits.ok_or_else(|| format!("name {text:?} has an escape that is not hexadecimal"))?);
         rest = tail;
     }

@@ -23,21 +23,14 @@ pub enum Found {
 
 /// Looks at the beginning of the first partition only, so it may be asked of any cartridge.
 pub fn identify<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Found, Error> {
-    tape.locate(BlockAddress {
-        partition: Partition::Index,
-        block: 0,
-    })?;
+    tape.locate(BlockAddress { partition: Partition::Index, block: 0 })?;
     let mut block = vec![0; BLOCK_BYTES];
     let read = match tape.read_block(&mut block) {
         Err(error) if error.kind == TapeErrorKind::Unreadable => return Ok(Found::Foreign), // larger blocks than ours
         other => other?,
     };
     let Met::Block(bytes) = read else {
-        return Ok(if read == Met::EndOfData {
-            Found::Blank
-        } else {
-            Found::Foreign
-        });
+        return Ok(if read == Met::EndOfData { Found::Blank } else { Found::Foreign });
     };
     let Ok(serial) = label::parse_vol1(&block[..bytes]) else {
         return Ok(Found::Foreign);
@@ -55,11 +48,7 @@ pub fn identify<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Found, Error> {
                 return Ok(Found::Foreign);
             };
             let closed = tape.read_block(&mut block)? == Met::Filemark;
-            Ok(if closed {
-                Found::Volume(label)
-            } else {
-                Found::Interrupted(serial)
-            })
+            Ok(if closed { Found::Volume(label) } else { Found::Interrupted(serial) })
         }
     }
 }
@@ -78,10 +67,7 @@ pub fn read_labels<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Label, Error> 
 }
 
 fn read_label<T: BlockTape + ?Sized>(tape: &mut T, partition: Partition) -> Result<Label, Error> {
-    let refuse = |what: String| Error::Label {
-        partition: partition.letter(),
-        what,
-    };
+    let refuse = |what: String| Error::Label { partition: partition.letter(), what };
     tape.locate(BlockAddress { partition, block: 0 })?;
     let mut block = vec![0; BLOCK_BYTES];
     let Met::Block(bytes) = tape.read_block(&mut block)? else {
@@ -124,14 +110,7 @@ pub fn coherent_index<T: BlockTape + ?Sized>(
     if index.generation != data.generation {
         return Ok(None);
     }
-    let found = index_at(
-        tape,
-        BlockAddress {
-            partition: Partition::Index,
-            block: index.block,
-        },
-        uuid,
-    )?;
+    let found = index_at(tape, BlockAddress { partition: Partition::Index, block: index.block }, uuid)?;
     Ok(found.filter(|found| found.index.generation == index.generation))
 }
 
@@ -150,10 +129,7 @@ pub fn last_index<T: BlockTape + ?Sized>(
             return Err(Error::NoIndex);
         }
         let mark = tape.position()?;
-        let at = BlockAddress {
-            partition,
-            block: mark.block + 1,
-        };
+        let at = BlockAddress { partition, block: mark.block + 1 };
         if let Some(found) = index_at(tape, at, uuid)? {
             return Ok((found, end_of_data));
         }
@@ -187,8 +163,5 @@ fn index_at<T: BlockTape + ?Sized>(
     if index.uuid != uuid || index.location != at {
         return Ok(None);
     }
-    Ok(Some(Located {
-        index,
-        end: tape.position()?.block,
-    }))
+    Ok(Some(Located { index, end: tape.position()?.block }))
 }

@@ -18,13 +18,7 @@ pub struct BlockWriter<'a, T: ?Sized> {
 impl<'a, T: BlockTape + ?Sized> BlockWriter<'a, T> {
     /// Writes from the tape's position on.
     pub fn new(tape: &'a mut T) -> Self {
-        Self {
-            tape,
-            buffer: Vec::with_capacity(BLOCK_BYTES),
-            blocks: 0,
-            room: Room::Plenty,
-            failure: None,
-        }
+        Self { tape, buffer: Vec::with_capacity(BLOCK_BYTES), blocks: 0, room: Room::Plenty, failure: None }
     }
 
     /// Writes what is left. Returns the number of blocks written, or the tape's error.
@@ -87,14 +81,7 @@ pub struct BlockReader<'a, T: ?Sized> {
 impl<'a, T: BlockTape + ?Sized> BlockReader<'a, T> {
     /// Reads from the tape's position on.
     pub fn new(tape: &'a mut T) -> Self {
-        Self {
-            tape,
-            block: vec![0; BLOCK_BYTES],
-            start: 0,
-            end: 0,
-            total: 0,
-            outcome: None,
-        }
+        Self { tape, block: vec![0; BLOCK_BYTES], start: 0, end: 0, total: 0, outcome: None }
     }
 
     /// The bytes of the first block, without taking them; empty when there is none.

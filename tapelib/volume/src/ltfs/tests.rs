@@ -29,14 +29,7 @@ fn formatted(capacity_bytes: u64) -> MemoryTape {
 
 /// The content of file number `n`: its length varies around block limits.
 fn content(n: usize) -> Vec<u8> {
-    let bytes = [
-        0,
-        1,
-        BLOCK_BYTES - 1,
-        BLOCK_BYTES,
-        BLOCK_BYTES + 1,
-        2 * BLOCK_BYTES,
-    ][n % 6];
+    let bytes = [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES][n % 6];
     let mut content = vec![n as u8; bytes];
     if let Some(last) = content.last_mut() {
         *last ^= 0x5a;
@@ -48,13 +41,7 @@ fn append(tape: &mut MemoryTape, appender: &mut Appender, n: usize) -> Result<Ex
     let content = content(n);
     let name = format!("{n}.tar.zst");
     let bytes = content.len() as u64;
-    appender.append_file(
-        tape,
-        ("packs", &name),
-        &mut &content[..],
-        bytes,
-        FileAttributes::default(),
-    )
+    appender.append_file(tape, ("packs", &name), &mut &content[..], bytes, FileAttributes::default())
 }
 
 fn begin(tape: &mut MemoryTape) -> Appender {
@@ -66,9 +53,7 @@ fn check_files(tape: &mut MemoryTape, volume: &mut Volume, count: usize) {
     assert_eq!(volume.index().files().len(), count);
     for n in 0..count {
         let mut read = Vec::new();
-        volume
-            .read_file(tape, &format!("/packs/{n}.tar.zst"), &mut read)
-            .unwrap();
+        volume.read_file(tape, &format!("/packs/{n}.tar.zst"), &mut read).unwrap();
         assert!(read == content(n), "file {n} differs");
     }
 }
@@ -81,15 +66,11 @@ fn a_new_volume_stands_as_the_standard_says() {
         assert_eq!(records.len(), 7);
         let marks: Vec<usize> = (0..7).filter(|&at| records[at] == Record::Filemark).collect();
         assert_eq!(marks, [1, 3, 4, 6]);
-        let Record::Block(vol1) = &records[0] else {
-            panic!()
-        };
+        let Record::Block(vol1) = &records[0] else { panic!() };
         let expected = format!("VOL1TST001L{}LTFS{}4", " ".repeat(13), " ".repeat(51));
         assert_eq!(std::str::from_utf8(vol1).unwrap(), expected);
     }
-    let Record::Block(index) = &tape.records(Partition::Data)[5] else {
-        panic!()
-    };
+    let Record::Block(index) = &tape.records(Partition::Data)[5] else { panic!() };
     let text = std::str::from_utf8(index).unwrap();
     assert!(
         text.starts_with(
@@ -98,43 +79,21 @@ fn a_new_volume_stands_as_the_standard_says() {
     );
     assert!(text.contains("<location>\n<partition>b</partition>\n<startblock>5</startblock>\n</location>\n"));
     assert!(!text.contains("previousgenerationlocation"));
-    let Record::Block(index) = &tape.records(Partition::Index)[5] else {
-        panic!()
-    };
+    let Record::Block(index) = &tape.records(Partition::Index)[5] else { panic!() };
     let text = std::str::from_utf8(index).unwrap();
     let previous = "<previousgenerationlocation>\n<partition>b</partition>\n<startblock>5</startblock>\n";
     assert!(text.contains(previous));
 
-    let coherency = tape
-        .read_attribute(Partition::Data, memory::VOLUME_COHERENCY)
-        .unwrap()
-        .unwrap()
-        .value;
+    let coherency = tape.read_attribute(Partition::Data, memory::VOLUME_COHERENCY).unwrap().unwrap().value;
     assert_eq!(coherency.len(), 70);
-    assert_eq!(
-        &coherency[9..27],
-        &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 43]
-    );
-    assert_eq!(
-        &coherency[27..],
-        b"LTFS\x0012345678-9abc-4def-8123-456789abcdef\x00\x01"
-    );
+    assert_eq!(&coherency[9..27], &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 43]);
+    assert_eq!(&coherency[27..], b"LTFS\x0012345678-9abc-4def-8123-456789abcdef\x00\x01");
     assert_eq!(memory::medium_serial(&mut tape).unwrap(), "MEM0001");
 
     let (volume, tail) = open_at_end(&mut tape).unwrap();
-    assert_eq!(
-        tail,
-        Tail {
-            generation: 1,
-            index_end: 7,
-            end_of_data: 7
-        }
-    );
+    assert_eq!(tail, Tail { generation: 1, index_end: 7, end_of_data: 7 });
     assert_eq!(volume.catalog_id(), Some(new_volume().catalog_id));
-    assert_eq!(
-        identify(&mut tape).unwrap(),
-        Found::Volume(volume.label().clone())
-    );
+    assert_eq!(identify(&mut tape).unwrap(), Found::Volume(volume.label().clone()));
     assert_eq!(identify(&mut MemoryTape::blank(MIB)).unwrap(), Found::Blank);
 }
 
@@ -144,13 +103,7 @@ fn files_come_back_over_several_mounts() {
     let mut expected_end = 7;
     for mount in 0..3 {
         let mut appender = begin(&mut tape);
-        assert_eq!(
-            appender.committed(),
-            Committed {
-                generation: 1 + 2 * mount,
-                end_of_data: expected_end
-            }
-        );
+        assert_eq!(appender.committed(), Committed { generation: 1 + 2 * mount, end_of_data: expected_end });
         for n in 0..4 {
             append(&mut tape, &mut appender, mount as usize * 4 + n).unwrap();
             if n == 1 {
@@ -161,21 +114,11 @@ fn files_come_back_over_several_mounts() {
         assert_eq!(committed.generation, 3 + 2 * mount);
         expected_end = committed.end_of_data;
         let mut volume = open(&mut tape).unwrap();
-        assert_eq!(
-            volume.index().location,
-            BlockAddress {
-                partition: Partition::Index,
-                block: 5
-            }
-        );
+        assert_eq!(volume.index().location, BlockAddress { partition: Partition::Index, block: 5 });
         check_files(&mut tape, &mut volume, (mount as usize + 1) * 4);
         let (volume, _) = open_at_end(&mut tape).unwrap();
-        let ids: std::collections::BTreeSet<u64> = volume
-            .index()
-            .files()
-            .iter()
-            .map(|(_, file)| file.node.file_id)
-            .collect();
+        let ids: std::collections::BTreeSet<u64> =
+            volume.index().files().iter().map(|(_, file)| file.node.file_id).collect();
         assert_eq!(ids.len(), (mount as usize + 1) * 4);
         assert!(volume.index().highest_file_id >= *ids.last().unwrap());
     }
@@ -233,11 +176,7 @@ fn a_power_cut_anywhere_keeps_every_commit_that_returned() {
             let mut appender = begin(&mut tape);
             append(&mut tape, &mut appender, found).unwrap();
             appender.close(&mut tape).unwrap();
-            assert_eq!(
-                tape.records(Partition::Data)[..before.len()],
-                before[..],
-                "nothing is overwritten"
-            );
+            assert_eq!(tape.records(Partition::Data)[..before.len()], before[..], "nothing is overwritten");
             let mut volume = open(&mut tape).unwrap();
             assert!(volume.index().generation > tail.generation);
             check_files(&mut tape, &mut volume, found + 1);
@@ -268,13 +207,7 @@ fn early_warning_in_a_file_abandons_it_and_the_index_still_fits() {
     append(&mut tape, &mut appender, 0).unwrap();
     let content = vec![7; 24 << 20];
     let attributes = FileAttributes::default;
-    let full = appender.append_file(
-        &mut tape,
-        ("packs", "big"),
-        &mut &content[..],
-        24 * MIB,
-        attributes(),
-    );
+    let full = appender.append_file(&mut tape, ("packs", "big"), &mut &content[..], 24 * MIB, attributes());
     assert!(matches!(full, Err(Error::Full)));
     assert_eq!(appender.remaining_bytes(&mut tape).unwrap(), 0);
     let committed = appender.close(&mut tape).unwrap();
@@ -284,19 +217,9 @@ fn early_warning_in_a_file_abandons_it_and_the_index_still_fits() {
     let mut tape = formatted(8 * MIB);
     let mut appender = begin(&mut tape);
     let records = tape.records(Partition::Data).len();
-    let full = appender.append_file(
-        &mut tape,
-        ("packs", "big"),
-        &mut &content[..],
-        8 * MIB,
-        attributes(),
-    );
+    let full = appender.append_file(&mut tape, ("packs", "big"), &mut &content[..], 8 * MIB, attributes());
     assert!(matches!(full, Err(Error::Full)));
-    assert_eq!(
-        tape.records(Partition::Data).len(),
-        records,
-        "a file that cannot fit is not begun"
-    );
+    assert_eq!(tape.records(Partition::Data).len(), records, "a file that cannot fit is not begun");
 }
 
 #[test]
@@ -315,13 +238,7 @@ fn a_source_that_is_short_long_or_broken_is_not_listed() {
         assert!(matches!(result, Err(Error::Source { .. })));
     }
     append(&mut tape, &mut appender, 0).unwrap();
-    assert!(matches!(
-        append(&mut tape, &mut appender, 0),
-        Err(Error::Name {
-            what: "it is taken",
-            ..
-        })
-    ));
+    assert!(matches!(append(&mut tape, &mut appender, 0), Err(Error::Name { what: "it is taken", .. })));
     appender.close(&mut tape).unwrap();
     check_files(&mut tape.clone(), &mut open(&mut tape).unwrap(), 1);
 }
@@ -335,11 +252,7 @@ fn a_bad_block_in_the_newest_index_leaves_the_copy_in_the_index_partition() {
     appender.close(&mut tape).unwrap();
     let at = open_at_end(&mut tape).unwrap().0.index().location;
     tape.bad_blocks.push(at);
-    assert_eq!(
-        open_at_end(&mut tape).unwrap().1.generation,
-        1,
-        "an older generation: the fence sees it"
-    );
+    assert_eq!(open_at_end(&mut tape).unwrap().1.generation, 1, "an older generation: the fence sees it");
     check_files(&mut tape.clone(), &mut open(&mut tape).unwrap(), 2);
 }
 
@@ -349,17 +262,8 @@ fn an_export_holds_every_record_and_attribute() {
     let dir = tempfile::tempdir().unwrap();
     let files = export_ltfs_dir(&mut tape, dir.path()).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count() as u64, files);
-    for name in [
-        "0_0_R",
-        "0_1_F",
-        "0_5_R",
-        "0_7_E",
-        "1_5_R",
-        "1_7_E",
-        "attr_0_80c",
-        "attr_1_80c",
-        "attr_0_9",
-    ] {
+    for name in ["0_0_R", "0_1_F", "0_5_R", "0_7_E", "1_5_R", "1_7_E", "attr_0_80c", "attr_1_80c", "attr_0_9"]
+    {
         assert!(dir.path().join(name).exists(), "{name}");
     }
     let coherency = std::fs::read(dir.path().join("attr_1_80c")).unwrap();

@@ -17,9 +17,7 @@ impl Timestamp {
 
     /// Reads an LTFS time: years 0000 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
-        OffsetDateTime::parse(text, &Rfc3339)
-            .ok()
-            .map(|time| Self(time.to_offset(UtcOffset::UTC)))
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(|time| Self(time.to_offset(UtcOffset::UTC)))
     }
 }
 
@@ -32,11 +30,7 @@ impl From<SystemTime> for Timestamp {
         };
         let time =
             OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Self(if (0..=9999).contains(&time.year()) {
-            time
-        } else {
-            OffsetDateTime::UNIX_EPOCH
-        })
+        Self(if (0..=9999).contains(&time.year()) { time } else { OffsetDateTime::UNIX_EPOCH })
     }
 }
 

@@ -47,39 +47,20 @@ pub fn open<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Volume, Error> {
             Err(error) => return Err(error),
         },
     };
-    Ok(Volume {
-        label,
-        index: located.index,
-        cursor: None,
-    })
+    Ok(Volume { label, index: located.index, cursor: None })
 }
 
 /// Opens a volume at its end: labels of both partitions, the end of data, and the last committed index before it.
 pub fn open_at_end<T: BlockTape + ?Sized>(tape: &mut T) -> Result<(Volume, Tail), Error> {
     let label = open::read_labels(tape)?;
     let (Located { index, end }, end_of_data) = open::last_index(tape, Partition::Data, label.uuid)?;
-    let tail = Tail {
-        generation: index.generation,
-        index_end: end,
-        end_of_data,
-    };
-    Ok((
-        Volume {
-            label,
-            index,
-            cursor: None,
-        },
-        tail,
-    ))
+    let tail = Tail { generation: index.generation, index_end: end, end_of_data };
+    Ok((Volume { label, index, cursor: None }, tail))
 }
 
 impl Volume {
     pub(super) fn new(label: Label, index: Index) -> Self {
-        Self {
-            label,
-            index,
-            cursor: None,
-        }
+        Self { label, index, cursor: None }
     }
 
     /// What the labels say.
@@ -121,10 +102,8 @@ impl Volume {
             return Ok(());
         }
         let block_bytes = u64::from(self.label.block_bytes);
-        let mut at = BlockAddress {
-            partition: Partition::Data,
-            block: start_block + range.start / block_bytes,
-        };
+        let mut at =
+            BlockAddress { partition: Partition::Data, block: start_block + range.start / block_bytes };
         let mut offset = range.start / block_bytes * block_bytes;
         if self.cursor.take() != Some(at) {
             tape.locate(at)?;
@@ -132,10 +111,7 @@ impl Volume {
         let mut block = vec![0; BLOCK_BYTES];
         while offset < range.end {
             let Met::Block(bytes) = tape.read_block(&mut block)? else {
-                return Err(Error::Data {
-                    at,
-                    what: "a filemark or the end of data where a file goes on",
-                });
+                return Err(Error::Data { at, what: "a filemark or the end of data where a file goes on" });
             };
             let bytes = bytes as u64;
             let first = range.start.saturating_sub(offset);
@@ -146,8 +122,7 @@ impl Volume {
                     what: "a block of another size than its place in the file asks for",
                 });
             }
-            sink.write_all(&block[to_index(first)..to_index(end)])
-                .map_err(Error::Sink)?;
+            sink.write_all(&block[to_index(first)..to_index(end)]).map_err(Error::Sink)?;
             offset += bytes;
             at.block += 1;
         }
@@ -163,14 +138,7 @@ impl Volume {
         sink: &mut dyn Write,
     ) -> Result<(), Error> {
         let what = "no such file";
-        let file = self
-            .index
-            .file(path)
-            .ok_or(Error::Name {
-                name: path.to_owned(),
-                what,
-            })?
-            .clone();
+        let file = self.index.file(path).ok_or(Error::Name { name: path.to_owned(), what })?.clone();
         let mut written = 0;
         for extent in &file.extents {
             let at = extent.start;
@@ -182,10 +150,8 @@ impl Volume {
             }
             write_zeros(sink, extent.file_offset - written)?;
             let first = u64::from(extent.byte_offset);
-            let end = first.checked_add(extent.bytes).ok_or(Error::Data {
-                at,
-                what: "an extent too long",
-            })?;
+            let end =
+                first.checked_add(extent.bytes).ok_or(Error::Data { at, what: "an extent too long" })?;
             self.read(tape, extent.start.block, first..end, sink)?;
             written = extent.file_offset.saturating_add(extent.bytes);
         }

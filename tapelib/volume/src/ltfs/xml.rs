@@ -96,28 +96,17 @@ impl<R: BufRead> Events<R> {
     pub fn new(input: R) -> Self {
         let mut reader = Reader::from_reader(input);
         reader.config_mut().expand_empty_elements = true;
-        Self {
-            reader,
-            buffer: Vec::new(),
-        }
+        Self { reader, buffer: Vec::new() }
     }
 
     /// Opens the root: its name must match and its version be 1.0 to 2.x.
     pub fn root(&mut self, name: &str) -> Result<(), String> {
         loop {
             self.buffer.clear();
-            match self
-                .reader
-                .read_event_into(&mut self.buffer)
-                .map_err(|error| error.to_string())?
-            {
+            match self.reader.read_event_into(&mut self.buffer).map_err(|error| error.to_string())? {
                 Event::Start(start) if start.name().as_ref() == name => {
-                    let version = start
-                        .try_get_attribute("version")
-                        .map_err(|error| error.to_string())?;
-                    let version = version
-                        .map(|attribute| attribute.value.into_owned())
-                        .unwrap_or_default();
+                    let version = start.try_get_attribute("version").map_err(|error| error.to_string())?;
+                    let version = version.map(|attribute| attribute.value.into_owned()).unwrap_or_default();
                     return match version.split_once('.') {
                         Some(("1" | "2", _)) => Ok(()),
                         _ => Err(format!("format version {version:?} is not 1 or 2")),
@@ -135,11 +124,7 @@ impl<R: BufRead> Events<R> {
     pub fn child(&mut self) -> Result<Option<Element>, String> {
         loop {
             self.buffer.clear();
-            match self
-                .reader
-                .read_event_into(&mut self.buffer)
-                .map_err(|error| error.to_string())?
-            {
+            match self.reader.read_event_into(&mut self.buffer).map_err(|error| error.to_string())? {
                 Event::Start(start) => {
                     let mut element = Element {
                         name: start.name().as_ref().to_owned(),
@@ -170,11 +155,7 @@ impl<R: BufRead> Events<R> {
         let mut text = String::new();
         loop {
             self.buffer.clear();
-            match self
-                .reader
-                .read_event_into(&mut self.buffer)
-                .map_err(|error| error.to_string())?
-            {
+            match self.reader.read_event_into(&mut self.buffer).map_err(|error| error.to_string())? {
                 Event::Text(part) => text.push_str(&part.xml10_content()),
                 Event::CData(part) => text.push_str(&part.xml10_content()),
                 Event::GeneralRef(reference) => {
@@ -191,25 +172,16 @@ impl<R: BufRead> Events<R> {
                 _ => return Err(format!("<{}> holds more than text", element.name)),
             }
             if text.len() > TEXT_BYTES_MAX {
-                return Err(format!(
-                    "<{}> is longer than {TEXT_BYTES_MAX} bytes",
-                    element.name
-                ));
+                return Err(format!("<{}> is longer than {TEXT_BYTES_MAX} bytes", element.name));
             }
         }
-        if element.percent_encoded {
-            name::decode(&text)
-        } else {
-            Ok(text)
-        }
+        if element.percent_encoded { name::decode(&text) } else { Ok(text) }
     }
 
     /// The text of a child as a number.
     pub fn number(&mut self, element: &Element) -> Result<u64, String> {
         let text = self.text(element)?;
-        text.trim()
-            .parse()
-            .map_err(|_| format!("<{}> is not a number: {text:?}", element.name))
+        text.trim().parse().map_err(|_| format!("<{}> is not a number: {text:?}", element.name))
     }
 
     /// The value of an extended attribute; `None` when it is binary, which this room has no use for.
@@ -223,11 +195,7 @@ impl<R: BufRead> Events<R> {
         let mut depth = 1_u32;
         while depth > 0 {
             self.buffer.clear();
-            match self
-                .reader
-                .read_event_into(&mut self.buffer)
-                .map_err(|error| error.to_string())?
-            {
+            match self.reader.read_event_into(&mut self.buffer).map_err(|error| error.to_string())? {
                 Event::Start(_) => depth += 1,
                 Event::End(_) => depth -= 1,
                 Event::Eof => return Err(format!("the document ends inside <{}>", element.name)),

@@ -10,10 +10,7 @@ use crate::ltfs::{BlockAddress, Timestamp, VolumeUuid, name};
 
 /// Reads an index, or says what is wrong with it. The caller bounds the input's length.
 pub fn parse<R: BufRead>(input: R) -> Result<Index, String> {
-    let mut parser = Parser {
-        events: Events::new(input),
-        file_ids: BTreeSet::new(),
-    };
+    let mut parser = Parser { events: Events::new(input), file_ids: BTreeSet::new() };
     parser.index()
 }
 
@@ -100,12 +97,7 @@ impl<R: BufRead> Parser<R> {
             return Err(format!("a directory cannot be called {name:?}"));
         }
         let node = self.node(&mut draft)?;
-        Ok(Directory {
-            name,
-            node,
-            directories: draft.directories,
-            files: draft.files,
-        })
+        Ok(Directory { name, node, directories: draft.directories, files: draft.files })
     }
 
     fn contents(&mut self, draft: &mut Draft, depth: usize) -> Result<(), String> {
@@ -147,12 +139,7 @@ impl<R: BufRead> Parser<R> {
         }
         draft.extents.sort_by_key(|extent| extent.file_offset);
         let bytes = draft.bytes.ok_or("a file without length")?;
-        Ok(Some(File {
-            name,
-            bytes,
-            node,
-            extents: draft.extents,
-        }))
+        Ok(Some(File { name, bytes, node, extents: draft.extents }))
     }
 
     /// The elements that files and directories share.
@@ -240,9 +227,7 @@ impl<R: BufRead> Parser<R> {
         Ok(Node {
             file_id,
             read_only: draft.read_only,
-            modified: draft
-                .modified
-                .ok_or("a file or directory without valid modifytime")?,
+            modified: draft.modified.ok_or("a file or directory without valid modifytime")?,
             attributes: std::mem::take(&mut draft.attributes),
         })
     }
