@@ -80,12 +80,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            region: "us-east-1".to_owned(),
-            pretend_remote: false,
-            reserve_bytes: 256 << 20,
-            sync: true,
-        }
+        Self { region: "us-east-1".to_owned(), pretend_remote: false, reserve_bytes: 256 << 20, sync: true }
     }
 }
 
@@ -128,27 +123,17 @@ impl EmbeddedStore {
     /// Leftovers of an unclean end are removed. Errors: the directory cannot be used, is in use, or was written by
     /// a newer version.
     pub fn open(directory: &Path, options: Options) -> Result<Self, Error> {
-        let failed = |source| Error::OpenStore {
-            directory: directory.to_owned(),
-            source,
-        };
+        let failed = |source| Error::OpenStore { directory: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|source| failed(source.into()))?;
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(directory.join("meta.redb"))
             .map_err(|source| failed(source.into()))?;
         let inner = Inner::start(directory, Arc::new(database), options);
-        inner
-            .map(|inner| Self {
-                inner: Arc::new(inner),
-            })
-            .map_err(|error| match error {
-                StartError::Layout(found) => Error::Layout {
-                    directory: directory.to_owned(),
-                    found,
-                },
-                StartError::Fault(fault) => failed(Box::new(fault)),
-            })
+        inner.map(|inner| Self { inner: Arc::new(inner) }).map_err(|error| match error {
+            StartError::Layout(found) => Error::Layout { directory: directory.to_owned(), found },
+            StartError::Fault(fault) => failed(Box::new(fault)),
+        })
     }
 
     /// Whether a commit failed, after which nothing is written any more: the process should end and start again.
@@ -160,9 +145,7 @@ impl EmbeddedStore {
     /// for long on a large store; may run beside requests.
     pub fn check(&self) -> Result<Vec<Damage>, Error> {
         let damages = sweep::check(&self.inner.database, &self.inner.files);
-        let damages = damages.map_err(|fault| Error::CheckStore {
-            source: Box::new(fault),
-        })?;
+        let damages = damages.map_err(|fault| Error::CheckStore { source: Box::new(fault) })?;
         Ok(damages)
     }
 }
@@ -180,11 +163,7 @@ impl S3Service for EmbeddedStore {
             &parts.headers,
         ) {
             Ok(route) => {
-                let ask = Ask {
-                    route,
-                    method: parts.method,
-                    headers: parts.headers,
-                };
+                let ask = Ask { route, method: parts.method, headers: parts.headers };
                 Inner::answer(&self.inner, ask, body).await
             }
             Err(error) => Err(error.into()),
@@ -193,10 +172,7 @@ impl S3Service for EmbeddedStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            in_place: !self.inner.options.pretend_remote,
-            compare_and_set: true,
-        }
+        Capabilities { in_place: !self.inner.options.pretend_remote, compare_and_set: true }
     }
 
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
@@ -228,12 +204,7 @@ impl<F: Into<Fault>> From<F> for StartError {
 impl Inner {
     fn start(directory: &Path, database: Arc<Database>, options: Options) -> Result<Self, StartError> {
         let epoch = begin_epoch(&database)?;
-        let files = Arc::new(Files::open(
-            directory,
-            epoch,
-            options.sync,
-            options.reserve_bytes,
-        )?);
+        let files = Arc::new(Files::open(directory, epoch, options.sync, options.reserve_bytes)?);
         clear_leftovers(&database, &files)?;
         let pins = Arc::new(Pins::default());
         let (bell, rings) = sweep::bell();
@@ -243,12 +214,8 @@ impl Inner {
                 tracing::debug!("replaced files are removed at the next start");
             }
         });
-        let writer = Arc::new(Writer::start(
-            Arc::clone(&database),
-            Arc::clone(&files),
-            options.sync,
-            littered,
-        )?);
+        let writer =
+            Arc::new(Writer::start(Arc::clone(&database), Arc::clone(&files), options.sync, littered)?);
         let ground = Ground {
             database: Arc::clone(&database),
             files: Arc::clone(&files),
@@ -256,21 +223,9 @@ impl Inner {
             writer: Arc::clone(&writer),
         };
         let sweeper = Sweeper::start(ground, bell, rings)?;
-        let owner = Owner {
-            id: "tapegate".to_owned(),
-            display_name: "tapegate".to_owned(),
-        };
+        let owner = Owner { id: "tapegate".to_owned(), display_name: "tapegate".to_owned() };
         let requests = AtomicU64::new(0);
-        Ok(Self {
-            _sweeper: sweeper,
-            writer,
-            database,
-            files,
-            pins,
-            options,
-            owner,
-            requests,
-        })
+        Ok(Self { _sweeper: sweeper, writer, database, files, pins, options, owner, requests })
     }
 
     async fn answer(inner: &Arc<Self>, ask: Ask, body: Body) -> Outcome<Response<Body>> {
@@ -328,20 +283,12 @@ impl Inner {
             let unpinned = files.is_empty();
             let pinned = self.pins.pin(files);
             if unpinned {
-                return Ok(Found {
-                    snapshot,
-                    version,
-                    pinned,
-                });
+                return Ok(Found { snapshot, version, pinned });
             }
             // Only a version still there after its files were pinned cannot have been swept before.
             let (later, _, again) = self.find(bucket, key)?;
             if again.segments == version.segments {
-                return Ok(Found {
-                    snapshot: later,
-                    version: again,
-                    pinned,
-                });
+                return Ok(Found { snapshot: later, version: again, pinned });
             }
             (snapshot, version) = (later, again);
         }
@@ -357,17 +304,10 @@ fn begin_epoch(database: &Database) -> Result<u64, StartError> {
     let mut transaction = database.begin_write().map_err(Fault::from)?;
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
-    let layout = tables
-        .numbers
-        .get(NUMBER_LAYOUT)
-        .map_err(Fault::from)?
-        .map(|layout| layout.value());
+    let layout = tables.numbers.get(NUMBER_LAYOUT).map_err(Fault::from)?.map(|layout| layout.value());
     match layout {
         None => {
-            tables
-                .numbers
-                .insert(NUMBER_LAYOUT, LAYOUT)
-                .map_err(Fault::from)?;
+            tables.numbers.insert(NUMBER_LAYOUT, LAYOUT).map_err(Fault::from)?;
         }
         Some(LAYOUT) => {}
         Some(other) => return Err(StartError::Layout(other)),

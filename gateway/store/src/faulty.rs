@@ -63,24 +63,14 @@ pub struct Faulty<S> {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 5] = [
-        Self::LostReply,
-        Self::Delayed,
-        Self::Repeated,
-        Self::FailedAfter,
-        Self::FailedBefore,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::LostReply, Self::Delayed, Self::Repeated, Self::FailedAfter, Self::FailedBefore];
 }
 
 impl Faults {
     /// Every fault as often, half of the mutations in all; the typed methods' requests only.
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            per_mille: [100; 5],
-            delay_max: Duration::from_millis(50),
-            clients: false,
-        }
+        Self { seed, per_mille: [100; 5], delay_max: Duration::from_millis(50), clients: false }
     }
 }
 
@@ -92,13 +82,7 @@ impl<S: S3Service> Faulty<S> {
         let total: u32 = faults.per_mille.iter().map(|share| u32::from(*share)).sum();
         assert!(total <= 1000, "{total} of 1000 mutations cannot suffer a fault");
         let dice = Dice(AtomicU64::new(faults.seed));
-        Self {
-            inner: Arc::new(inner),
-            faults,
-            dice,
-            lies: AtomicBool::new(true),
-            told: Mutex::new([0; 5]),
-        }
+        Self { inner: Arc::new(inner), faults, dice, lies: AtomicBool::new(true), told: Mutex::new([0; 5]) }
     }
 
     /// Lies or tells the truth from now on; what is delayed already still happens.
@@ -139,9 +123,7 @@ impl<S: S3Service> Faulty<S> {
         let (inner, delay) = (Arc::clone(&self.inner), self.delay());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            let answer = inner
-                .call(Request::from_parts(parts, model::body::full(body)))
-                .await;
+            let answer = inner.call(Request::from_parts(parts, model::body::full(body))).await;
             tracing::debug!(status = ?answer.map(|answer| answer.status()), "a delayed request was carried out");
         });
     }
@@ -207,10 +189,7 @@ impl<S: S3Service> S3Service for Faulty<S> {
         let Some(fault) = suffers.then(|| self.choose()).flatten() else {
             return self.inner.call(request).await;
         };
-        let short = request
-            .size_hint()
-            .upper()
-            .is_some_and(|bytes| bytes <= KEPT_BYTES_MAX as u64);
+        let short = request.size_hint().upper().is_some_and(|bytes| bytes <= KEPT_BYTES_MAX as u64);
         if !short {
             return self.lie_about_answer(fault, request).await;
         }
@@ -218,10 +197,7 @@ impl<S: S3Service> S3Service for Faulty<S> {
         match collect(body, KEPT_BYTES_MAX).await {
             Ok(body) => self.lie_about(fault, parts, body).await,
             // The sender gave up before the service saw anything.
-            Err(error) => Err(StoreError::Doubt {
-                what: "a request".to_owned(),
-                source: Box::new(error),
-            }),
+            Err(error) => Err(StoreError::Doubt { what: "a request".to_owned(), source: Box::new(error) }),
         }
     }
 
@@ -247,18 +223,11 @@ impl<S: S3Service> S3Service for Faulty<S> {
 }
 
 fn silence() -> StoreError {
-    StoreError::Doubt {
-        what: "a request".to_owned(),
-        source: "the reply was lost on purpose".into(),
-    }
+    StoreError::Doubt { what: "a request".to_owned(), source: "the reply was lost on purpose".into() }
 }
 
 fn unwell(dice: &Dice) -> Response<Body> {
-    let code = if dice.below(2) == 0 {
-        Code::InternalError
-    } else {
-        Code::ServiceUnavailable
-    };
+    let code = if dice.below(2) == 0 { Code::InternalError } else { Code::ServiceUnavailable };
     let error = S3Error::new(code);
     let mut response = Response::new(model::body::full(error.document("faulty", "faulty")));
     *response.status_mut() = error.status();

@@ -51,11 +51,7 @@ impl<S: S3Service> S3Store<S> {
     /// Prepares the reserved bucket: made when it is not there, refused when it is another catalog's, and rid of
     /// uploads an earlier run left behind.
     pub async fn open(service: S, reserved: Reserved, secret: MarkerKey) -> Result<Self, Error> {
-        let store = Self {
-            service,
-            reserved,
-            secret,
-        };
+        let store = Self { service, reserved, secret };
         store.prepare().await?;
         Ok(store)
     }
@@ -96,10 +92,7 @@ impl<S: S3Service> S3Store<S> {
     /// A refused condition may be the echo of an attempt that was carried out twice: then our marker stands there.
     async fn settle(&self, flip: &Flip, what: String) -> Result<(), StoreError> {
         let seen = self.head(&flip.target).await?;
-        if seen
-            .and_then(|head| head.marker)
-            .is_some_and(|marker| marker == flip.marker)
-        {
+        if seen.and_then(|head| head.marker).is_some_and(|marker| marker == flip.marker) {
             return Ok(());
         }
         Err(StoreError::Changed { what })
@@ -119,10 +112,7 @@ impl<S: S3Service> S3Store<S> {
         let number = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let bytes = number("content-length").and_then(|text| text.parse().ok());
         let count = number("x-amz-mp-parts-count").and_then(|text| text.parse().ok());
-        Ok((
-            bytes.ok_or_else(|| nonsense(&what, "length"))?,
-            count.unwrap_or(0),
-        ))
+        Ok((bytes.ok_or_else(|| nonsense(&what, "length"))?, count.unwrap_or(0)))
     }
 }
 
@@ -157,9 +147,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             let response = self.ask(what, ask.bare()).await?;
             let listing = document(what, response, "ListAllMyBucketsResult", LISTING_BYTES_MAX).await?;
             names.extend(answer::bucket_names(what, &listing)?);
-            let next = leaf(&listing, "ContinuationToken")
-                .filter(|next| !next.is_empty())
-                .map(str::to_owned);
+            let next = leaf(&listing, "ContinuationToken").filter(|next| !next.is_empty()).map(str::to_owned);
             if next.is_none() || next == token {
                 break;
             }
@@ -187,10 +175,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             ask = ask.query("start-after", after.as_str());
         }
         let response = self.ask(&what, ask.bare()).await?;
-        answer::page(
-            &what,
-            &document(&what, response, "ListBucketResult", LISTING_BYTES_MAX).await?,
-        )
+        answer::page(&what, &document(&what, response, "ListBucketResult", LISTING_BYTES_MAX).await?)
     }
 
     async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {
@@ -213,9 +198,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             .buffered(PART_HEADS)
             .try_collect()
             .await?;
-        Ok(std::iter::once(first)
-            .chain(rest.into_iter().map(|(bytes, _)| bytes))
-            .collect())
+        Ok(std::iter::once(first).chain(rest.into_iter().map(|(bytes, _)| bytes)).collect())
     }
 
     async fn read(
@@ -227,8 +210,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         let what = format!("read of {}/{}", target.bucket, target.key);
         let condition = |ask: Ask| ask.header("if-match", &etag.quoted());
         if range.is_empty() {
-            self.ask(&what, condition(object(Method::HEAD, target)).bare())
-                .await?;
+            self.ask(&what, condition(object(Method::HEAD, target)).bare()).await?;
             return Ok(Box::pin(futures_util::stream::empty()));
         }
         let ask = condition(object(Method::GET, target)).header("range", &range_header(&range));
@@ -270,11 +252,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         let what = format!("read of the restored copy of {archive}");
         let bucket = &self.reserved.bucket;
         if range.is_empty() {
-            self.ask(
-                &what,
-                Ask::object(Method::HEAD, bucket, &copies::key(archive)).bare(),
-            )
-            .await?;
+            self.ask(&what, Ask::object(Method::HEAD, bucket, &copies::key(archive)).bare()).await?;
             return Ok(Box::pin(futures_util::stream::empty()));
         }
         let ask =
@@ -288,13 +266,9 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         let ask = Ask::object(Method::HEAD, &self.reserved.bucket, &copies::key(archive));
         match self.ask(&what, ask.bare()).await {
             Ok(response) => {
-                let length = response
-                    .headers()
-                    .get("content-length")
-                    .and_then(|value| value.to_str().ok());
-                let length = length
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| nonsense(&what, "length"))?;
+                let length = response.headers().get("content-length").and_then(|value| value.to_str().ok());
+                let length =
+                    length.and_then(|text| text.parse().ok()).ok_or_else(|| nonsense(&what, "length"))?;
                 Ok(Some(length))
             }
             Err(StoreError::Missing { .. }) => Ok(None),
@@ -324,10 +298,7 @@ fn range_header(range: &Range<u64>) -> String {
 /// The bytes of an answer to a range; anything but exactly that range is not believed.
 fn ranged(what: &str, response: Response<Body>, range: Range<u64>) -> Result<ByteStream, StoreError> {
     let expected = format!("bytes {}-{}/", range.start, range.end - 1);
-    let told = response
-        .headers()
-        .get("content-range")
-        .and_then(|value| value.to_str().ok());
+    let told = response.headers().get("content-range").and_then(|value| value.to_str().ok());
     let exact = response.status() == StatusCode::PARTIAL_CONTENT
         && told.is_some_and(|told| told.starts_with(&expected));
     if !exact {
@@ -345,10 +316,7 @@ fn gone(answer: Result<Response<Body>, StoreError>) -> Result<(), StoreError> {
 
 /// What the user metadata of a stub would come to.
 fn metadata_bytes(head: &ObjectHead, record: &str) -> usize {
-    let user = head
-        .headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(USER_PREFIX)?, value)));
+    let user = head.headers.iter().filter_map(|(name, value)| Some((name.strip_prefix(USER_PREFIX)?, value)));
     let kept: usize = user.map(|(name, value)| name.len() + value.len()).sum();
     kept + reserved::HEADER.len() - USER_PREFIX.len() + record.len()
 }

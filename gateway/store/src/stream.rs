@@ -19,11 +19,7 @@ pub(crate) fn sized_body(stream: ByteStream, length: u64) -> Body {
 /// The data of a body as a stream of pieces of at most [`CHUNK_BYTES_MAX`]; fails unless it is `length` bytes.
 pub(crate) fn pieces(body: Body, length: u64) -> ByteStream {
     Box::pin(futures_util::stream::unfold(
-        Some(Pieces {
-            body,
-            held: Bytes::new(),
-            left: length,
-        }),
+        Some(Pieces { body, held: Bytes::new(), left: length }),
         |state| async {
             let mut state = state?;
             match state.next().await {
@@ -57,47 +53,28 @@ struct Pieces {
 }
 
 fn ended_early() -> BodyError {
-    BodyError::Broken(std::io::Error::new(
-        std::io::ErrorKind::UnexpectedEof,
-        "fewer bytes than announced",
-    ))
+    BodyError::Broken(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "fewer bytes than announced"))
 }
 
 fn went_on() -> BodyError {
-    BodyError::Broken(std::io::Error::new(
-        std::io::ErrorKind::InvalidData,
-        "more bytes than announced",
-    ))
+    BodyError::Broken(std::io::Error::new(std::io::ErrorKind::InvalidData, "more bytes than announced"))
 }
 
 // === impl Slices ===
 
 impl Slices {
     pub(crate) fn new(stream: ByteStream) -> Self {
-        Self(Arc::new(Mutex::new(Source {
-            stream,
-            rest: Bytes::new(),
-        })))
+        Self(Arc::new(Mutex::new(Source { stream, rest: Bytes::new() })))
     }
 
     /// The next `length` bytes as a body. The body before it must have been read to its end.
     pub(crate) fn next_body(&self, length: u64) -> Body {
-        Slice {
-            source: Arc::clone(&self.0),
-            left: length,
-            last: false,
-        }
-        .boxed_unsync()
+        Slice { source: Arc::clone(&self.0), left: length, last: false }.boxed_unsync()
     }
 
     /// The last `length` bytes as a body, which fails when the stream goes on behind them.
     pub(crate) fn last_body(&self, length: u64) -> Body {
-        Slice {
-            source: Arc::clone(&self.0),
-            left: length,
-            last: true,
-        }
-        .boxed_unsync()
+        Slice { source: Arc::clone(&self.0), left: length, last: true }.boxed_unsync()
     }
 }
 

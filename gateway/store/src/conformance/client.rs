@@ -25,11 +25,7 @@ impl Answer {
     pub(crate) async fn of(response: Response<Body>) -> Result<Self, BodyError> {
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Self {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        })
+        Ok(Self { status: parts.status, headers: parts.headers, body })
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -60,10 +56,7 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> Answer {
         let body = body.into();
-        let mut request = Request::builder()
-            .method(method)
-            .uri(target)
-            .header("content-length", body.len());
+        let mut request = Request::builder().method(method).uri(target).header("content-length", body.len());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -94,49 +87,33 @@ impl Client {
 
     /// Uploads the parts and completes; returns the answer to the completion.
     pub(crate) async fn multipart(&self, target: &str, headers: &[(&str, &str)], parts: &[Bytes]) -> Answer {
-        let begun = self
-            .send(Method::POST, &format!("{target}?uploads"), headers, "")
-            .await;
+        let begun = self.send(Method::POST, &format!("{target}?uploads"), headers, "").await;
         assert_eq!(begun.status, 200, "{}", begun.text());
         let upload = begun.element("UploadId").to_owned();
         let mut list = String::from("<CompleteMultipartUpload>");
         for (at, part) in parts.iter().enumerate() {
             let number = at + 1;
-            let sent = self
-                .put(
-                    &format!("{target}?partNumber={number}&uploadId={upload}"),
-                    &[],
-                    part.clone(),
-                )
-                .await;
+            let sent =
+                self.put(&format!("{target}?partNumber={number}&uploadId={upload}"), &[], part.clone()).await;
             assert_eq!(sent.status, 200, "{}", sent.text());
             let etag = sent.header("etag");
-            list.push_str(&format!(
-                "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-            ));
+            list.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"));
         }
         list.push_str("</CompleteMultipartUpload>");
-        self.send(Method::POST, &format!("{target}?uploadId={upload}"), &[], list)
-            .await
+        self.send(Method::POST, &format!("{target}?uploadId={upload}"), &[], list).await
     }
 }
 
 /// A reference to a current object.
 pub(crate) fn object(bucket: &BucketName, key: &str) -> ObjectRef {
-    ObjectRef {
-        bucket: bucket.clone(),
-        key: ObjectKey::parse(key).unwrap(),
-        version: None,
-    }
+    ObjectRef { bucket: bucket.clone(), key: ObjectKey::parse(key).unwrap(), version: None }
 }
 
 /// Bytes without a pattern that a misplaced piece could hide in.
 pub(crate) fn noise(length: usize, seed: u64) -> Bytes {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let byte = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     std::iter::repeat_with(byte).take(length).collect()
@@ -156,9 +133,7 @@ pub(crate) async fn whole(mut stream: model::ByteStream) -> Result<Bytes, BodyEr
 
 /// A stream of these bytes in pieces of `piece` bytes.
 pub(crate) fn stream_of(bytes: Bytes, piece: usize) -> model::ByteStream {
-    let pieces: Vec<_> = (0..bytes.len())
-        .step_by(piece)
-        .map(|at| Ok(bytes.slice(at..bytes.len().min(at + piece))))
-        .collect();
+    let pieces: Vec<_> =
+        (0..bytes.len()).step_by(piece).map(|at| Ok(bytes.slice(at..bytes.len().min(at + piece)))).collect();
     Box::pin(futures_util::stream::iter(pieces))
 }

@@ -9,11 +9,7 @@ use model::{ArchiveId, Marker, MarkerKind, TapeClass};
 use super::client::{Client, noise, object, stream_of, whole};
 
 fn flip_of(target: &ObjectRef, head: &ObjectHead, number: u128) -> Flip {
-    let original = Original {
-        size: head.size,
-        etag: head.etag.clone(),
-        last_modified: head.last_modified,
-    };
+    let original = Original { size: head.size, etag: head.etag.clone(), last_modified: head.last_modified };
     Flip {
         target: target.clone(),
         head: head.clone(),
@@ -29,15 +25,9 @@ fn flip_of(target: &ObjectRef, head: &ObjectHead, number: u128) -> Flip {
 
 pub(super) async fn stubs_replace(client: &Client) {
     let bucket = client.bucket("flips").await;
-    let headers = [
-        ("x-amz-meta-color", "red"),
-        ("content-type", "text/plain"),
-        ("content-encoding", "gzip"),
-    ];
+    let headers = [("x-amz-meta-color", "red"), ("content-type", "text/plain"), ("content-encoding", "gzip")];
     client.put("/flips/k", &headers, noise(200_000, 1)).await;
-    client
-        .multipart("/flips/m", &headers, &[noise(5 << 20, 1), noise(9, 2)])
-        .await;
+    client.multipart("/flips/m", &headers, &[noise(5 << 20, 1), noise(9, 2)]).await;
     for key in ["k", "m"] {
         let target = object(&bucket, key);
         let hot = client.head(&target).await;
@@ -51,10 +41,7 @@ pub(super) async fn stubs_replace(client: &Client) {
         if client.store.capabilities().in_place {
             assert_eq!(stub.last_modified, hot.last_modified);
         }
-        assert_eq!(
-            client.store.part_bytes(&target, &stub.etag).await.unwrap(),
-            [0_u64; 0]
-        );
+        assert_eq!(client.store.part_bytes(&target, &stub.etag).await.unwrap(), [0_u64; 0]);
         let body = client.get(&format!("/flips/{key}"), &[]).await;
         assert_eq!(body.body.len() as u64, STUB_BYTES);
         assert!(dialect::reserved::stub_record(&body.body).is_some());
@@ -68,10 +55,7 @@ pub(super) async fn stubs_replace(client: &Client) {
     flip.content = FlipContent::Whole(Bytes::from_static(b"small"));
     client.store.flip(flip.clone()).await.unwrap();
     let kept = client.head(&target).await;
-    assert_eq!(
-        (kept.marker, kept.size, kept.headers),
-        (Some(flip.marker), 5, hot.headers)
-    );
+    assert_eq!((kept.marker, kept.size, kept.headers), (Some(flip.marker), 5, hot.headers));
     assert_eq!(client.get("/flips/small", &[]).await.text(), "small");
 }
 
@@ -99,11 +83,7 @@ pub(super) async fn changes_win(client: &Client) {
             client.store.flip(flip_of(&target, &head, round)),
         );
         assert_eq!(put.status, 200);
-        assert_eq!(
-            client.get("/changes/race", &[]).await.text(),
-            new,
-            "an acknowledged write was lost"
-        );
+        assert_eq!(client.get("/changes/race", &[]).await.text(), new, "an acknowledged write was lost");
     }
 }
 
@@ -113,23 +93,12 @@ pub(super) async fn forgeries_are_no_markers(client: &Client) {
     let target = object(&bucket, "real");
     let head = client.head(&target).await;
     client.store.flip(flip_of(&target, &head, 1)).await.unwrap();
-    let record = client
-        .get("/forged/real", &[])
-        .await
-        .header("x-amz-meta-tapegate")
-        .to_owned();
+    let record = client.get("/forged/real", &[]).await.header("x-amz-meta-tapegate").to_owned();
     assert!(record.starts_with("v1;stub;"), "{record}");
-    client
-        .put("/forged/copy", &[("x-amz-meta-tapegate", &record)], "x")
-        .await;
+    client.put("/forged/copy", &[("x-amz-meta-tapegate", &record)], "x").await;
     let forged = client.head(&object(&bucket, "copy")).await;
     assert_eq!(forged.marker, None);
-    assert!(
-        forged
-            .headers
-            .iter()
-            .all(|(name, _)| name != "x-amz-meta-tapegate")
-    );
+    assert!(forged.headers.iter().all(|(name, _)| name != "x-amz-meta-tapegate"));
 }
 
 pub(super) async fn copies(client: &Client) {
@@ -139,10 +108,7 @@ pub(super) async fn copies(client: &Client) {
     store.delete_copy(archive).await.unwrap();
     for length in [0, 10, 100_000, (64 << 20) + 5] {
         let bytes = noise(length, 9);
-        store
-            .put_copy(archive, length as u64, stream_of(bytes.clone(), 700_000))
-            .await
-            .unwrap();
+        store.put_copy(archive, length as u64, stream_of(bytes.clone(), 700_000)).await.unwrap();
         assert_eq!(store.copy_bytes(archive).await.unwrap(), Some(length as u64));
         let read = store.read_copy(archive, 0..length as u64).await.unwrap();
         assert!(whole(read).await.unwrap() == bytes);
@@ -152,13 +118,7 @@ pub(super) async fn copies(client: &Client) {
     }
     for wrong in [9, 11] {
         let other = ArchiveId::from_u128(1);
-        assert!(
-            store
-                .put_copy(other, wrong, stream_of(noise(10, 1), 3))
-                .await
-                .is_err(),
-            "{wrong}"
-        );
+        assert!(store.put_copy(other, wrong, stream_of(noise(10, 1), 3)).await.is_err(), "{wrong}");
         assert_eq!(store.copy_bytes(other).await.unwrap(), None);
     }
     store.delete_copy(archive).await.unwrap();

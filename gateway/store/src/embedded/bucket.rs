@@ -26,11 +26,7 @@ impl Inner {
         let snapshot = self.snapshot()?;
         let mut lines: Vec<BucketLine> = Vec::new();
         let mut next = None;
-        for entry in snapshot
-            .transaction()
-            .open_table(BUCKETS)?
-            .range::<&str>(after.max(prefix)..)?
-        {
+        for entry in snapshot.transaction().open_table(BUCKETS)?.range::<&str>(after.max(prefix)..)? {
             let (name, record) = entry?;
             let name = name.value();
             if name == after {
@@ -45,16 +41,9 @@ impl Inner {
             }
             let bucket: Bucket = decode("buckets", record.value())?;
             let name = BucketName::parse(name).map_err(|_| S3Error::new(Code::InternalError))?;
-            lines.push(BucketLine {
-                name,
-                created: Timestamp::from_milliseconds(bucket.created),
-            });
+            lines.push(BucketLine { name, created: Timestamp::from_milliseconds(bucket.created) });
         }
-        Ok(document(bucket::list_document(
-            &self.owner,
-            &lines,
-            next.as_deref(),
-        )))
+        Ok(document(bucket::list_document(&self.owner, &lines, next.as_deref())))
     }
 
     /// CreateBucket
@@ -72,9 +61,7 @@ impl Inner {
         self.writer
             .commit(None, move |tables| {
                 if tables.buckets.get(&*name)?.is_some() {
-                    return Err(S3Error::new(Code::BucketAlreadyOwnedByYou)
-                        .extra("BucketName", name)
-                        .into());
+                    return Err(S3Error::new(Code::BucketAlreadyOwnedByYou).extra("BucketName", name).into());
                 }
                 Ok(tables.insert_bucket(&name, now().milliseconds())?)
             })
@@ -88,20 +75,14 @@ impl Inner {
     pub(super) fn head_bucket(&self, ask: &Ask) -> Outcome<Response<Body>> {
         self.snapshot()?.bucket(ask.route.bucket()?.as_str())?;
         let mut response = bare(StatusCode::OK);
-        set(
-            response.headers_mut(),
-            "x-amz-bucket-region",
-            &self.options.region,
-        );
+        set(response.headers_mut(), "x-amz-bucket-region", &self.options.region);
         Ok(response)
     }
 
     /// DeleteBucket; uploads in progress go with it.
     pub(super) async fn delete_bucket(&self, ask: &Ask) -> Outcome<Response<Body>> {
         let name = ask.route.bucket()?.as_str().to_owned();
-        self.writer
-            .commit(None, move |tables| delete(tables, &name))
-            .await?;
+        self.writer.commit(None, move |tables| delete(tables, &name)).await?;
         Ok(bare(StatusCode::NO_CONTENT))
     }
 
@@ -132,16 +113,10 @@ pub(super) async fn short_body(body: Body, bytes_max: usize) -> Outcome<bytes::B
 
 fn delete(tables: &mut Tables<'_>, name: &str) -> Outcome<()> {
     let id = tables.bucket(name)?.id;
-    let used = tables
-        .versions
-        .range((id.0, &[][..], 0)..(id.0 + 1, &[][..], 0))?
-        .next()
-        .transpose()?
-        .is_some();
+    let used =
+        tables.versions.range((id.0, &[][..], 0)..(id.0 + 1, &[][..], 0))?.next().transpose()?.is_some();
     if used {
-        return Err(S3Error::new(Code::BucketNotEmpty)
-            .extra("BucketName", name)
-            .into());
+        return Err(S3Error::new(Code::BucketNotEmpty).extra("BucketName", name).into());
     }
     for (key, upload) in uploads(tables, id.0)? {
         for (_, part) in tables.take_upload(id, &key, upload)? {
@@ -155,9 +130,7 @@ fn delete(tables: &mut Tables<'_>, name: &str) -> Outcome<()> {
 }
 
 fn uploads(tables: &Tables<'_>, bucket: u64) -> Result<Vec<(String, u128)>, Fault> {
-    let rows = tables
-        .uploads
-        .range((bucket, &[][..], 0)..(bucket + 1, &[][..], 0))?;
+    let rows = tables.uploads.range((bucket, &[][..], 0)..(bucket + 1, &[][..], 0))?;
     rows.map(|row| {
         let (key, _) = row?;
         let (_, name, upload) = key.value();

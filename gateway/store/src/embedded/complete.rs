@@ -52,10 +52,7 @@ impl Inner {
             conditions,
             declared: Declared::parse(&ask.headers)?,
         };
-        let (etag, checksum) = self
-            .writer
-            .commit(None, move |tables| completion.apply(tables))
-            .await?;
+        let (etag, checksum) = self.writer.commit(None, move |tables| completion.apply(tables)).await?;
         let host = ask.headers.get(HOST).and_then(|host| host.to_str().ok());
         let path = format!("/{bucket}/{}", crate::s3_store::request::escape_key(key.as_str()));
         let result = CompleteResult {
@@ -83,14 +80,8 @@ impl Declared {
             }
         }
         let kind = headers.get("x-amz-checksum-type");
-        let kind = kind
-            .map(|kind| Kind::parse(kind.to_str().unwrap_or_default()))
-            .transpose()?;
-        Ok(Self {
-            size: declared_size(headers)?,
-            checksum,
-            kind,
-        })
+        let kind = kind.map(|kind| Kind::parse(kind.to_str().unwrap_or_default())).transpose()?;
+        Ok(Self { size: declared_size(headers)?, checksum, kind })
     }
 }
 
@@ -125,11 +116,7 @@ impl Completion {
         version.segments.shrink_to_fit();
         let answer = (version.etag.clone(), version.checksum.clone());
         let uploaded = tables.take_upload(bucket, self.key.as_str(), self.upload.number)?;
-        let is_chosen = |number: u32| {
-            self.parts
-                .binary_search_by_key(&number, |part| part.number)
-                .is_ok()
-        };
+        let is_chosen = |number: u32| self.parts.binary_search_by_key(&number, |part| part.number).is_ok();
         for (_, part) in uploaded.iter().filter(|(number, _)| !is_chosen(*number)) {
             if let Some(segment) = &part.segment {
                 tables.discard(segment)?;
@@ -158,9 +145,7 @@ impl Completion {
         let mut chosen = Vec::with_capacity(self.parts.len());
         for named in &self.parts {
             while uploaded.next_if(|(number, _)| *number < named.number).is_some() {}
-            let part = uploaded
-                .next_if(|(number, _)| *number == named.number)
-                .map(|(_, part)| part);
+            let part = uploaded.next_if(|(number, _)| *number == named.number).map(|(_, part)| part);
             let part = part.filter(|part| hex::encode(part.md5) == named.etag.as_str());
             let Some(part) = part else {
                 return Err(S3Error::new(Code::InvalidPart)
@@ -182,10 +167,9 @@ impl Completion {
         }
         match self.parts.iter().find(|part| part.checksums.is_empty()) {
             None => Ok(()),
-            Some(part) => Err(ChecksumError::MissingForPart {
-                algorithm: checksum.algorithm(),
-                part: part.number,
-            }),
+            Some(part) => {
+                Err(ChecksumError::MissingForPart { algorithm: checksum.algorithm(), part: part.number })
+            }
         }
     }
 
@@ -215,20 +199,11 @@ impl Completion {
     fn check_whole(&self, checksum: UploadChecksum, parts: &[Part]) -> Outcome<Option<StoredChecksum>> {
         let sums: Vec<(Checksum, u64)> = parts
             .iter()
-            .map(|part| {
-                Ok((
-                    Checksum::parse(checksum.algorithm(), &part.checksum.value)?,
-                    part.size,
-                ))
-            })
+            .map(|part| Ok((Checksum::parse(checksum.algorithm(), &part.checksum.value)?, part.size)))
             .collect::<Result<_, ChecksumError>>()?;
         let whole = checksum.of_parts(sums.iter().map(|(sum, size)| (sum, *size)));
         if let Some(kind) = self.declared.kind.filter(|kind| *kind != checksum.kind()) {
-            return Err(ChecksumError::KindNotAllowed {
-                kind,
-                algorithm: checksum.algorithm(),
-            }
-            .into());
+            return Err(ChecksumError::KindNotAllowed { kind, algorithm: checksum.algorithm() }.into());
         }
         if let Some(declared) = self.declared.checksum {
             let (expected, actual) = (Some(checksum.algorithm()), Some(declared.algorithm()));
@@ -236,10 +211,7 @@ impl Completion {
                 return Err(ChecksumError::TypeMismatch { expected, actual }.into());
             }
             if !matches(declared, whole) {
-                return Err(ChecksumError::ObjectMismatch {
-                    algorithm: checksum.algorithm(),
-                }
-                .into());
+                return Err(ChecksumError::ObjectMismatch { algorithm: checksum.algorithm() }.into());
             }
         }
         Ok(whole.map(|whole| StoredChecksum {
@@ -260,18 +232,13 @@ fn matches(declared: ObjectChecksum, whole: Option<ObjectChecksum>) -> bool {
 
 fn check_part(named: &CompletedPart, part: &Part, checksum: UploadChecksum) -> Result<(), ChecksumError> {
     for (element, value) in &named.checksums {
-        let algorithm = Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.element() == element);
+        let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.element() == element);
         let (expected, actual) = (Some(checksum.algorithm()), algorithm);
         if expected != actual {
             return Err(ChecksumError::TypeMismatch { expected, actual });
         }
         if *value != part.checksum.value {
-            return Err(ChecksumError::PartMismatch {
-                algorithm: checksum.algorithm(),
-                part: named.number,
-            });
+            return Err(ChecksumError::PartMismatch { algorithm: checksum.algorithm(), part: named.number });
         }
     }
     Ok(())

@@ -36,10 +36,7 @@ impl Pins {
         for id in &ids {
             *pins.entry(*id).or_insert(0) += 1;
         }
-        Pinned {
-            pins: Arc::clone(self),
-            ids,
-        }
+        Pinned { pins: Arc::clone(self), ids }
     }
 
     /// Runs `remove` unless the file is pinned, and keeps it from being pinned meanwhile; says whether it ran.
@@ -100,31 +97,19 @@ pub(crate) fn stream(
         let end = start + segment.length;
         let within = range.start.max(start)..range.end.min(end);
         if within.start < within.end {
-            stretches.push(stretch(
-                snapshot,
-                segment,
-                within.start - start..within.end - start,
-            )?);
+            stretches.push(stretch(snapshot, segment, within.start - start..within.end - start)?);
         }
         start = end;
     }
     stretches.reverse();
-    let state = Outgoing {
-        files,
-        stretches,
-        open: None,
-        _pinned: pinned,
-    };
-    Ok(Box::pin(futures_util::stream::unfold(
-        Some(state),
-        |state| async {
-            match state?.next().await {
-                Ok(Some((piece, state))) => Some((Ok(piece), Some(state))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
-        },
-    )))
+    let state = Outgoing { files, stretches, open: None, _pinned: pinned };
+    Ok(Box::pin(futures_util::stream::unfold(Some(state), |state| async {
+        match state?.next().await {
+            Ok(Some((piece, state))) => Some((Ok(piece), Some(state))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })))
 }
 
 fn stretch(snapshot: &Snapshot, segment: &Segment, range: Range<u64>) -> Result<Stretch, Fault> {
@@ -173,10 +158,7 @@ impl Outgoing {
         };
         let want = left.min(READ_BYTES);
         let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or_default());
-        (&mut file)
-            .take(want)
-            .read_to_end(&mut piece)
-            .map_err(BodyError::Broken)?;
+        (&mut file).take(want).read_to_end(&mut piece).map_err(BodyError::Broken)?;
         if piece.len() as u64 != want {
             return Err(broken("a data file is shorter than its record"));
         }
@@ -188,16 +170,13 @@ impl Outgoing {
 }
 
 fn open(files: &Files, id: ContentId, range: &Range<u64>) -> Result<(File, u64), BodyError> {
-    let opened = files
-        .read(id)
-        .map_err(|fault| BodyError::Broken(std::io::Error::other(fault)))?;
+    let opened = files.read(id).map_err(|fault| BodyError::Broken(std::io::Error::other(fault)))?;
     let Some(mut file) = opened else {
         tracing::error!(file = format!("{:032x}", id.0), "a data file is missing");
         return Err(broken("a data file is missing"));
     };
     if range.start > 0 {
-        file.seek(SeekFrom::Start(range.start))
-            .map_err(BodyError::Broken)?;
+        file.seek(SeekFrom::Start(range.start)).map_err(BodyError::Broken)?;
     }
     Ok((file, range.end - range.start))
 }

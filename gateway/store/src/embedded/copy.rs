@@ -58,11 +58,7 @@ impl Inner {
             last_modified: Timestamp::from_seconds(
                 Timestamp::from_milliseconds(version.last_modified).seconds(),
             ),
-            checksums: version
-                .checksum
-                .as_ref()
-                .map(checksum_elements)
-                .unwrap_or_default(),
+            checksums: version.checksum.as_ref().map(checksum_elements).unwrap_or_default(),
         };
         let (staged, deposit) = received.into_deposit();
         self.writer
@@ -79,11 +75,7 @@ impl Inner {
     /// The source of a copy, its conditions judged.
     pub(super) fn copy_source(&self, ask: &Ask) -> Outcome<(CopySource, Found)> {
         let source = CopySource::parse(&ask.headers)?;
-        if let Some(version) = source
-            .version
-            .as_ref()
-            .filter(|version| version.as_str() != "null")
-        {
+        if let Some(version) = source.version.as_ref().filter(|version| version.as_str() != "null") {
             return Err(invalid_version(version.as_str()).into());
         }
         let found = self.find_pinned(&source.bucket, &source.key)?;
@@ -124,11 +116,7 @@ impl Inner {
 fn copied_headers(source: &Version, ask: &Ask) -> Vec<(String, String)> {
     let mut headers = source.headers.clone();
     headers.retain(|(name, _)| name != reserved::HEADER);
-    if let Some(record) = ask
-        .headers
-        .get(reserved::HEADER)
-        .and_then(|value| value.to_str().ok())
-    {
+    if let Some(record) = ask.headers.get(reserved::HEADER).and_then(|value| value.to_str().ok()) {
         headers.push((reserved::HEADER.to_owned(), record.to_owned()));
         headers.sort();
     }
@@ -140,9 +128,6 @@ fn copy_algorithm(ask: &Ask, source: &Version) -> Result<Algorithm, ChecksumErro
     if let Some(name) = ask.headers.get("x-amz-checksum-algorithm") {
         return Algorithm::parse(name.to_str().unwrap_or_default());
     }
-    let kept = source
-        .checksum
-        .as_ref()
-        .and_then(|checksum| Algorithm::parse(&checksum.algorithm).ok());
+    let kept = source.checksum.as_ref().and_then(|checksum| Algorithm::parse(&checksum.algorithm).ok());
     Ok(kept.unwrap_or(Algorithm::Crc64Nvme))
 }

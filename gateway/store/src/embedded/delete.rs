@@ -18,11 +18,7 @@ impl Inner {
     /// DeleteObject. A version id deletes nothing in a bucket without versions, unless it is `null`.
     pub(super) async fn delete_object(&self, ask: &Ask) -> Outcome<Response<Body>> {
         let (bucket, key) = (ask.route.bucket()?.clone(), ask.route.key()?.clone());
-        let named = ask
-            .route
-            .query
-            .filled("versionId")
-            .is_some_and(|version| version != "null");
+        let named = ask.route.query.filled("versionId").is_some_and(|version| version != "null");
         let conditions = Conditions::parse(&ask.headers);
         self.writer
             .commit(None, move |tables| {
@@ -50,10 +46,7 @@ impl Inner {
             .writer
             .commit(None, move |tables| {
                 let id = tables.bucket(bucket.as_str())?.id;
-                targets
-                    .into_iter()
-                    .map(|target| delete(tables, id, target))
-                    .collect::<Result<Vec<_>, _>>()
+                targets.into_iter().map(|target| delete(tables, id, target)).collect::<Result<Vec<_>, _>>()
             })
             .await?;
         Ok(document(request.document(&outcomes)))
@@ -62,11 +55,7 @@ impl Inner {
 
 fn delete(tables: &mut Tables<'_>, bucket: BucketId, target: Target) -> Result<Deletion, Failure> {
     let key = target.key.as_str();
-    if target
-        .version
-        .as_ref()
-        .is_some_and(|version| version.as_str() != "null")
-    {
+    if target.version.as_ref().is_some_and(|version| version.as_str() != "null") {
         return Ok(Deletion::Deleted(target));
     }
     if let Some(expected) = &target.etag {

@@ -61,10 +61,7 @@ impl Fault {
     /// What the client is told.
     pub(crate) fn answer(&self) -> S3Error {
         if self.is_full() {
-            S3Error::with_message(
-                Code::ServiceUnavailable,
-                "The store's disk is full. Nothing was written.",
-            )
+            S3Error::with_message(Code::ServiceUnavailable, "The store's disk is full. Nothing was written.")
         } else {
             Code::InternalError.into()
         }
@@ -103,10 +100,4 @@ macro_rules! database_fault {
         }
     )*};
 }
-database_fault!(
-    StorageError,
-    TableError,
-    TransactionError,
-    CommitError,
-    SetDurabilityError
-);
+database_fault!(StorageError, TableError, TransactionError, CommitError, SetDurabilityError);

@@ -80,13 +80,7 @@ impl Files {
         let id = self.fresh_id();
         let path = self.staging.join(name(id));
         let file = File::create_new(path).map_err(Fault::file("making a data file"))?;
-        let staged = Staged {
-            files: Arc::clone(self),
-            id,
-            length: 0,
-            linked: false,
-            drops: true,
-        };
+        let staged = Staged { files: Arc::clone(self), id, length: 0, linked: false, drops: true };
         Ok(StagedWriter { staged, file })
     }
 
@@ -95,10 +89,7 @@ impl Files {
         match File::open(self.path(id)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Fault::File {
-                operation: "opening a data file",
-                source: error,
-            }),
+            Err(error) => Err(Fault::File { operation: "opening a data file", source: error }),
         }
     }
 
@@ -107,10 +98,7 @@ impl Files {
         match std::fs::metadata(self.path(id)) {
             Ok(metadata) => Ok(Some(metadata.len())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Fault::File {
-                operation: "looking at a data file",
-                source: error,
-            }),
+            Err(error) => Err(Fault::File { operation: "looking at a data file", source: error }),
         }
     }
 
@@ -124,9 +112,7 @@ impl Files {
         let mut directories: Vec<PathBuf> = ids.map(|id| self.directory(id)).collect();
         directories.sort_unstable();
         directories.dedup();
-        directories
-            .iter()
-            .try_for_each(|directory| self.sync_directory(directory))
+        directories.iter().try_for_each(|directory| self.sync_directory(directory))
     }
 
     /// The ids of what was in flight when the store last stopped. Blocks.
@@ -153,18 +139,10 @@ impl Files {
 
     /// Fails when the disk is so full that the database might not be able to commit. Blocks.
     pub(crate) fn check_reserve(&self) -> Result<(), Fault> {
-        let status = rustix::fs::statvfs(&self.data).map_err(|error| Fault::File {
-            operation: "asking for free space",
-            source: error.into(),
-        })?;
+        let status = rustix::fs::statvfs(&self.data)
+            .map_err(|error| Fault::File { operation: "asking for free space", source: error.into() })?;
         let free = status.f_bavail.saturating_mul(status.f_frsize);
-        if free < self.reserve_bytes {
-            Err(Fault::Reserve {
-                bytes_min: self.reserve_bytes,
-            })
-        } else {
-            Ok(())
-        }
+        if free < self.reserve_bytes { Err(Fault::Reserve { bytes_min: self.reserve_bytes }) } else { Ok(()) }
     }
 
     fn directory(&self, id: ContentId) -> PathBuf {
@@ -172,9 +150,7 @@ impl Files {
         let count = id.0 & u128::from(u64::MAX);
         // A step of its own per epoch: frequent restarts do not fill the first directories.
         let slot = (count / u128::from(FILES_PER_DIRECTORY) + epoch * 7_919) % u128::from(DIRECTORIES);
-        self.data
-            .join(format!("{:02x}", slot >> 8))
-            .join(format!("{:02x}", slot & 0xff))
+        self.data.join(format!("{:02x}", slot >> 8)).join(format!("{:02x}", slot & 0xff))
     }
 
     fn path(&self, id: ContentId) -> PathBuf {
@@ -211,9 +187,7 @@ impl Files {
 
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Files")
-            .field("data", &self.data)
-            .finish_non_exhaustive()
+        f.debug_struct("Files").field("data", &self.data).finish_non_exhaustive()
     }
 }
 
@@ -223,9 +197,7 @@ impl StagedWriter {
     /// Appends. Blocks.
     pub(crate) fn append(&mut self, pieces: &[Bytes]) -> Result<(), Fault> {
         for piece in pieces {
-            self.file
-                .write_all(piece)
-                .map_err(Fault::file("writing a data file"))?;
+            self.file.write_all(piece).map_err(Fault::file("writing a data file"))?;
             self.staged.length += piece.len() as u64;
         }
         self.staged.files.check_reserve()
@@ -234,9 +206,7 @@ impl StagedWriter {
     /// Makes the bytes durable and gives them their place. Blocks.
     pub(crate) fn finish(mut self) -> Result<Staged, Fault> {
         if self.staged.files.sync {
-            self.file
-                .sync_data()
-                .map_err(Fault::file("syncing a data file"))?;
+            self.file.sync_data().map_err(Fault::file("syncing a data file"))?;
         }
         self.staged.files.link(self.staged.id)?;
         self.staged.linked = true;
@@ -274,11 +244,7 @@ impl Drop for Staged {
         if !self.drops {
             return;
         }
-        let linked = if self.linked {
-            self.files.remove(self.id)
-        } else {
-            Ok(())
-        };
+        let linked = if self.linked { self.files.remove(self.id) } else { Ok(()) };
         if let Err(fault) = linked.and_then(|()| self.files.remove_intent(self.id)) {
             tracing::warn!(error = ?fault, "a staged file stays until the next start");
         }
@@ -287,10 +253,9 @@ impl Drop for Staged {
 
 fn remove(path: &Path) -> Result<(), Fault> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Fault::File {
-            operation: "removing a file",
-            source: error,
-        }),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Fault::File { operation: "removing a file", source: error })
+        }
         _ => Ok(()),
     }
 }
@@ -301,9 +266,5 @@ fn name(id: ContentId) -> String {
 
 fn parse_name(text: &str) -> Option<ContentId> {
     let legal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if legal {
-        u128::from_str_radix(text, 16).ok().map(ContentId)
-    } else {
-        None
-    }
+    if legal { u128::from_str_radix(text, 16).ok().map(ContentId) } else { None }
 }

@@ -94,13 +94,17 @@ impl Deposit {
 /// Errors: what the body's sender refuses; `IncompleteBody` when it ends early or goes on too long, `EntityTooLarge`,
 /// `BadDigest`. Whatever was staged is gone then, and also when the future is dropped.
 pub(crate) async fn receive(files: &Arc<Files>, body: Body, expected: Expected) -> Outcome<Received> {
-    let algorithm = expected
-        .demand
-        .checksum
-        .map_or(expected.algorithm, |demanded| demanded.algorithm());
+    let algorithm = expected.demand.checksum.map_or(expected.algorithm, |demanded| demanded.algorithm());
     files.check_reserve()?;
     let mut intake = Intake::new(Arc::clone(files), algorithm);
-    let trailers = intake.gather(body, &expected).await?;
+    let trailers = match intake.gather(body, &expected).await {
+        Ok(trailers) => trailers,
+        Err(failure) => {
+            // What is staged is gone before the refusal is told.
+            drop(intake.idle_sink().await);
+            return Err(failure);
+        }
+    };
     if expected.length.is_some_and(|length| length != intake.size) {
         return Err(Code::IncompleteBody.into());
     }
@@ -112,16 +116,10 @@ pub(crate) async fn receive(files: &Arc<Files>, body: Body, expected: Expected) 
 /// A broken body as S3 words it.
 pub(crate) fn body_refusal(error: BodyError) -> S3Error {
     match error {
-        BodyError::Refused {
-            code,
-            message,
-            extras,
-        } => {
+        BodyError::Refused { code, message, extras } => {
             let code = Code::parse(code).unwrap_or(Code::InvalidRequest);
             let refusal = S3Error::with_message(code, message);
-            extras
-                .into_iter()
-                .fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
+            extras.into_iter().fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
         }
         BodyError::Broken(source) if source.kind() == std::io::ErrorKind::TimedOut => {
             Code::RequestTimeout.into()
@@ -149,9 +147,7 @@ fn check(received: &Received, demand: &Demand, trailers: Option<&HeaderMap>) -> 
     if expected == received.checksum {
         Ok(())
     } else {
-        Err(ChecksumError::Mismatch {
-            algorithm: expected.algorithm(),
-        })
+        Err(ChecksumError::Mismatch { algorithm: expected.algorithm() })
     }
 }
 
@@ -176,19 +172,8 @@ struct Sink {
 
 impl Intake {
     fn new(files: Arc<Files>, algorithm: Algorithm) -> Self {
-        let sink = Sink {
-            md5: Md5Hasher::default(),
-            hasher: Hasher::new(algorithm),
-            file: None,
-        };
-        Self {
-            files,
-            size: 0,
-            held: Vec::new(),
-            held_bytes: 0,
-            sink: Some(sink),
-            busy: None,
-        }
+        let sink = Sink { md5: Md5Hasher::default(), hasher: Hasher::new(algorithm), file: None };
+        Self { files, size: 0, held: Vec::new(), held_bytes: 0, sink: Some(sink), busy: None }
     }
 
     /// Reads the body to its end and returns its trailers.
@@ -295,12 +280,7 @@ impl Sink {
     }
 
     fn received(self, size: u64, content: Content) -> Received {
-        Received {
-            md5: self.md5.finish(),
-            checksum: self.hasher.finish(),
-            size,
-            content,
-        }
+        Received { md5: self.md5.finish(), checksum: self.hasher.finish(), size, content }
     }
 }
 
@@ -343,10 +323,7 @@ pub(crate) fn check_short(headers: &HeaderMap, body: &[u8]) -> Outcome<()> {
     }
     match demand.checksum {
         Some(Demanded::Value(value)) if Checksum::of(value.algorithm(), body) != value => {
-            Err(ChecksumError::Mismatch {
-                algorithm: value.algorithm(),
-            }
-            .into())
+            Err(ChecksumError::Mismatch { algorithm: value.algorithm() }.into())
         }
         _ => Ok(()),
     }

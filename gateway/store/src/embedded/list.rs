@@ -23,9 +23,7 @@ use super::{Ask, Inner};
 /// Answers either operation, on a blocking thread: a page may read much of the database.
 pub(super) async fn list(inner: &Arc<Inner>, ask: Ask) -> Outcome<Response<Body>> {
     let inner = Arc::clone(inner);
-    tokio::task::spawn_blocking(move || inner.list(&ask))
-        .await
-        .map_err(Fault::Task)?
+    tokio::task::spawn_blocking(move || inner.list(&ask)).await.map_err(Fault::Task)?
 }
 
 impl Inner {
@@ -45,11 +43,7 @@ fn walk(snapshot: &Snapshot, bucket: BucketId, request: &ListRequest) -> Outcome
         bucket,
         request,
         after: start(request)?,
-        page: Page {
-            objects: Vec::new(),
-            common_prefixes: Vec::new(),
-            next: None,
-        },
+        page: Page { objects: Vec::new(), common_prefixes: Vec::new(), next: None },
         last: String::new(),
     };
     walk.run()?;
@@ -60,19 +54,11 @@ fn walk(snapshot: &Snapshot, bucket: BucketId, request: &ListRequest) -> Outcome
 fn start(request: &ListRequest) -> Result<String, S3Error> {
     match &request.form {
         Form::V1 { marker } => Ok(marker.clone()),
-        Form::V2 {
-            continuation: Some(token),
-            ..
-        } => {
+        Form::V2 { continuation: Some(token), .. } => {
             let bytes = token.strip_prefix('1').and_then(|text| hex::decode(text).ok());
-            bytes
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| invalid_token(token))
+            bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| invalid_token(token))
         }
-        Form::V2 {
-            continuation: None,
-            start_after,
-        } => Ok(start_after.clone().unwrap_or_default()),
+        Form::V2 { continuation: None, start_after } => Ok(start_after.clone().unwrap_or_default()),
     }
 }
 
@@ -170,14 +156,8 @@ fn behind(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 fn object(key: &str, current: &Current) -> Result<Object, Fault> {
-    let unreadable = || Fault::Record {
-        table: "current",
-        source: postcard::Error::DeserializeBadEncoding,
-    };
-    let algorithm = current
-        .checksum
-        .as_ref()
-        .and_then(|(name, _)| Algorithm::parse(name).ok());
+    let unreadable = || Fault::Record { table: "current", source: postcard::Error::DeserializeBadEncoding };
+    let algorithm = current.checksum.as_ref().and_then(|(name, _)| Algorithm::parse(name).ok());
     Ok(Object {
         key: ObjectKey::parse(key).map_err(|_| unreadable())?,
         last_modified: Timestamp::from_seconds(Timestamp::from_milliseconds(current.last_modified).seconds()),

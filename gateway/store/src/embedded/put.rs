@@ -74,10 +74,7 @@ impl Inner {
             return Ok(());
         }
         let current = snapshot.version(id, key)?;
-        Ok(conditions.write(
-            key,
-            current.as_ref().and_then(|version| tag(&version.etag)).as_ref(),
-        )?)
+        Ok(conditions.write(key, current.as_ref().and_then(|version| tag(&version.etag)).as_ref())?)
     }
 
     /// The system headers and the user metadata of a request as they are stored.
@@ -85,21 +82,14 @@ impl Inner {
     /// Errors: `MetadataTooLarge`. The reserved header does not count, but on a store that pretends to be remote.
     pub(super) fn stored_headers(&self, headers: &HeaderMap) -> Outcome<Vec<(String, String)>> {
         let mut counted = headers.clone();
-        let record = counted
-            .remove(reserved::HEADER)
-            .filter(|_| !self.options.pretend_remote);
+        let record = counted.remove(reserved::HEADER).filter(|_| !self.options.pretend_remote);
         let counted = if record.is_some() { &counted } else { headers };
-        let mut stored: Vec<(String, String)> = metadata::system(headers)
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let mut stored: Vec<(String, String)> =
+            metadata::system(headers).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         for (name, value) in metadata::user(counted)? {
             stored.push((format!("{USER_PREFIX}{name}"), value));
         }
-        for (name, value) in [
-            (reserved::HEADER, record.as_ref()),
-            (REDIRECT, headers.get(REDIRECT)),
-        ] {
+        for (name, value) in [(reserved::HEADER, record.as_ref()), (REDIRECT, headers.get(REDIRECT))] {
             if let Some(text) = value.and_then(|value| value.to_str().ok()) {
                 stored.push((name.to_owned(), text.to_owned()));
             }
@@ -124,12 +114,7 @@ pub(super) fn expected(headers: &HeaderMap, body: &Body, algorithm: Algorithm) -
         return Err(super::intake::too_large(length, PUT_BYTES_MAX).into());
     }
     let demand = Demand::from_headers(headers)?;
-    Ok(Expected {
-        length: announced,
-        length_max: PUT_BYTES_MAX,
-        demand,
-        algorithm,
-    })
+    Ok(Expected { length: announced, length_max: PUT_BYTES_MAX, demand, algorithm })
 }
 
 /// Judges the conditions of a write in its transaction.
@@ -143,10 +128,7 @@ pub(super) fn judge(
         return Ok(());
     }
     let current = tables.version(bucket, key)?;
-    Ok(conditions.write(
-        key,
-        current.as_ref().and_then(|version| tag(&version.etag)).as_ref(),
-    )?)
+    Ok(conditions.write(key, current.as_ref().and_then(|version| tag(&version.etag)).as_ref())?)
 }
 
 /// A stored ETag, typed.

@@ -104,10 +104,7 @@ fn respond(ask: &Ask, version: &Version) -> Outcome<(Response<Body>, Option<Rang
     if partial {
         set(headers, "content-range", &content_range(&range, version.size));
     }
-    let asked = ask
-        .headers
-        .get("x-amz-checksum-mode")
-        .is_some_and(|mode| mode.as_bytes() == b"ENABLED");
+    let asked = ask.headers.get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes() == b"ENABLED");
     if let Some(checksum) = version.checksum.as_ref().filter(|_| asked && !partial) {
         set_checksum(headers, checksum);
     }
@@ -133,10 +130,7 @@ fn select(ask: &Ask, version: &Version) -> Outcome<Selection> {
     let count = version.part_bytes.len();
     if count == 0 {
         return match number {
-            1 => Ok(Selection::Part {
-                range: 0..version.size,
-                parts: None,
-            }),
+            1 => Ok(Selection::Part { range: 0..version.size, parts: None }),
             _ => Err(S3Error::invalid_part_number(number, 1).into()),
         };
     }
@@ -145,10 +139,7 @@ fn select(ask: &Ask, version: &Version) -> Outcome<Selection> {
         return Err(S3Error::invalid_part_number(number, u32::try_from(count).unwrap_or(u32::MAX)).into());
     };
     let start: u64 = version.part_bytes.iter().take(before).sum();
-    Ok(Selection::Part {
-        range: start..start + bytes,
-        parts: Some(count),
-    })
+    Ok(Selection::Part { range: start..start + bytes, parts: Some(count) })
 }
 
 /// The headers that say what the object is.

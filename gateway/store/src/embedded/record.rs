@@ -118,10 +118,7 @@ impl Version {
             size: self.size,
             last_modified: self.last_modified,
             class: self.class.clone(),
-            checksum: self
-                .checksum
-                .as_ref()
-                .map(|sum| (sum.algorithm.clone(), sum.kind.clone())),
+            checksum: self.checksum.as_ref().map(|sum| (sum.algorithm.clone(), sum.kind.clone())),
         }
     }
 }
@@ -135,9 +132,6 @@ pub(crate) fn encode(table: &'static str, record: &impl Serialize) -> Result<Vec
 pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, Fault> {
     match bytes.split_first() {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|source| Fault::Record { table, source }),
-        _ => Err(Fault::Record {
-            table,
-            source: postcard::Error::DeserializeBadEncoding,
-        }),
+        _ => Err(Fault::Record { table, source: postcard::Error::DeserializeBadEncoding }),
     }
 }

@@ -17,9 +17,7 @@ use dialect::route::Operation;
 pub(crate) fn document(bytes: Vec<u8>) -> Response<Body> {
     let length = HeaderValue::from(bytes.len());
     let mut response = Response::new(full(bytes));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }
@@ -33,10 +31,7 @@ pub(crate) fn bare(status: StatusCode) -> Response<Body> {
 
 /// Sets a header whose value is visible ASCII by construction.
 pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    headers.insert(
-        HeaderName::from_static(name),
-        dialect::metadata::header_value(value),
-    );
+    headers.insert(HeaderName::from_static(name), dialect::metadata::header_value(value));
 }
 
 /// The headers of a checksum: value and type.
@@ -51,10 +46,7 @@ pub(crate) fn set_checksum(headers: &mut HeaderMap, checksum: &StoredChecksum) {
 pub(crate) fn checksum_elements(checksum: &StoredChecksum) -> Vec<(&'static str, String)> {
     match Algorithm::parse(&checksum.algorithm) {
         Ok(algorithm) => {
-            vec![
-                (algorithm.element(), checksum.value.clone()),
-                ("ChecksumType", checksum.kind.clone()),
-            ]
+            vec![(algorithm.element(), checksum.value.clone()), ("ChecksumType", checksum.kind.clone())]
         }
         Err(_) => Vec::new(),
     }
@@ -95,16 +87,11 @@ pub(crate) fn header_not_offered(ask: &Ask) -> Option<&'static str> {
     if lock.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
         return Some("x-amz-bucket-object-lock-enabled");
     }
-    let tagging = ask
-        .headers
-        .get("x-amz-tagging")
-        .is_some_and(|value| !value.is_empty());
+    let tagging = ask.headers.get("x-amz-tagging").is_some_and(|value| !value.is_empty());
     if tagging {
         return Some("x-amz-tagging");
     }
-    NOT_OFFERED
-        .into_iter()
-        .find(|name| ask.headers.contains_key(*name))
+    NOT_OFFERED.into_iter().find(|name| ask.headers.contains_key(*name))
 }
 
 /// The response to a request, whatever came of it; errors are told in S3's words and faults are logged here.
@@ -131,11 +118,8 @@ pub(crate) fn finish(answer: Outcome<Response<Body>>, head: bool, request: u64) 
 }
 
 fn refusal(error: &S3Error, head: bool, request: &str) -> Response<Body> {
-    let mut response = if head {
-        bare(StatusCode::OK)
-    } else {
-        document(error.document(request, "embedded"))
-    };
+    let mut response =
+        if head { bare(StatusCode::OK) } else { document(error.document(request, "embedded")) };
     *response.status_mut() = error.status();
     for (name, value) in &error.headers {
         response.headers_mut().insert(name.clone(), value.clone());

@@ -20,20 +20,16 @@ pub(super) async fn swap(inner: &Arc<Inner>, swap: Swap) -> Result<(), StoreErro
         .commit(None, move |tables| {
             let bucket = tables.bucket(swap.target.bucket.as_str())?.id;
             let key = swap.target.key.as_str();
-            let Some(mut version) = tables
-                .version(bucket, key)?
-                .filter(|version| is_expected(&swap, version))
+            let Some(mut version) =
+                tables.version(bucket, key)?.filter(|version| is_expected(&swap, version))
             else {
                 return Ok(false);
             };
             for segment in &version.segments {
                 tables.discard(segment)?;
             }
-            version.segments = if swap.body.is_empty() {
-                Vec::new()
-            } else {
-                vec![tables.keep_inline(id, &swap.body)?]
-            };
+            version.segments =
+                if swap.body.is_empty() { Vec::new() } else { vec![tables.keep_inline(id, &swap.body)?] };
             version.part_bytes = Vec::new();
             version.upload = None;
             version.size = swap.body.len() as u64;
@@ -53,11 +49,7 @@ fn is_expected(swap: &Swap, version: &super::Version) -> bool {
     let seconds = Timestamp::from_milliseconds(version.last_modified).seconds();
     version.etag == swap.expected_etag.as_str()
         && seconds == swap.expected_seconds
-        && swap
-            .target
-            .version
-            .as_ref()
-            .is_none_or(|version| version.as_str() == "null")
+        && swap.target.version.as_ref().is_none_or(|version| version.as_str() == "null")
 }
 
 fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {
@@ -71,9 +63,6 @@ fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {
             code: error.code.as_str().to_owned(),
         }),
         Err(Failure::Fault(fault)) if fault.is_full() => Err(StoreError::Full { what: what() }),
-        Err(Failure::Fault(fault)) => Err(StoreError::Doubt {
-            what: what(),
-            source: Box::new(fault),
-        }),
+        Err(Failure::Fault(fault)) => Err(StoreError::Doubt { what: what(), source: Box::new(fault) }),
     }
 }

@@ -62,10 +62,7 @@ impl Sweeper {
             .name("store-sweeper".to_owned())
             .spawn(move || run(&ground, &rings))
             .map_err(Fault::file("starting the sweeper"))?;
-        Ok(Self {
-            bell,
-            thread: Some(thread),
-        })
+        Ok(Self { bell, thread: Some(thread) })
     }
 }
 
@@ -105,18 +102,10 @@ fn inspect(ground: &Ground, first: u128) -> Option<u128> {
     let next = check_from(&ground.database, &ground.files, first, &mut damages);
     for damage in damages {
         let Damage { file, length, found } = damage;
-        tracing::error!(
-            file,
-            length,
-            ?found,
-            "a data file is missing or damaged: its object cannot be read"
-        );
+        tracing::error!(file, length, ?found, "a data file is missing or damaged: its object cannot be read");
     }
     next.unwrap_or_else(|fault| {
-        tracing::error!(
-            error = &fault as &dyn std::error::Error,
-            "the data files could not be looked at"
-        );
+        tracing::error!(error = &fault as &dyn std::error::Error, "the data files could not be looked at");
         None
     })
 }
@@ -187,11 +176,7 @@ fn check_from(
     for (id, length) in rows {
         let found = files.length(ContentId(id))?;
         if found != Some(length) && still_there(database, id)? {
-            damages.push(Damage {
-                file: format!("{id:032x}"),
-                length,
-                found,
-            });
+            damages.push(Damage { file: format!("{id:032x}"), length, found });
         }
     }
     Ok(next)
@@ -200,11 +185,7 @@ fn check_from(
 fn files_from(database: &Database, first: u128) -> Result<Vec<(u128, u64)>, Fault> {
     let table = database.begin_read()?.open_table(FILES)?;
     let rows = table.range(first..)?.take(SWEEP_FILES_MAX);
-    rows.map(|row| {
-        row.map(|(id, length)| (id.value(), length.value()))
-            .map_err(Fault::from)
-    })
-    .collect()
+    rows.map(|row| row.map(|(id, length)| (id.value(), length.value())).map_err(Fault::from)).collect()
 }
 
 /// Whether the file is still meant to be there: it may have been swept between the two looks.

@@ -98,8 +98,7 @@ impl<'t> Tables<'t> {
     /// Makes a bucket record.
     pub(crate) fn insert_bucket(&mut self, name: &str, created: i64) -> Result<(), Fault> {
         let id = BucketId(self.next_number(NUMBER_BUCKET)?);
-        self.buckets
-            .insert(name, &*encode("buckets", &Bucket { id, created })?)?;
+        self.buckets.insert(name, &*encode("buckets", &Bucket { id, created })?)?;
         Ok(())
     }
 
@@ -118,8 +117,7 @@ impl<'t> Tables<'t> {
     /// Writes a version under the sequence it has and makes it current.
     pub(crate) fn write(&mut self, bucket: BucketId, key: &str, version: &Version) -> Result<(), Fault> {
         let record = encode("versions", version)?;
-        self.versions
-            .insert((bucket.0, key.as_bytes(), !version.sequence), &*record)?;
+        self.versions.insert((bucket.0, key.as_bytes(), !version.sequence), &*record)?;
         let record = encode("current", &version.current())?;
         self.current.insert((bucket.0, key.as_bytes()), &*record)?;
         Ok(())
@@ -141,19 +139,13 @@ impl<'t> Tables<'t> {
     /// Keeps the bytes of a small segment.
     pub(crate) fn keep_inline(&mut self, id: ContentId, bytes: &[u8]) -> Result<Segment, Fault> {
         self.inline.insert(id.0, bytes)?;
-        Ok(Segment {
-            place: Place::Inline(id),
-            length: bytes.len() as u64,
-        })
+        Ok(Segment { place: Place::Inline(id), length: bytes.len() as u64 })
     }
 
     /// Takes a data file into the books.
     pub(crate) fn keep_file(&mut self, id: ContentId, length: u64) -> Result<Segment, Fault> {
         self.files.insert(id.0, length)?;
-        Ok(Segment {
-            place: Place::File(id),
-            length,
-        })
+        Ok(Segment { place: Place::File(id), length })
     }
 
     /// Gives up a segment nothing points to any more.
@@ -241,29 +233,17 @@ impl Snapshot {
 
     /// The current version of a key.
     pub(crate) fn version(&self, bucket: BucketId, key: &str) -> Result<Option<Version>, Fault> {
-        version(
-            &self.0.open_table(CURRENT)?,
-            &self.0.open_table(VERSIONS)?,
-            bucket,
-            key,
-        )
+        version(&self.0.open_table(CURRENT)?, &self.0.open_table(VERSIONS)?, bucket, key)
     }
 
     /// Bytes of a small segment.
     pub(crate) fn inline(&self, id: ContentId) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self
-            .0
-            .open_table(INLINE)?
-            .get(id.0)?
-            .map(|bytes| bytes.value().to_vec()))
+        Ok(self.0.open_table(INLINE)?.get(id.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
     /// The upload, if it is there.
     pub(crate) fn upload(&self, bucket: BucketId, key: &str, id: u128) -> Result<Option<Upload>, Fault> {
-        record(
-            "uploads",
-            self.0.open_table(UPLOADS)?.get((bucket.0, key.as_bytes(), id))?,
-        )
+        record("uploads", self.0.open_table(UPLOADS)?.get((bucket.0, key.as_bytes(), id))?)
     }
 
     /// The parts of an upload whose number is above `after`.
@@ -288,16 +268,10 @@ fn version(
 ) -> Result<Option<Version>, Fault> {
     let pointer: Option<Current> = record("current", current.get((bucket.0, key.as_bytes()))?)?;
     let Some(pointer) = pointer else { return Ok(None) };
-    let version = record(
-        "versions",
-        versions.get((bucket.0, key.as_bytes(), !pointer.sequence))?,
-    )?;
+    let version = record("versions", versions.get((bucket.0, key.as_bytes(), !pointer.sequence))?)?;
     match version {
         Some(version) => Ok(Some(version)),
-        None => Err(Fault::Record {
-            table: "versions",
-            source: postcard::Error::DeserializeUnexpectedEnd,
-        }),
+        None => Err(Fault::Record { table: "versions", source: postcard::Error::DeserializeUnexpectedEnd }),
     }
 }
 

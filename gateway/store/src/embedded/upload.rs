@@ -51,16 +51,8 @@ impl Inner {
             .await?;
         let mut response = self::document(document);
         if let Some(checksum) = checksum {
-            set(
-                response.headers_mut(),
-                "x-amz-checksum-algorithm",
-                checksum.algorithm().name(),
-            );
-            set(
-                response.headers_mut(),
-                "x-amz-checksum-type",
-                checksum.kind().name(),
-            );
+            set(response.headers_mut(), "x-amz-checksum-algorithm", checksum.algorithm().name());
+            set(response.headers_mut(), "x-amz-checksum-type", checksum.kind().name());
         }
         Ok(response)
     }
@@ -79,11 +71,7 @@ impl Inner {
         let received = receive(&self.files, body, expected).await?;
         let part = self.keep_part(ask, &upload, number, received).await?;
         let mut response = bare(StatusCode::OK);
-        set(
-            response.headers_mut(),
-            "etag",
-            &format!("\"{}\"", hex::encode(part.md5)),
-        );
+        set(response.headers_mut(), "etag", &format!("\"{}\"", hex::encode(part.md5)));
         super::respond::set_checksum(response.headers_mut(), &part.checksum);
         response.headers_mut().remove("x-amz-checksum-type");
         Ok(response)
@@ -105,11 +93,7 @@ impl Inner {
         let mut checksums = checksum_elements(&part.checksum);
         checksums.retain(|(name, _)| *name != "ChecksumType");
         let etag = tag(&hex::encode(part.md5)).ok_or(Code::InternalError)?;
-        let result = CopyResult {
-            etag,
-            last_modified: whole_seconds(part.last_modified),
-            checksums,
-        };
+        let result = CopyResult { etag, last_modified: whole_seconds(part.last_modified), checksums };
         Ok(document(result.part_document()))
     }
 
@@ -151,19 +135,10 @@ impl Inner {
             bucket,
             key,
             upload: &id.text,
-            class: upload
-                .class
-                .parse()
-                .map_err(|_| S3Error::new(Code::InternalError))?,
+            class: upload.class.parse().map_err(|_| S3Error::new(Code::InternalError))?,
             owner: &self.owner,
-            checksum: upload
-                .checksum
-                .as_ref()
-                .map(|(algorithm, kind)| (algorithm.as_str(), kind.as_str())),
-            parts: parts
-                .iter()
-                .map(|(number, part)| line(*number, part))
-                .collect::<Outcome<_>>()?,
+            checksum: upload.checksum.as_ref().map(|(algorithm, kind)| (algorithm.as_str(), kind.as_str())),
+            parts: parts.iter().map(|(number, part)| line(*number, part)).collect::<Outcome<_>>()?,
             more,
         };
         Ok(document(page.document(request)))
@@ -187,11 +162,7 @@ impl Inner {
             None if key_marker.is_empty() => 0,
             None => u128::MAX,
         };
-        let from = if key_marker < prefix {
-            (prefix, 0)
-        } else {
-            (key_marker, first)
-        };
+        let from = if key_marker < prefix { (prefix, 0) } else { (key_marker, first) };
         let table = snapshot.transaction().open_table(UPLOADS)?;
         let mut lines: Vec<UploadLine> = Vec::new();
         let mut more = false;
@@ -206,11 +177,7 @@ impl Inner {
                 more = true;
                 break;
             }
-            lines.push(UploadLine {
-                key,
-                id: upload,
-                upload: decode("uploads", record.value())?,
-            });
+            lines.push(UploadLine { key, id: upload, upload: decode("uploads", record.value())? });
         }
         Ok(document(uploads_document(ask, self, &lines, (max, more))?))
     }
@@ -276,11 +243,7 @@ impl UploadId {
 
     fn parse(text: &str) -> Option<u128> {
         let legal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if legal {
-            u128::from_str_radix(text, 16).ok()
-        } else {
-            None
-        }
+        if legal { u128::from_str_radix(text, 16).ok() } else { None }
     }
 }
 
@@ -299,19 +262,12 @@ fn uploads_document(
     let query = &ask.route.query;
     let encode = listing::url_encoded(query)?;
     let text = |text: &str| {
-        if encode {
-            crate::s3_store::request::escape_key(text)
-        } else {
-            text.to_owned()
-        }
+        if encode { crate::s3_store::request::escape_key(text) } else { text.to_owned() }
     };
     let mut out = Writer::root("ListMultipartUploadsResult");
     out.leaf("Bucket", ask.route.bucket()?.as_str());
     out.leaf("KeyMarker", &text(query.value("key-marker").unwrap_or_default()));
-    out.leaf(
-        "UploadIdMarker",
-        query.value("upload-id-marker").unwrap_or_default(),
-    );
+    out.leaf("UploadIdMarker", query.value("upload-id-marker").unwrap_or_default());
     if let Some(last) = lines.last().filter(|_| more) {
         out.leaf("NextKeyMarker", &text(&last.key));
         out.leaf("NextUploadIdMarker", &format!("{:032x}", last.id));
@@ -361,8 +317,5 @@ fn whole_seconds(milliseconds: i64) -> Timestamp {
 }
 
 fn mismatch(expected: Option<Algorithm>, sent: Algorithm) -> ChecksumError {
-    ChecksumError::TypeMismatch {
-        expected,
-        actual: Some(sent),
-    }
+    ChecksumError::TypeMismatch { expected, actual: Some(sent) }
 }

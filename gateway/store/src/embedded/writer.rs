@@ -59,22 +59,12 @@ impl Writer {
     ) -> Result<Self, Fault> {
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let stopped = Arc::new(AtomicBool::new(false));
-        let worker = Worker {
-            database,
-            files,
-            sync,
-            littered,
-            stopped: Arc::clone(&stopped),
-        };
+        let worker = Worker { database, files, sync, littered, stopped: Arc::clone(&stopped) };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || worker.run(jobs))
             .map_err(Fault::file("starting the writer"))?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-            stopped,
-        })
+        Ok(Self { queue: Some(queue), thread: Some(thread), stopped })
     }
 
     /// Whether a commit failed: nothing is written any more until the store is opened again.
@@ -90,10 +80,7 @@ impl Writer {
         work: impl FnOnce(&mut Tables<'_>) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Job {
-            staged,
-            work: wrap(work, answer),
-        };
+        let job = Job { staged, work: wrap(work, answer) };
         let queue = self.queue.as_ref().ok_or(Fault::Stopped)?;
         queue.send(job).await.map_err(|_| Fault::Stopped)?;
         answered.await.map_err(|_| Fault::Stopped)?
@@ -105,10 +92,7 @@ impl Writer {
         work: impl FnOnce(&mut Tables<'_>) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
         let (answer, answered) = oneshot::channel();
-        let job = Job {
-            staged: None,
-            work: wrap(work, answer),
-        };
+        let job = Job { staged: None, work: wrap(work, answer) };
         let queue = self.queue.as_ref().ok_or(Fault::Stopped)?;
         queue.blocking_send(job).map_err(|_| Fault::Stopped)?;
         answered.blocking_recv().map_err(|_| Fault::Stopped)?
@@ -139,13 +123,7 @@ fn wrap<T: Send + 'static>(
             Ok(Verdict::Refused)
         }
         Err(Failure::Fault(fault)) => {
-            reply(
-                answer,
-                Err(Fault::Aborted {
-                    full: fault.is_full(),
-                }
-                .into()),
-            );
+            reply(answer, Err(Fault::Aborted { full: fault.is_full() }.into()));
             Err(fault)
         }
     })
@@ -218,14 +196,9 @@ impl Worker {
                 }
             }
             Err(Trouble::Before(fault)) => {
-                tracing::error!(
-                    error = &fault as &dyn std::error::Error,
-                    "a transaction was given up"
-                );
+                tracing::error!(error = &fault as &dyn std::error::Error, "a transaction was given up");
                 let full = fault.is_full();
-                pending
-                    .into_iter()
-                    .for_each(|Pending { reply, .. }| reply(Err(Fault::Aborted { full })));
+                pending.into_iter().for_each(|Pending { reply, .. }| reply(Err(Fault::Aborted { full })));
             }
             Err(Trouble::Commit(fault)) => {
                 self.stopped.store(true, Ordering::SeqCst);
@@ -245,19 +218,14 @@ impl Worker {
 
     /// One transaction for as many jobs as it bears; says whether there is something to sweep.
     fn transact(&self, batch: &mut VecDeque<Job>, pending: &mut Vec<Pending>) -> Result<bool, Trouble> {
-        if let Err(fault) = self
-            .files
-            .sync_names(batch.iter().filter_map(|job| job.staged.as_ref()).map(Staged::id))
+        if let Err(fault) =
+            self.files.sync_names(batch.iter().filter_map(|job| job.staged.as_ref()).map(Staged::id))
         {
             batch.clear();
             return Err(fault.into());
         }
         let mut transaction = self.begin(batch)?;
-        transaction.set_durability(if self.sync {
-            Durability::Immediate
-        } else {
-            Durability::None
-        })?;
+        transaction.set_durability(if self.sync { Durability::Immediate } else { Durability::None })?;
         transaction.set_quick_repair(true);
         let mut tables = Tables::open(&transaction)?;
         while let Some(Job { staged, work }) = batch.pop_front() {
@@ -271,9 +239,7 @@ impl Worker {
         if pending.is_empty() {
             transaction.abort()?;
         } else {
-            transaction
-                .commit()
-                .map_err(|error| Trouble::Commit(error.into()))?;
+            transaction.commit().map_err(|error| Trouble::Commit(error.into()))?;
         }
         Ok(littered)
     }

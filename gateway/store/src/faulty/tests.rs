@@ -19,25 +19,12 @@ async fn lying_store(
     pretend_remote: bool,
     faults: Faults,
 ) -> Arc<S3Store<Arc<Faulty<EmbeddedStore>>>> {
-    let options = Options {
-        pretend_remote,
-        sync: false,
-        reserve_bytes: 0,
-        ..Options::default()
-    };
-    let service = Arc::new(Faulty::new(
-        EmbeddedStore::open(directory, options).unwrap(),
-        faults,
-    ));
+    let options = Options { pretend_remote, sync: false, reserve_bytes: 0, ..Options::default() };
+    let service = Arc::new(Faulty::new(EmbeddedStore::open(directory, options).unwrap(), faults));
     service.set_lying(false);
     let bucket = BucketName::parse("tapegate-copies-1").unwrap();
-    let reserved = Reserved {
-        bucket,
-        catalog: "c".to_owned(),
-    };
-    let store = S3Store::open(service, reserved, MarkerKey::new([1; 32]))
-        .await
-        .unwrap();
+    let reserved = Reserved { bucket, catalog: "c".to_owned() };
+    let store = S3Store::open(service, reserved, MarkerKey::new([1; 32])).await.unwrap();
     store.service().set_lying(true);
     Arc::new(store)
 }
@@ -52,20 +39,10 @@ async fn flips_stay_right(pretend_remote: bool) {
     let bucket = client.bucket("lies").await;
     for round in 0..60_u128 {
         let key = format!("k{round}");
-        client
-            .put(
-                &format!("/lies/{key}"),
-                &[("x-amz-meta-round", "1")],
-                noise(20_000, round as u64),
-            )
-            .await;
+        client.put(&format!("/lies/{key}"), &[("x-amz-meta-round", "1")], noise(20_000, round as u64)).await;
         let target = object(&bucket, &key);
         let hot = client.head(&target).await;
-        let original = Original {
-            size: hot.size,
-            etag: hot.etag.clone(),
-            last_modified: hot.last_modified,
-        };
+        let original = Original { size: hot.size, etag: hot.etag.clone(), last_modified: hot.last_modified };
         let flip = Flip {
             target: target.clone(),
             head: hot.clone(),
@@ -93,13 +70,7 @@ async fn flips_stay_right(pretend_remote: bool) {
             assert_eq!(seen, hot, "neither the hot object nor the stub");
         }
         // A delayed twin of the flip must not undo what a client writes afterwards.
-        assert_eq!(
-            client
-                .put(&format!("/lies/{key}"), &[], format!("after {round}"))
-                .await
-                .status,
-            200
-        );
+        assert_eq!(client.put(&format!("/lies/{key}"), &[], format!("after {round}")).await.status, 200);
     }
     store.service().set_lying(false);
     tokio::time::timeout(Duration::from_secs(10), async {
@@ -117,11 +88,7 @@ async fn flips_stay_right(pretend_remote: bool) {
             "an acknowledged write was lost"
         );
     }
-    assert!(
-        store.service().told().iter().all(|count| *count > 0),
-        "{:?}",
-        store.service().told()
-    );
+    assert!(store.service().told().iter().all(|count| *count > 0), "{:?}", store.service().told());
 }
 
 #[tokio::test]
@@ -139,17 +106,12 @@ async fn one_seed_tells_the_same_lies() {
     let mut runs = Vec::new();
     for _ in 0..2 {
         let directory = tempfile::tempdir().unwrap();
-        let faults = Faults {
-            clients: true,
-            delay_max: Duration::ZERO,
-            ..Faults::new(7)
-        };
+        let faults = Faults { clients: true, delay_max: Duration::ZERO, ..Faults::new(7) };
         let store = lying_store(directory.path(), false, faults).await;
         let mut statuses = Vec::new();
         for number in 0..50 {
-            let request = http::Request::put(format!("/absent/{number}"))
-                .body(model::body::full("x"))
-                .unwrap();
+            let request =
+                http::Request::put(format!("/absent/{number}")).body(model::body::full("x")).unwrap();
             statuses.push(store.call(request).await.map(|answer| answer.status()).ok());
         }
         runs.push((statuses, store.service().told()));

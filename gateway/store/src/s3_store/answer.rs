@@ -19,11 +19,7 @@ pub(crate) const LISTING_BYTES_MAX: usize = 16 << 20;
 
 /// The response when it is a success, what it refuses otherwise.
 pub(crate) async fn accepted(what: &str, response: Response<Body>) -> Result<Response<Body>, StoreError> {
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(refusal(what, response).await)
-    }
+    if response.status().is_success() { Ok(response) } else { Err(refusal(what, response).await) }
 }
 
 /// What a response that is no success means. `Changed`, `Missing` and `Refused` say that nothing was done; all that
@@ -41,29 +37,21 @@ pub(crate) async fn refusal(what: &str, response: Response<Body>) -> StoreError 
         (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout") => {
             unproven(what, status, code)
         }
-        (status, _) if status.is_client_error() => StoreError::Refused {
-            what,
-            status: status.as_u16(),
-            code,
-        },
+        (status, _) if status.is_client_error() => {
+            StoreError::Refused { what, status: status.as_u16(), code }
+        }
         (status, _) => unproven(what, status, code),
     }
 }
 
 /// Doubt because of what was answered.
 fn unproven(what: String, status: StatusCode, code: String) -> StoreError {
-    StoreError::Doubt {
-        what,
-        source: format!("the store answered {} {code}", status.as_u16()).into(),
-    }
+    StoreError::Doubt { what, source: format!("the store answered {} {code}", status.as_u16()).into() }
 }
 
 /// Doubt because of an answer that cannot be understood.
 pub(crate) fn nonsense(what: &str, missing: &str) -> StoreError {
-    StoreError::Doubt {
-        what: what.to_owned(),
-        source: format!("the answer has no usable {missing}").into(),
-    }
+    StoreError::Doubt { what: what.to_owned(), source: format!("the answer has no usable {missing}").into() }
 }
 
 /// A document of the answer.
@@ -75,10 +63,7 @@ pub(crate) async fn document(
 ) -> Result<Element, StoreError> {
     let body = collect(response.into_body(), bytes_max)
         .await
-        .map_err(|source| StoreError::Doubt {
-            what: what.to_owned(),
-            source: Box::new(source),
-        })?;
+        .map_err(|source| StoreError::Doubt { what: what.to_owned(), source: Box::new(source) })?;
     xml::read(&body, root, bytes_max).map_err(|_| nonsense(what, root))
 }
 
@@ -101,15 +86,10 @@ pub(crate) fn head(
 ) -> Result<ObjectHead, StoreError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let missing = |name: &str| nonsense(what, name);
-    let etag = text("etag")
-        .and_then(|etag| ETag::parse(etag).ok())
-        .ok_or_else(|| missing("ETag"))?;
-    let size = text("content-length")
-        .and_then(|size| size.parse().ok())
-        .ok_or_else(|| missing("length"))?;
-    let modified = text("last-modified")
-        .and_then(date::parse_http)
-        .ok_or_else(|| missing("Last-Modified"))?;
+    let etag = text("etag").and_then(|etag| ETag::parse(etag).ok()).ok_or_else(|| missing("ETag"))?;
+    let size = text("content-length").and_then(|size| size.parse().ok()).ok_or_else(|| missing("length"))?;
+    let modified =
+        text("last-modified").and_then(date::parse_http).ok_or_else(|| missing("Last-Modified"))?;
     let record = text(reserved::HEADER);
     Ok(ObjectHead {
         etag,
@@ -134,10 +114,7 @@ fn pairs(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Vec<(String, Str
         .iter()
         .filter(|(name, _)| wanted(name.as_str()))
         .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
     found.sort();
@@ -146,9 +123,7 @@ fn pairs(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Vec<(String, Str
 
 /// A page of ListObjectsV2 asked for with `encoding-type=url`.
 pub(crate) fn page(what: &str, listing: &Element) -> Result<Page, StoreError> {
-    let entries = listing
-        .all("Contents")
-        .map(|entry| listed(entry).ok_or_else(|| nonsense(what, "entry")));
+    let entries = listing.all("Contents").map(|entry| listed(entry).ok_or_else(|| nonsense(what, "entry")));
     Ok(Page {
         entries: entries.collect::<Result<_, _>>()?,
         more: leaf(listing, "IsTruncated") == Some("true"),
@@ -170,10 +145,7 @@ pub(crate) fn bucket_names(what: &str, listing: &Element) -> Result<Vec<BucketNa
         return Ok(Vec::new());
     };
     let name = |bucket: &Element| BucketName::parse(leaf(bucket, "Name")?).ok();
-    buckets
-        .all("Bucket")
-        .map(|bucket| name(bucket).ok_or_else(|| nonsense(what, "bucket name")))
-        .collect()
+    buckets.all("Bucket").map(|bucket| name(bucket).ok_or_else(|| nonsense(what, "bucket name"))).collect()
 }
 
 /// The trimmed text of a child, if it is there.

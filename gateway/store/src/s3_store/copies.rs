@@ -35,8 +35,7 @@ impl<S: S3Service> S3Store<S> {
         let slices = Slices::new(bytes);
         if length <= PART_BYTES {
             let ask = Ask::object(Method::PUT, &self.reserved.bucket, &key(archive));
-            self.ask(&what, ask.send(slices.last_body(length), length))
-                .await?;
+            self.ask(&what, ask.send(slices.last_body(length), length)).await?;
             return Ok(());
         }
         let upload = self.begin(&what, archive).await?;
@@ -60,9 +59,7 @@ impl<S: S3Service> S3Store<S> {
         let ask = Ask::object(Method::POST, &self.reserved.bucket, &key(archive)).query("uploads", "");
         let response = self.ask(what, ask.bare()).await?;
         let root = document(what, response, "InitiateMultipartUploadResult", ANSWER_BYTES_MAX).await?;
-        leaf(&root, "UploadId")
-            .map(str::to_owned)
-            .ok_or_else(|| nonsense(what, "upload id"))
+        leaf(&root, "UploadId").map(str::to_owned).ok_or_else(|| nonsense(what, "upload id"))
     }
 
     async fn upload(
@@ -84,19 +81,10 @@ impl<S: S3Service> S3Store<S> {
                 .query("partNumber", &number.to_string())
                 .query("uploadId", upload);
             left -= size;
-            let body = if left == 0 {
-                slices.last_body(size)
-            } else {
-                slices.next_body(size)
-            };
+            let body = if left == 0 { slices.last_body(size) } else { slices.next_body(size) };
             let response = self.ask(what, ask.send(body, size)).await?;
-            let etag = response
-                .headers()
-                .get("etag")
-                .and_then(|value| value.to_str().ok());
-            let etag = etag
-                .and_then(|etag| ETag::parse(etag).ok())
-                .ok_or_else(|| nonsense(what, "ETag"))?;
+            let etag = response.headers().get("etag").and_then(|value| value.to_str().ok());
+            let etag = etag.and_then(|etag| ETag::parse(etag).ok()).ok_or_else(|| nonsense(what, "ETag"))?;
             list.open("Part");
             list.leaf("PartNumber", &number.to_string());
             list.leaf("ETag", &etag.quoted());
@@ -105,9 +93,7 @@ impl<S: S3Service> S3Store<S> {
         let body = list.finish();
         let body_bytes = body.len() as u64;
         let ask = Ask::object(Method::POST, &self.reserved.bucket, &key(archive)).query("uploadId", upload);
-        let response = self
-            .ask(what, ask.send(model::body::full(body), body_bytes))
-            .await?;
+        let response = self.ask(what, ask.send(model::body::full(body), body_bytes)).await?;
         // A completion may answer 200 and tell of its failure in the document.
         document(what, response, "CompleteMultipartUploadResult", ANSWER_BYTES_MAX).await?;
         Ok(())

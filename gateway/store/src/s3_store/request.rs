@@ -18,28 +18,17 @@ pub(crate) struct Ask {
 impl Ask {
     /// On the service.
     pub(crate) fn service(method: Method) -> Self {
-        Self {
-            method,
-            target: "/".to_owned(),
-            query: String::new(),
-            headers: HeaderMap::new(),
-        }
+        Self { method, target: "/".to_owned(), query: String::new(), headers: HeaderMap::new() }
     }
 
     /// On a bucket.
     pub(crate) fn bucket(method: Method, bucket: &BucketName) -> Self {
-        Self {
-            target: format!("/{bucket}"),
-            ..Self::service(method)
-        }
+        Self { target: format!("/{bucket}"), ..Self::service(method) }
     }
 
     /// On an object.
     pub(crate) fn object(method: Method, bucket: &BucketName, key: &str) -> Self {
-        Self {
-            target: format!("/{bucket}/{}", escape_key(key)),
-            ..Self::service(method)
-        }
+        Self { target: format!("/{bucket}/{}", escape_key(key)), ..Self::service(method) }
     }
 
     /// Adds a query parameter.
@@ -99,9 +88,5 @@ pub(crate) fn unescape_key(text: &str) -> Option<ObjectKey> {
     ObjectKey::parse(&key).ok()
 }
 
-const QUERY_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const QUERY_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const PATH_ESCAPED: &AsciiSet = &QUERY_ESCAPED.remove(b'/');

@@ -25,39 +25,24 @@ impl<S: S3Service> S3Store<S> {
     /// Makes the bucket ready and ours.
     pub(super) async fn prepare(&self) -> Result<(), Error> {
         let Reserved { bucket, catalog } = &self.reserved;
-        let failed = |source| Error::PrepareReserved {
-            bucket: bucket.to_string(),
-            source,
-        };
+        let failed = |source| Error::PrepareReserved { bucket: bucket.to_string(), source };
         self.ensure_bucket().await.map_err(failed)?;
         let owner = self.ensure_owner().await.map_err(failed)?;
         if owner != *catalog {
             let (bucket, expected) = (bucket.to_string(), catalog.clone());
-            return Err(Error::ForeignReserved {
-                bucket,
-                expected,
-                found: owner,
-            });
+            return Err(Error::ForeignReserved { bucket, expected, found: owner });
         }
         self.abort_uploads().await.map_err(failed)
     }
 
     async fn ensure_bucket(&self) -> Result<(), StoreError> {
         let bucket = &self.reserved.bucket;
-        match self
-            .ask(
-                "head of the reserved bucket",
-                Ask::bucket(Method::HEAD, bucket).bare(),
-            )
-            .await
-        {
+        match self.ask("head of the reserved bucket", Ask::bucket(Method::HEAD, bucket).bare()).await {
             Err(StoreError::Missing { .. }) => {}
             seen => return seen.map(drop),
         }
         let ask = Ask::bucket(Method::PUT, bucket);
-        self.ask("creation of the reserved bucket", ask.bare())
-            .await
-            .map(drop)
+        self.ask("creation of the reserved bucket", ask.bare()).await.map(drop)
     }
 
     /// The catalog named by the marker object, which is ours when there was none.
@@ -74,10 +59,7 @@ impl<S: S3Service> S3Store<S> {
         let response = self.ask(what, ask.bare()).await?;
         let body = collect(response.into_body(), OWNER_BYTES_MAX)
             .await
-            .map_err(|source| StoreError::Doubt {
-                what: what.to_owned(),
-                source: Box::new(source),
-            })?;
+            .map_err(|source| StoreError::Doubt { what: what.to_owned(), source: Box::new(source) })?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -90,9 +72,7 @@ impl<S: S3Service> S3Store<S> {
             let response = self.ask(what, ask.bare()).await?;
             let listing = document(what, response, "ListMultipartUploadsResult", LISTING_BYTES_MAX).await?;
             for upload in listing.all("Upload") {
-                let key = upload
-                    .child("Key")
-                    .and_then(|key| unescape_key(key.exact().ok()?));
+                let key = upload.child("Key").and_then(|key| unescape_key(key.exact().ok()?));
                 let (Some(key), Some(id)) = (key, leaf(upload, "UploadId")) else {
                     return Err(nonsense(what, "upload"));
                 };
@@ -117,32 +97,22 @@ impl<S: S3Service> S3Store<S> {
             return None;
         }
         let error = S3Error::no_such_bucket(self.reserved.bucket.as_str());
-        let body = if request.method() == Method::HEAD {
-            empty()
-        } else {
-            full(error.document("", ""))
-        };
+        let body = if request.method() == Method::HEAD { empty() } else { full(error.document("", "")) };
         let mut response = Response::new(body);
         *response.status_mut() = error.status();
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         Some(response)
     }
 
     /// Takes the reserved bucket out of a ListBuckets answer and leaves the rest as it is.
     pub(super) async fn hide_reserved(&self, response: Response<Body>) -> Result<Response<Body>, StoreError> {
         let (mut parts, body) = response.into_parts();
-        let body = collect(body, LISTING_BYTES_MAX)
-            .await
-            .map_err(|source| StoreError::Doubt {
-                what: "list of buckets".to_owned(),
-                source: Box::new(source),
-            })?;
+        let body = collect(body, LISTING_BYTES_MAX).await.map_err(|source| StoreError::Doubt {
+            what: "list of buckets".to_owned(),
+            source: Box::new(source),
+        })?;
         let text = without_bucket(&String::from_utf8_lossy(&body), self.reserved.bucket.as_str());
-        parts
-            .headers
-            .insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         Ok(Response::from_parts(parts, full(text)))
     }
 }
