@@ -1,0 +1,81 @@
+//! One request from its head to its answer.
+
+use std::sync::Arc;
+
+use dialect::aws_chunked::PayloadReader;
+use dialect::checksum::Demand;
+use dialect::sigv4::Verdict;
+use dialect::{Code, Operation, S3Error, bucket, route};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use model::Body;
+use model::limits::PUT_BYTES_MAX;
+
+use crate::error::Result;
+use crate::house::{Ask, House};
+use crate::payload::Payload;
+use crate::respond::{Context, respond};
+use crate::{authenticate, authorise, op};
+
+/// Answers; errors are answers too.
+pub(crate) async fn answer(house: &Arc<House>, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let number = house.ports.entropy.random();
+    let mut context = Context {
+        request_id: format!("{:016X}", number >> 64),
+        host_id: format!("{number:032x}"),
+        is_head: head.method == Method::HEAD,
+        path: head.uri.path().to_owned(),
+        operation: None,
+    };
+    let outcome = match admit(house, &mut context, head, body) {
+        Ok((ask, body)) => op::perform(house, ask, body).await,
+        Err(error) => Err(error),
+    };
+    respond(&context, house.now(), outcome)
+}
+
+/// Everything before the operation: authenticate, route, authorise.
+fn admit(house: &House, context: &mut Context, mut head: Parts, body: Body) -> Result<(Ask, Body)> {
+    let Verdict { caller, payload } = authenticate::verify(house, &head)?;
+    authenticate::unsign_query(&mut head, &caller)?;
+    let query = head.uri.query().unwrap_or_default();
+    let route = route::route(&head.method, head.uri.path(), query, &head.headers)?;
+    context.operation = Some(route.operation);
+    authorise::authorise(&caller)?;
+    authenticate::refuse_reserved(&head)?;
+    bucket::expected_owner(&head.headers)?;
+    let demand = demand(route.operation, &head)?;
+    let reader = PayloadReader::with_demand(payload, &head.headers, demand)?;
+    check_length(route.operation, reader.declared_bytes())?;
+    authenticate::strip(&mut head, reader.declared_bytes());
+    Ok((Ask { route, head }, Payload::wrap(body, reader)))
+}
+
+/// The digests to be checked here: none where the store takes them anyway.
+fn demand(operation: Operation, head: &Parts) -> Result<Demand> {
+    use Operation::{CompleteMultipartUpload, DeleteObjects, PutBucketLifecycleConfiguration, RestoreObject};
+    Ok(match operation {
+        DeleteObjects | RestoreObject | PutBucketLifecycleConfiguration => {
+            Demand::from_headers(&head.headers)?
+        }
+        // Its checksum header is about the object.
+        CompleteMultipartUpload => Demand::of_body_alone(&head.headers)?,
+        _ => Demand::default(),
+    })
+}
+
+/// An object's bytes come with their length, and not without end.
+fn check_length(operation: Operation, declared_bytes: Option<u64>) -> Result<()> {
+    if !matches!(operation, Operation::PutObject | Operation::UploadPart) {
+        return Ok(());
+    }
+    match declared_bytes {
+        None => Err(Code::MissingContentLength.into()),
+        Some(bytes) if bytes > PUT_BYTES_MAX => Err(S3Error::new(Code::EntityTooLarge)
+            .extra("ProposedSize", bytes.to_string())
+            .extra("MaxSizeAllowed", PUT_BYTES_MAX.to_string())
+            .into()),
+        Some(_) => Ok(()),
+    }
+}

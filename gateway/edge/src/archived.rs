@@ -1,0 +1,131 @@
+//! Archived objects as clients go on seeing them: found by the reserved header of the store's answer, believed only
+//! when the catalog agrees.
+
+use dialect::{date, reserved};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use model::archive::ArchiveStage;
+use model::restore::Visible;
+use model::store::ObjectRef;
+use model::{Archive, ETag, Timestamp};
+
+use crate::error::{Error, Result, catalog};
+use crate::house::{House, record};
+
+/// An archived object.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// Its row.
+    pub(crate) archive: Archive,
+    /// ETag as clients see it.
+    pub(crate) etag: ETag,
+    /// Size in bytes as clients see it.
+    pub(crate) size: u64,
+    /// Last-Modified as clients see it.
+    pub(crate) last_modified: Timestamp,
+    /// Its restore at the moment of the request.
+    pub(crate) restore: Visible,
+}
+
+/// What an answer of the store is about.
+pub(crate) enum Seen {
+    /// An object with nothing of ours to it.
+    Hot,
+    /// An archived object.
+    Archived(Box<View>),
+    /// The reserved header says one thing and the catalog another: look again, the object may just be changing.
+    Mistrusted(&'static str),
+}
+
+/// Tells what the headers of a successful answer for `target` are about.
+pub(crate) async fn recognise(house: &House, target: &ObjectRef, headers: &HeaderMap) -> Result<Seen> {
+    let Some(record) = record(headers) else { return Ok(Seen::Hot) };
+    let (bucket, key) = (&target.bucket, &target.key);
+    let Ok(marker) = reserved::parse(record, bucket, key, &house.settings.marker_key) else {
+        return Ok(Seen::Mistrusted("its signature is wrong"));
+    };
+    let row = house.ports.catalog.archive(marker.archive).await.map_err(catalog("an archive"))?;
+    let Some(archive) = row.filter(|row| row.state.stage().is_live()) else {
+        return Ok(Seen::Mistrusted("its archive does not live"));
+    };
+    if archive.bucket != *bucket || archive.key != *key || archive.class != marker.class {
+        return Ok(Seen::Mistrusted("its archive is another object"));
+    }
+    let Some(told) = Told::read(headers) else {
+        return Err(Error::ReadAnswer { operation: "a read", missing: "ETag, length or date" });
+    };
+    if !stands(&archive, &told) {
+        return Ok(Seen::Mistrusted("the object is not the one its archive took over"));
+    }
+    let view = View::new(archive, told, Visible::Archived);
+    let restore = house.ports.catalog.restore_of(view.archive.id).await.map_err(catalog("a restore"))?;
+    let restore = restore.map_or(Visible::Archived, |job| job.visible(house.now()));
+    Ok(Seen::Archived(Box::new(View { restore, ..view })))
+}
+
+/// The error of a header that was still not to be trusted after another look.
+pub(crate) fn mistrusted(target: &ObjectRef, reason: &'static str) -> Error {
+    Error::TrustMarker { bucket: target.bucket.clone(), key: target.key.clone(), reason }
+}
+
+/// Whether what the store told is what the row expects under its key. While a flip is under way the right signature
+/// is all there is; so it is while a direct write is not yet written down.
+fn stands(archive: &Archive, told: &Told) -> bool {
+    let unsettled = matches!(archive.state.stage(), ArchiveStage::Flipping | ArchiveStage::Declared);
+    let known = archive.standing.as_ref();
+    unsettled
+        || known.is_some_and(|known| {
+            known.etag == told.etag && known.last_modified_seconds == told.last_modified.seconds()
+        })
+}
+
+/// What every answer about an object says.
+struct Told {
+    etag: ETag,
+    last_modified: Timestamp,
+    /// Size of what the store holds.
+    size: u64,
+}
+
+// === impl Told ===
+
+impl Told {
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let whole = text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')).map(|(_, size)| size);
+        Some(Self {
+            etag: ETag::parse(text(ETAG)?).ok()?,
+            last_modified: date::parse_http(text(LAST_MODIFIED)?)?,
+            size: whole.or(text(CONTENT_LENGTH))?.parse().ok()?,
+        })
+    }
+}
+
+// === impl View ===
+
+impl View {
+    fn new(archive: Archive, told: Told, restore: Visible) -> Self {
+        // A direct write that is not written down yet still is what the store says.
+        let declared = archive.state.stage() == ArchiveStage::Declared;
+        let size = if declared { told.size } else { archive.size };
+        let etag = client_etag(&archive).cloned().unwrap_or(told.etag);
+        let last_modified = archive.last_modified.unwrap_or(told.last_modified);
+        Self { archive, etag, size, last_modified, restore }
+    }
+
+    /// The class on the wire.
+    pub(crate) fn class(&self) -> &'static str {
+        self.archive.class.as_str()
+    }
+
+    /// Whether its bytes can be read.
+    pub(crate) fn is_readable(&self) -> bool {
+        matches!(self.restore, Visible::Readable { .. })
+    }
+}
+
+/// The ETag clients know an archive by: that of the object taken over.
+pub(crate) fn client_etag(archive: &Archive) -> Option<&ETag> {
+    let identity = archive.identity.as_ref().map(|identity| &identity.etag);
+    identity.or(archive.standing.as_ref().map(|standing| &standing.etag))
+}

@@ -1,0 +1,166 @@
+//! Direct writes into a tape class: the row is declared before the store hears of the object, so that whatever
+//! becomes of the answer, the object is found.
+//!
+//! The object goes to the store whole, without its class and under a `whole` marker. After a success the row is due;
+//! after a refusal it is withdrawn; in doubt it stays declared, and the engine looks.
+
+use dialect::{Code, S3Error, metadata, reserved};
+use http::header::HeaderValue;
+use http::{HeaderMap, Response};
+use model::archive::{ArchiveStage, Standing};
+use model::catalog::{CatalogError, Change};
+use model::clock::archive_id;
+use model::fence::Work;
+use model::store::{ObjectHead, ObjectRef};
+use model::{Archive, ArchiveId, ArchiveState, Body, Marker, MarkerKind, TapeClass};
+
+use crate::error::{Result, catalog, store};
+use crate::house::House;
+
+/// Name of the class header.
+pub(crate) const CLASS: &str = "x-amz-storage-class";
+/// How often a row that keeps moving is read again.
+const TRIES: usize = 8;
+
+/// What an answer says of the write it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is done.
+    Done,
+    /// It is not done and will not be.
+    Refused,
+    /// It may or may not be done.
+    Doubt,
+}
+
+// === impl Fate ===
+
+impl Fate {
+    /// The fate of the write that was answered so.
+    pub(crate) fn of(outcome: &Result<Response<Body>>) -> Self {
+        match outcome {
+            Ok(response) if response.status().is_success() => Self::Done,
+            Ok(response) if response.status().is_client_error() => Self::Refused,
+            _ => Self::Doubt,
+        }
+    }
+}
+
+/// The tape class a write asks for; none for a class the store keeps itself.
+///
+/// Errors: `InvalidStorageClass`, also for a tape class without a pool.
+pub(crate) fn class(house: &House, headers: &HeaderMap) -> Result<Option<TapeClass>> {
+    let class = metadata::storage_class(headers)?.tape();
+    match class {
+        Some(tape) if !house.settings.classes.contains_key(&tape) => {
+            let error = S3Error::new(Code::InvalidStorageClass);
+            Err(error.extra("StorageClassRequested", tape.as_str()).into())
+        }
+        _ => Ok(class),
+    }
+}
+
+/// A row for a write that is about to be made; not committed yet.
+///
+/// Errors: `NoSuchBucket`: rows are not made for nothing.
+pub(crate) async fn declaration(house: &House, target: &ObjectRef, class: TapeClass) -> Result<Archive> {
+    if !house.has_bucket(&target.bucket).await? {
+        return Err(S3Error::no_such_bucket(target.bucket.as_str()).into());
+    }
+    let pool = house.settings.classes.get(&class).cloned();
+    let pool = pool.ok_or_else(|| S3Error::new(Code::InvalidStorageClass))?;
+    let now = house.now();
+    Ok(Archive {
+        id: archive_id(&*house.ports.clock, &*house.ports.entropy),
+        revision: 0,
+        bucket: target.bucket.clone(),
+        key: target.key.clone(),
+        class,
+        pool,
+        direct: true,
+        upload: None,
+        size: 0,
+        last_modified: None,
+        identity: None,
+        part_bytes: Vec::new(),
+        checksums: Vec::new(),
+        state: ArchiveState::Declared,
+        since: now,
+        standing: None,
+        extents: Vec::new(),
+        death_journaled: false,
+        touched: false,
+        created: now,
+    })
+}
+
+/// Puts the marker of a declared row into the headers of its write, in the place of the class.
+pub(crate) fn mark(house: &House, headers: &mut HeaderMap, archive: &Archive) {
+    let marker =
+        Marker { kind: MarkerKind::Whole, archive: archive.id, class: archive.class, original: None };
+    let record = reserved::render(&marker, &archive.bucket, &archive.key, &house.settings.marker_key);
+    headers.remove(CLASS);
+    headers.insert(reserved::HEADER, HeaderValue::try_from(record).expect("a record is visible ASCII"));
+}
+
+/// Writes down what became of a declared row's write. What cannot be told now is left to the engine.
+pub(crate) async fn settle(house: &House, target: &ObjectRef, id: ArchiveId, fate: Fate) {
+    let settled = match fate {
+        Fate::Done => arrived(house, target, id).await,
+        Fate::Refused => withdraw(house, id).await.map(|()| true),
+        Fate::Doubt => Ok(false),
+    };
+    match settled {
+        Ok(true) => {}
+        Ok(false) => house.ports.wake.wake(Work::Touched),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(archive = %id, error, "a direct write is left to be looked at");
+            house.ports.wake.wake(Work::Touched);
+        }
+    }
+}
+
+/// The row is due if its object stands under its key; false when it does not.
+pub(crate) async fn arrived(house: &House, target: &ObjectRef, id: ArchiveId) -> Result<bool> {
+    let seen = house.ports.store.head(target).await.map_err(store("a head"))?;
+    let ours = |seen: &ObjectHead| seen.marker.as_ref().is_some_and(|marker| marker.archive == id);
+    let Some(seen) = seen.filter(ours) else { return Ok(false) };
+    let now = house.now();
+    update(house, id, |row| {
+        row.size = seen.size;
+        row.last_modified = Some(seen.last_modified);
+        row.checksums = seen.checksums.clone();
+        row.standing = Some(Standing {
+            etag: seen.etag.clone(),
+            last_modified_seconds: seen.last_modified.seconds(),
+            version: seen.version.clone(),
+        });
+        row.advance(ArchiveState::Due, now);
+    })
+    .await?;
+    house.ports.wake.wake(Work::Due);
+    Ok(true)
+}
+
+/// The row's object was never made.
+pub(crate) async fn withdraw(house: &House, id: ArchiveId) -> Result<()> {
+    let now = house.now();
+    update(house, id, |row| row.advance(ArchiveState::Withdrawn, now)).await
+}
+
+/// Changes a row as long as it is declared.
+async fn update(house: &House, id: ArchiveId, change: impl Fn(&mut Archive)) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        let row = house.ports.catalog.archive(id).await.map_err(catalog("an archive"))?;
+        let Some(mut row) = row.filter(|row| row.state.stage() == ArchiveStage::Declared) else {
+            return Ok(());
+        };
+        change(&mut row);
+        match house.ports.catalog.commit(vec![Change::Archive(row)]).await {
+            Err(CatalogError::Conflict { .. }) if tries < TRIES => tries += 1,
+            done => return done.map_err(catalog("an archive's next state")),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What every hop has at hand: ports, settings, and calls to the store in S3's own form.
+
+use dialect::sigv4::Verifier;
+use dialect::{Route, reserved};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use model::archive::ArchiveStage;
+use model::body::empty;
+use model::catalog::Bucket;
+use model::store::ObjectRef;
+use model::{Archive, ArchiveId, Body, BucketName, ObjectKey, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::error::{Error, Result, catalog, store};
+use crate::settings::{Ports, Settings};
+
+/// Locks that decisions on restores are spread over.
+const RESTORE_LOCKS: usize = 64;
+/// The same, as an id is divided by it.
+const RESTORE_LOCKS_ID: u128 = RESTORE_LOCKS as u128;
+
+/// Ports and settings with what is made of them once.
+pub(crate) struct House {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    pub(crate) verifier: Verifier,
+    restores: [Mutex<()>; RESTORE_LOCKS],
+}
+
+/// A request past the gate. Its body goes beside it: plain bytes that are what was signed once they are read to the end.
+pub(crate) struct Ask {
+    pub(crate) route: Route,
+    /// Method, target and headers as the store is to see them.
+    pub(crate) head: Parts,
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// The object the request names.
+    pub(crate) fn target(&self) -> Result<ObjectRef> {
+        Ok(ObjectRef { bucket: self.route.bucket()?.clone(), key: self.route.key()?.clone(), version: None })
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+}
+
+// === impl House ===
+
+impl House {
+    pub(crate) fn new(ports: Ports, settings: Settings) -> Self {
+        Self {
+            verifier: Verifier::new(settings.region.clone()),
+            ports,
+            settings,
+            restores: [const { Mutex::const_new(()) }; RESTORE_LOCKS],
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// Held while a restore of this archive is decided and written down, so that there is never more than one.
+    pub(crate) async fn deciding(&self, archive: ArchiveId) -> MutexGuard<'_, ()> {
+        let index = usize::try_from(archive.as_u128() % RESTORE_LOCKS_ID).expect("a remainder is small");
+        self.restores[index].lock().await
+    }
+
+    /// Sends a request on to the store.
+    pub(crate) async fn call(&self, head: &Parts, body: Body) -> Result<Response<Body>> {
+        let request = Request::from_parts(head.clone(), body);
+        self.ports.store.call(request).await.map_err(store("a request"))
+    }
+
+    /// Forwards an ask as it came.
+    pub(crate) async fn forward(&self, ask: Ask, body: Body) -> Result<Response<Body>> {
+        let request = Request::from_parts(ask.head, body);
+        self.ports.store.call(request).await.map_err(store("a request"))
+    }
+
+    /// The head of the object `head` asks for, whatever else that asks: no condition, no range, no part.
+    pub(crate) async fn look(&self, head: &Parts) -> Result<Response<Body>> {
+        let (mut plain, ()) = Request::new(()).into_parts();
+        plain.method = Method::HEAD;
+        plain.uri = without_part(&head.uri);
+        for name in ["host", "x-amz-checksum-mode"] {
+            if let Some(value) = head.headers.get(name) {
+                plain.headers.insert(name, value.clone());
+            }
+        }
+        self.call(&plain, empty()).await
+    }
+
+    /// Whether the store has this bucket.
+    pub(crate) async fn has_bucket(&self, bucket: &BucketName) -> Result<bool> {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = Method::HEAD;
+        head.version = Version::HTTP_11;
+        head.uri = Uri::try_from(format!("/{bucket}")).expect("a bucket name is a path");
+        let response = self.call(&head, empty()).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(Error::ReadAnswer { operation: "HeadBucket", missing: "verdict" }),
+        }
+    }
+
+    /// What the catalog knows of a bucket.
+    pub(crate) async fn bucket(&self, bucket: &BucketName) -> Result<Option<Bucket>> {
+        self.ports.catalog.bucket(bucket).await.map_err(catalog("a bucket"))
+    }
+
+    /// Whether the bucket ever had an archive.
+    pub(crate) async fn has_archives(&self, bucket: &BucketName) -> Result<bool> {
+        Ok(self.bucket(bucket).await?.is_some_and(|bucket| bucket.has_archives))
+    }
+
+    /// The live archives of a key; answered without a look-up where the bucket never had one.
+    pub(crate) async fn archives_at(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Archive>> {
+        if !self.has_archives(bucket).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.ports.catalog.archives_at(bucket, key).await;
+        rows.map_err(catalog("the archives of a key"))
+    }
+
+    /// Whether the key may have an archive that clients see as one.
+    pub(crate) async fn may_be_archived(&self, bucket: &BucketName, key: &ObjectKey) -> Result<bool> {
+        let rows = self.archives_at(bucket, key).await?;
+        Ok(rows
+            .iter()
+            .any(|row| row.is_archived_for_clients() || row.state.stage() == ArchiveStage::Flipping))
+    }
+}
+
+/// The reserved header's text, when it is there.
+pub(crate) fn record(headers: &HeaderMap) -> Option<&str> {
+    // Bytes no record can have are a record all the same: one that will not be trusted.
+    headers.get(reserved::HEADER).map(|value| value.to_str().unwrap_or(""))
+}
+
+fn without_part(uri: &Uri) -> Uri {
+    let query = uri.query().unwrap_or_default();
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("partNumber"))
+        .collect();
+    with_query(uri, &kept.join("&"))
+}
+
+/// The path of `uri` with another query.
+pub(crate) fn with_query(uri: &Uri, query: &str) -> Uri {
+    let path = uri.path();
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    Uri::try_from(target).expect("pieces of a target are a target")
+}

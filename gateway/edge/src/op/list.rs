@@ -1,0 +1,105 @@
+//! ListObjects and ListObjectsV2: the store's pages, in which archived objects are made to look as they did.
+
+use std::collections::BTreeMap;
+
+use dialect::listing::restore_status;
+use dialect::overlay::{self, BYTES_MAX, Entry, Overlay, OverlayError};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use model::archive::ArchiveStage;
+use model::body::full;
+use model::limits::STUB_BYTES;
+use model::restore::Visible;
+use model::store::ObjectRef;
+use model::{Archive, Body, BucketName, ETag, ObjectKey, StorageClass};
+
+use crate::archived::client_etag;
+use crate::body::collect;
+use crate::error::{Error, Result, catalog, store};
+use crate::house::{Ask, House};
+
+pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
+    let asks_restores = restore_status(ask.headers())?;
+    let bucket = ask.route.bucket()?.clone();
+    let managed = house.has_archives(&bucket).await?;
+    let response = house.forward(ask, body).await?;
+    if !managed || !response.status().is_success() {
+        return Ok(response);
+    }
+    let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
+    let (mut parts, body) = response.into_parts();
+    let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
+    let entries = overlay::entries(&page).map_err(unusable)?;
+    let overlays = overlays(house, &bucket, &entries, asks_restores).await?;
+    let page = match overlays.is_empty() {
+        true => page,
+        false => {
+            let edited = overlay::rewrite(&page, |entry| overlays.get(&entry.key).cloned());
+            edited.map_err(unusable)?.into()
+        }
+    };
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
+    Ok(Response::from_parts(parts, full(page)))
+}
+
+/// What is to be said of the archived objects of a page.
+async fn overlays(
+    house: &House,
+    bucket: &BucketName,
+    entries: &[Entry],
+    asks_restores: bool,
+) -> Result<BTreeMap<ObjectKey, Overlay>> {
+    let keys: Vec<ObjectKey> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let rows = house.ports.catalog.archives_at_each(bucket, &keys).await;
+    let rows = rows.map_err(catalog("the archives of a page"))?;
+    let mut archived = Vec::new();
+    for (entry, rows) in entries.iter().zip(rows) {
+        if let Some(row) = shown(house, entry, rows).await? {
+            archived.push((entry, row));
+        }
+    }
+    let mut restores = vec![None; archived.len()];
+    if asks_restores {
+        let ids: Vec<_> = archived.iter().map(|(_, row)| row.id).collect();
+        let jobs = house.ports.catalog.restores_of_each(&ids).await.map_err(catalog("restores"))?;
+        let now = house.now();
+        restores =
+            jobs.into_iter().map(|job| Some(job.map_or(Visible::Archived, |job| job.visible(now)))).collect();
+    }
+    let overlaid = archived.into_iter().zip(restores).map(|((entry, row), restore)| {
+        let etag: ETag = client_etag(&row).unwrap_or(&entry.etag).clone();
+        let overlay = Overlay {
+            etag,
+            last_modified: row.last_modified.unwrap_or(entry.last_modified),
+            size: row.size,
+            class: StorageClass::Tape(row.class),
+            restore,
+        };
+        (entry.key.clone(), overlay)
+    });
+    Ok(overlaid.collect())
+}
+
+/// The archive that an entry is, if clients see it as one.
+async fn shown(house: &House, entry: &Entry, rows: Vec<Archive>) -> Result<Option<Archive>> {
+    for row in rows {
+        let stands = row.standing.as_ref().is_some_and(|known| {
+            known.etag == entry.etag && known.last_modified_seconds == entry.last_modified.seconds()
+        });
+        let shown = match row.state.stage() {
+            // The stub may be there already while the row does not say so yet.
+            ArchiveStage::Flipping if !stands && entry.size <= STUB_BYTES => is_ours(house, &row).await?,
+            _ => stands && row.is_archived_for_clients(),
+        };
+        if shown {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+async fn is_ours(house: &House, row: &Archive) -> Result<bool> {
+    let target = ObjectRef { bucket: row.bucket.clone(), key: row.key.clone(), version: None };
+    let seen = house.ports.store.head(&target).await.map_err(store("a head"))?;
+    Ok(seen.and_then(|seen| seen.marker).is_some_and(|marker| marker.archive == row.id))
+}

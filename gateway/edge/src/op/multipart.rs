@@ -1,0 +1,144 @@
+//! Multipart uploads into a tape class: declared when they are created, due when they are completed, withdrawn when
+//! they are aborted. Parts are forwarded as they come.
+
+use std::sync::Arc;
+
+use dialect::xml;
+use http::{Response, StatusCode};
+use model::archive::ArchiveStage;
+use model::body::{empty, full};
+use model::catalog::Change;
+use model::fence::Work;
+use model::store::ObjectRef;
+use model::{ArchiveId, Body, TapeClass};
+
+use crate::body::collect;
+use crate::direct::{self, Fate};
+use crate::error::{Error, Result, catalog};
+use crate::house::{Ask, House, with_query};
+use crate::mutation::Entered;
+
+/// Longest answer to CreateMultipartUpload, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// CreateMultipartUpload
+pub(super) async fn create(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
+    match direct::class(&house, ask.headers())? {
+        None => house.forward(ask, body).await,
+        Some(class) => declare(&house, ask, body, class).await,
+    }
+}
+
+/// The row is written down before the client learns the upload's id: no part can come before it.
+async fn declare(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> Result<Response<Body>> {
+    let target = ask.target()?;
+    let mut row = direct::declaration(house, &target, class).await?;
+    direct::mark(house, &mut ask.head.headers, &row);
+    let uri = ask.head.uri.clone();
+    let response = house.forward(ask, body).await?;
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let answer = collect(body, ANSWER_BYTES_MAX).await?;
+    let missing = || Error::ReadAnswer { operation: "CreateMultipartUpload", missing: "UploadId" };
+    let document =
+        xml::read(&answer, "InitiateMultipartUploadResult", ANSWER_BYTES_MAX).map_err(|_| missing())?;
+    let upload = document.leaf("UploadId").ok().flatten().ok_or_else(missing)?.to_owned();
+    row.upload = Some(upload.clone());
+    if let Err(error) = house.ports.catalog.commit(vec![Change::Archive(row)]).await {
+        abandon(house, with_query(&uri, &format!("uploadId={}", escaped(&upload)))).await;
+        return Err(catalog("a declaration")(error));
+    }
+    Ok(Response::from_parts(parts, full(answer)))
+}
+
+/// Best effort: an upload nobody knows the id of costs nothing but its entry.
+async fn abandon(house: &House, uri: http::Uri) {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = http::Method::DELETE;
+    head.uri = uri;
+    if let Err(error) = house.call(&head, empty()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "an upload could not be abandoned");
+    }
+}
+
+/// CompleteMultipartUpload
+pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
+    let target = ask.target()?;
+    let mut entered = Entered::enter(&house, &target.bucket, &target.key).await?;
+    entered.translate(&house, &target, &mut ask.head).await?;
+    let upload = take_upload(&mut entered, &ask);
+    entered.touch(&house, Vec::new()).await?;
+    let outcome = house.forward(ask, body).await;
+    if let Some(id) = upload {
+        completed(&house, &target, id, &outcome_status(&outcome)).await;
+    }
+    entered.wake(&house);
+    outcome
+}
+
+/// AbortMultipartUpload
+pub(super) async fn abort(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
+    let target = ask.target()?;
+    let mut entered = Entered::enter(&house, &target.bucket, &target.key).await?;
+    let upload = take_upload(&mut entered, &ask);
+    let response = house.forward(ask, body).await?;
+    if let Some(id) = upload
+        && (response.status().is_success() || response.status() == StatusCode::NOT_FOUND)
+    {
+        ended(&house, &target, id).await;
+    }
+    Ok(response)
+}
+
+/// The declared row of the upload a request names. It is no archive the request may end, so it leaves the others.
+fn take_upload(entered: &mut Entered, ask: &Ask) -> Option<ArchiveId> {
+    let upload = ask.route.query.value("uploadId")?;
+    let is_its = |row: &model::Archive| {
+        row.state.stage() == ArchiveStage::Declared && row.upload.as_deref() == Some(upload)
+    };
+    let at = entered.rows.iter().position(is_its)?;
+    Some(entered.rows.remove(at).id)
+}
+
+fn outcome_status(outcome: &Result<Response<Body>>) -> (Fate, Option<StatusCode>) {
+    (Fate::of(outcome), outcome.as_ref().ok().map(Response::status))
+}
+
+/// A completion that was refused may be tried again, unless there is no such upload any more.
+async fn completed(
+    house: &House,
+    target: &ObjectRef,
+    id: ArchiveId,
+    (fate, status): &(Fate, Option<StatusCode>),
+) {
+    match fate {
+        Fate::Done => direct::settle(house, target, id, Fate::Done).await,
+        Fate::Refused if *status == Some(StatusCode::NOT_FOUND) => ended(house, target, id).await,
+        Fate::Refused => {}
+        Fate::Doubt => house.ports.wake.wake(Work::Touched),
+    }
+}
+
+/// The upload is gone: its object stands, or will never be.
+async fn ended(house: &House, target: &ObjectRef, id: ArchiveId) {
+    let settled = match direct::arrived(house, target, id).await {
+        Ok(true) => Ok(()),
+        Ok(false) => direct::withdraw(house, id).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = settled {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(archive = %id, error, "an upload's end could not be written down");
+    }
+}
+
+/// An upload id as a query carries it.
+fn escaped(upload: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    upload
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
