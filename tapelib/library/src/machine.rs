@@ -220,16 +220,24 @@ impl Library {
         let number = JobNumber(state.next_number);
         state.next_number += 1;
         let job = Job { number, barcode, work };
-        if !self.shared.config.ours.covers(&job.barcode) {
+        if let Some(error) = self.refusal(&job.barcode) {
             drop(state);
-            let barcode = job.barcode.clone();
-            job.fail(Error::Missing { barcode });
+            job.fail(error);
             return Ok(number);
         }
         state.jobs.push_back(job);
         drop(state);
         self.shared.changed.notify_all();
         Ok(number)
+    }
+
+    /// Why a cartridge is never loaded, if it is not.
+    fn refusal(&self, barcode: &Barcode) -> Option<Error> {
+        let barcode = barcode.clone();
+        if barcode.is_cleaning() {
+            return Some(Error::NotWritable { barcode, why: "a cleaning cartridge" });
+        }
+        (!self.shared.config.ours.covers(&barcode)).then_some(Error::Missing { barcode })
     }
 
     fn ours(&self, mut inventory: Inventory) -> Inventory {

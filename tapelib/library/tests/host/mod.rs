@@ -26,7 +26,7 @@ pub struct Host {
 pub type Row = Expected;
 
 pub fn geometry(drives: u16) -> Geometry {
-    Geometry { drives, slots: 6, mail_slots: 1, cartridge_bytes: 256 * MIB, index_partition_bytes: 16 * MIB }
+    Geometry { drives, slots: 6, mail_slots: 1, cartridge_bytes: 64 * MIB, index_partition_bytes: 4 * MIB }
 }
 
 pub fn config() -> Config {

@@ -3,7 +3,7 @@
 //! Words: *label* (the first two blocks of a partition), *index construct* (filemark, index, filemark), *commit* (an
 //! index construct in the data partition whose closing filemark has returned), *tail* (what follows the last commit).
 //!
-//! Life of a volume: [`format`] -> [`open_at_end`], the caller compares -> [`Appender::begin`] -> append, list, commit,
+//! Life of a volume: [`format()`] -> [`open_at_end`], the caller compares -> [`Appender::begin`] -> append, list, commit,
 //! ... -> [`Appender::close`] before the tape is unloaded. For reading: [`open`] -> [`Volume::read`].
 //!
 //! - Nothing is ever overwritten but the index partition's index.

@@ -1,0 +1,192 @@
+//! A machine that misbehaves, and a cartridge without a machine.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod host;
+
+use std::time::Duration;
+
+use host::{Host, content, remember};
+use library::{Barcode, DriveState, DriveTape, End, Error, WorkEnd};
+use virtual_library::{Effect, Fault, Sense, Unit};
+use volume::{journal, ltfs};
+
+fn plan(host: &Host, unit: Unit, opcode: u8, effect: Effect) {
+    host.machine.faults().inject(Fault { unit, opcode: Some(opcode), skip: 0, times: 1, effect });
+}
+
+#[test]
+fn a_move_without_an_answer_is_looked_at() {
+    let host = Host::new(1);
+    let (first, second) = (host.barcode(0), host.barcode(1));
+    let mut row = host.label(&first, 1);
+    let other = host.label(&second, 2);
+    // Moved, but nobody said so: the work goes on.
+    plan(&host, Unit::Changer, scsi::opcode::MOVE_MEDIUM, Effect::SilenceAfter);
+    host.append(&first, &mut row, &[1]).unwrap();
+    // Not moved, and nobody said so: the job fails, the next one works.
+    host.packs(&second, &other).unwrap();
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    host.machine.faults().inject(Fault {
+        unit: Unit::Changer,
+        opcode: Some(scsi::opcode::MOVE_MEDIUM),
+        skip: 1,
+        times: 1,
+        effect: Effect::Silence,
+    });
+    assert!(matches!(host.packs(&first, &row), Err(Error::Move { .. })));
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    assert_eq!(host.library.drives()[0].state, DriveState::Idle);
+    assert_eq!(host.packs(&first, &row).unwrap(), [1]);
+    // A move out of the drive that fails keeps the cartridge there, and the drive is set down with it.
+    plan(&host, Unit::Changer, scsi::opcode::MOVE_MEDIUM, Effect::Silence);
+    assert!(host.packs(&second, &other).is_err());
+    assert!(matches!(host.packs(&first, &row), Err(Error::Stranded { .. })));
+    let serial = host.library.drives()[0].serial.clone();
+    host.library.drive_up(&serial).unwrap();
+    assert_eq!(host.packs(&second, &other).unwrap(), [0; 0]);
+    assert_eq!(host.packs(&first, &row).unwrap(), [1]);
+}
+
+#[test]
+fn a_hand_in_the_library_moves_nothing_wrongly() {
+    let host = Host::new(1);
+    let barcodes = host.library.inventory().barcodes();
+    let mut row = host.label(&barcodes[0], 1);
+    let other = host.label(&barcodes[1], 2);
+    let name = |barcode: &Barcode| virtual_library::Barcode::parse(barcode.as_str()).unwrap();
+    host.machine.swap_places(&name(&barcodes[0]), &name(&barcodes[2])).unwrap();
+    // The slot remembered holds another cartridge now; that one is not taken for it.
+    match host.append(&barcodes[0], &mut row, &[1]) {
+        Ok(_) => {}
+        Err(Error::Missing { .. }) => drop(host.append(&barcodes[0], &mut row, &[1]).unwrap()),
+        Err(error) => panic!("{error:?}"),
+    }
+    assert_eq!(host.packs(&barcodes[0], &row).unwrap(), [1]);
+    assert_eq!(host.packs(&barcodes[1], &other).unwrap(), [0; 0]);
+    let labelled = host.label(&barcodes[2], 3);
+    assert_eq!(labelled.generation, 1, "still blank");
+}
+
+#[test]
+fn a_medium_error_while_writing_condemns_no_drive() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    let write_error = Sense::new(0x3, 0x0c, 0x00);
+    plan(&host, Unit::Drive(0), scsi::opcode::WRITE_6, Effect::Fail(write_error));
+    let pack = host.spool(2);
+    let failed = host.append_with(&barcode, &row, move |mounted| {
+        assert!(pack.append(mounted).is_err());
+        assert!(pack.append(mounted).is_err(), "the mount is over");
+        assert!(mounted.commit().is_err());
+        WorkEnd::Keep
+    });
+    assert_eq!(failed.unwrap_err().blame(), library::Blame::Medium);
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    assert_eq!(host.library.drives()[0].state, DriveState::Idle);
+    row.end = End::Unclean;
+    host.append(&barcode, &mut row, &[3]).unwrap();
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1, 3]);
+}
+
+#[test]
+fn an_error_of_the_closing_filemark_leaves_the_last_commit() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    let pack = host.spool(2);
+    let faults = host.machine.faults();
+    let failed = host.append_with(&barcode, &row, move |mounted| {
+        pack.append(mounted).unwrap();
+        faults.inject(Fault {
+            unit: Unit::Drive(0),
+            opcode: Some(scsi::opcode::WRITE_FILEMARKS_6),
+            skip: 1, // the index construct's first filemark passes
+            times: 1,
+            effect: Effect::Fail(Sense::new(0x3, 0x0c, 0x00)),
+        });
+        assert!(mounted.commit().is_err());
+        WorkEnd::Keep
+    });
+    assert!(failed.is_err());
+    row.end = End::Unclean;
+    let report = host
+        .append_with(&barcode, &row, |mounted| {
+            assert_eq!(mounted.packs().len(), 1);
+            assert_eq!(mounted.recovered().unwrap().generation, 2);
+            WorkEnd::Keep
+        })
+        .unwrap();
+    remember(&mut row, &report);
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+}
+
+#[test]
+fn a_write_protected_cartridge_is_read_and_not_written() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let row = host.label(&barcode, 1);
+    host.label(&host.barcode(1), 2);
+    let name = virtual_library::Barcode::parse(barcode.as_str()).unwrap();
+    host.machine.write_protect(&name, true).unwrap();
+    let refused = host.append_with(&barcode, &row, |_| panic!("not writable"));
+    assert!(matches!(refused, Err(Error::NotWritable { .. })));
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [0; 0]);
+    let cleaning = Barcode::parse("CLN001L1").unwrap();
+    let refused = host.append_with(&cleaning, &row, |_| panic!("a cleaning cartridge"));
+    assert!(matches!(refused, Err(Error::NotWritable { .. })));
+}
+
+#[test]
+fn a_cartridge_on_a_table_is_read_with_no_library_and_no_catalog() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1, 3]).unwrap();
+    let torn = host.spool(2);
+    let died = host.append_with(&barcode, &row, move |mounted| {
+        torn.append(mounted).unwrap();
+        panic!("kill -9");
+    });
+    assert!(died.is_err());
+    let torn_from = row.eod_block;
+    row.end = End::Unclean;
+    host.append(&barcode, &mut row, &[4]).unwrap();
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+    let Host { dir, machine, library } = host;
+    drop((library, machine));
+
+    let name = virtual_library::Barcode::parse(barcode.as_str()).unwrap();
+    let cartridge = virtual_library::cartridge_dir(&dir.path().join("library"), &name);
+    let transport = virtual_library::open_cartridge(&cartridge).unwrap();
+    let mut tape = DriveTape::ready(transport, Duration::ZERO).unwrap();
+    let mut volume = ltfs::open(&mut tape).unwrap();
+    let files: Vec<String> = volume.index().files().into_iter().map(|(path, _)| path).collect();
+    for n in [1, 3, 4] {
+        let path = format!("/packs/PACK-{n}.tar.zst");
+        assert!(files.contains(&path) && files.contains(&format!("/packs/PACK-{n}.manifest")));
+        let mut bytes = Vec::new();
+        volume.read_file(&mut tape, &path, &mut bytes).unwrap();
+        assert!(bytes == content(n));
+    }
+    let mut bytes = Vec::new();
+    volume.read_file(&mut tape, "/.tapegate/journal-1.zst", &mut bytes).unwrap();
+    let mut entries = Vec::new();
+    let header = journal::decode(&bytes[..], |entry| {
+        entries.push(entry);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((header.volume, header.catalog, header.seq), (row.uuid, row.catalog_id, 1));
+    let [journal::Entry::DeadBlocks { first, end }] = entries[..] else { panic!("{entries:?}") };
+    assert!(first == torn_from && end > first);
+
+    let export = tempfile::tempdir().unwrap();
+    ltfs::export_ltfs_dir(&mut tape, export.path()).unwrap();
+    let end = export.path().join(format!("1_{}_E", row.eod_block));
+    assert!(end.exists());
+}
