@@ -65,6 +65,17 @@ impl<S: S3Service> S3Store<S> {
         accepted(what, self.service.call(request).await?).await
     }
 
+    async fn swap_stub(&self, flip: &Flip, record: String, body: Bytes) -> Result<(), StoreError> {
+        let swap = Swap {
+            target: flip.target.clone(),
+            expected_etag: flip.head.etag.clone(),
+            expected_seconds: flip.head.last_modified.seconds(),
+            header: (reserved::HEADER.to_owned(), record),
+            body,
+        };
+        self.service.swap_in_place(swap).await
+    }
+
     async fn put_stub(&self, flip: &Flip, record: &str, body: Bytes) -> Result<(), StoreError> {
         let target = &flip.target;
         let what = format!("flip of {}/{}", target.bucket, target.key);
@@ -79,14 +90,7 @@ impl<S: S3Service> S3Store<S> {
             }
         }
         let length = body.len() as u64;
-        let refused = match self.ask(&what, ask.send(model::body::full(body), length)).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        match refused {
-            StoreError::Changed { .. } | StoreError::Missing { .. } => self.settle(flip, what).await,
-            other => Err(other),
-        }
+        self.ask(&what, ask.send(model::body::full(body), length)).await.map(drop)
     }
 
     /// A refused condition may be the echo of an attempt that was carried out twice: then our marker stands there.
@@ -225,17 +229,17 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             FlipContent::Stub => Bytes::from(reserved::stub_body(&record)),
             FlipContent::Whole(bytes) => bytes.clone(),
         };
-        if !self.service.capabilities().in_place {
-            return self.put_stub(&flip, &record, body).await;
-        }
-        let swap = Swap {
-            target: flip.target,
-            expected_etag: flip.head.etag,
-            expected_seconds: flip.head.last_modified.seconds(),
-            header: (reserved::HEADER.to_owned(), record),
-            body,
+        let done = if self.service.capabilities().in_place {
+            self.swap_stub(&flip, record, body).await
+        } else {
+            self.put_stub(&flip, &record, body).await
         };
-        self.service.swap_in_place(swap).await
+        match done {
+            Err(StoreError::Changed { what } | StoreError::Missing { what }) => {
+                self.settle(&flip, what).await
+            }
+            done => done,
+        }
     }
 
     async fn remove(&self, target: &ObjectRef, expected: &Identity) -> Result<(), StoreError> {

@@ -47,6 +47,20 @@ pub(super) async fn stubs_replace(client: &Client) {
         assert!(dialect::reserved::stub_record(&body.body).is_some());
     }
 
+    // Beside full metadata the reserved header has no room in a PUT; in place it does not count.
+    let long = "v".repeat(2000);
+    client
+        .put("/flips/crowded", &[("x-amz-meta-long", &long), ("content-type", "a/b")], noise(9000, 1))
+        .await;
+    let target = object(&bucket, "crowded");
+    let hot = client.head(&target).await;
+    client.store.flip(flip_of(&target, &hot, 9)).await.unwrap();
+    let stub = client.head(&target).await;
+    assert_eq!(stub.marker.map(|marker| marker.archive), Some(ArchiveId::from_u128(9)));
+    let names: Vec<&str> = stub.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let kept = client.store.capabilities().in_place;
+    assert_eq!(names, if kept { vec!["content-type", "x-amz-meta-long"] } else { vec!["content-type"] });
+
     client.put("/flips/small", &headers, "small").await;
     let target = object(&bucket, "small");
     let hot = client.head(&target).await;

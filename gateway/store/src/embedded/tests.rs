@@ -4,6 +4,7 @@
 mod bodies;
 mod listings;
 mod protocol;
+mod races;
 mod recovery;
 mod uploads;
 

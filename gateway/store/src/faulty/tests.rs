@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dialect::reserved::MarkerKey;
 use model::marker::Original;
-use model::store::{Flip, FlipContent, ObjectStore};
+use model::store::{Flip, FlipContent, ObjectStore, StoreError};
 use model::{ArchiveId, BucketName, Marker, MarkerKind, TapeClass};
 
 use super::{Fault, Faults, Faulty};
@@ -59,6 +59,7 @@ async fn flips_stay_right(pretend_remote: bool) {
             attempts += 1;
             assert!(attempts < 100, "no way out of the lies");
             let told = store.flip(flip.clone()).await;
+            assert!(!matches!(told, Err(StoreError::Changed { .. })), "nobody changed it: {told:?}");
             let seen = client.head(&target).await;
             match seen.marker {
                 Some(marker) => {
