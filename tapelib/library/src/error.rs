@@ -293,7 +293,7 @@ impl Error {
         match self {
             Self::Drive { blame, .. } => *blame,
             Self::Damaged { .. } => Blame::Medium,
-            Self::Move { .. } | Self::Inventory { .. } => Blame::Changer,
+            Self::Move { .. } | Self::Inventory { .. } | Self::NoSlot { .. } => Blame::Changer,
             Self::Fence { .. } | Self::NotBlank { .. } | Self::NotWritable { .. } | Self::Missing { .. } => {
                 Blame::Operator
             }
@@ -304,8 +304,20 @@ impl Error {
 
     /// Whether the drive must not be used before somebody has looked at it: it did not answer, or is broken itself.
     pub(crate) fn condemns_drive(&self) -> bool {
-        let Self::Drive { blame, source, .. } = self else { return false };
-        matches!(blame, Blame::Path | Blame::Drive) || is_silent(source)
+        matches!(self, Self::Drive { blame: Blame::Path | Blame::Drive, .. }) || self.is_silence()
+    }
+
+    /// Whether the drive did not answer: any further command may hang as long.
+    pub(crate) fn is_silence(&self) -> bool {
+        let Self::Drive { source, .. } = self else { return false };
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+        while let Some(one) = error {
+            if one.downcast_ref::<TransportError>().is_some() {
+                return true;
+            }
+            error = one.source();
+        }
+        false
     }
 }
 
@@ -370,18 +382,6 @@ impl Place {
 
 fn boxed(error: ltfs::Error) -> Box<dyn std::error::Error + Send + Sync> {
     Box::new(error)
-}
-
-/// Whether the device did not answer.
-fn is_silent(cause: &Cause) -> bool {
-    let mut error: Option<&(dyn std::error::Error + 'static)> = Some(&**cause);
-    while let Some(one) = error {
-        if one.downcast_ref::<TransportError>().is_some() {
-            return true;
-        }
-        error = one.source();
-    }
-    false
 }
 
 /// An error with everything below it, for a log or a status.

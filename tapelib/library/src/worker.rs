@@ -13,8 +13,8 @@ use crate::mounted::{Appending, Mounted, Reading};
 use crate::state::{Action, Job, Shared, Work};
 use crate::tape::{DriveTape, make_ready};
 use crate::{
-    AppendWork, Barcode, DriveState, End, Error, Expected, FenceMismatch, MountReport, ReadWork, Recovered,
-    WorkEnd, fence,
+    AppendWork, Barcode, Blame, DriveState, End, Error, Expected, FenceMismatch, MountReport, ReadWork,
+    Recovered, WorkEnd, fence,
 };
 
 /// One drive and what is in it. Owned by its thread.
@@ -90,11 +90,14 @@ impl Worker {
         record.state = DriveState::Idle;
         if let Some(error) = error {
             let why = chain(&error);
-            tracing::warn!(drive = self.serial, error = why, "a drive's action failed");
-            record.last_error = Some(why.clone());
-            let stuck = self.loaded.is_some() && (matches!(error, Error::Move { .. }) || stopping);
-            if error.condemns_drive() || stuck {
-                tracing::error!(code = "TL-0411", drive = self.serial, "drive set down");
+            // What a cartridge or a caller did wrong has been told to the caller and is nothing of the drive's.
+            if !matches!(error.blame(), Blame::Operator | Blame::Host) {
+                tracing::warn!(drive = self.serial, error = why, "a drive's action failed");
+                record.last_error = Some(why.clone());
+            }
+            let cannot_stop = stopping && self.loaded.is_some();
+            if self.is_down_after(&error) || cannot_stop {
+                tracing::error!(code = "TL-0411", drive = self.serial, error = why, "drive set down");
                 record.state = DriveState::Down { why };
             }
         }
@@ -102,10 +105,27 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
+    /// Whether the drive is of no use any more: it is broken, or the changer cannot take its cartridge out.
+    fn is_down_after(&self, error: &Error) -> bool {
+        error.condemns_drive() || (self.loaded.is_some() && matches!(error, Error::Move { .. }))
+    }
+
     /// Runs a job and tells its caller. An error is returned only for the drive's sake.
     fn run_job(&mut self, job: Job) -> Result<(), Error> {
         tracing::debug!(job = job.number.0, drive = self.serial, barcode = %job.barcode, "job begins");
+        if self.loaded.as_ref().is_some_and(|loaded| loaded.barcode != job.barcode)
+            && let Err(error) = self.dismount()
+        {
+            if self.is_down_after(&error) {
+                // The job's own cartridge was not touched: another drive may run it.
+                self.hand_back(job);
+            } else {
+                job.fail(error.clone());
+            }
+            return Err(error);
+        }
         if let Err(error) = self.mount(&job.barcode) {
+            self.rescue(&error);
             job.fail(error.clone());
             return Err(error);
         }
@@ -133,13 +153,32 @@ impl Worker {
                 (failed, WorkEnd::Keep)
             }
         };
-        if result.as_ref().is_some_and(Error::condemns_drive) {
-            return Err(result.expect("just seen"));
+        if let Some(error) = result {
+            self.rescue(&error);
+            return Err(error);
         }
-        if after == WorkEnd::Unload {
-            self.dismount()?;
+        if after == WorkEnd::Unload { self.dismount() } else { Ok(()) }
+    }
+
+    /// Puts a job back at the head of the queue.
+    fn hand_back(&self, job: Job) {
+        let mut state = self.shared.state();
+        if state.stopping {
+            drop(state);
+            job.fail(Error::Stopping);
+        } else {
+            state.jobs.push_front(job);
         }
-        result.map_or(Ok(()), Err)
+    }
+
+    /// After an error: gets the cartridge out, so that it can be tried in another drive, unless the drive is mute.
+    fn rescue(&mut self, error: &Error) {
+        if error.is_silence() {
+            return;
+        }
+        if let Err(error) = self.dismount() {
+            tracing::warn!(drive = self.serial, error = chain(&error), "a cartridge stays in the drive");
+        }
     }
 
     /// Calls the caller's `done`; a panic there must not end the drive's thread.
@@ -151,10 +190,9 @@ impl Worker {
 
     // === Mounting ===
 
-    /// Has the cartridge loaded in this drive, ready, with variable blocks.
+    /// Has the cartridge loaded in this drive, which is empty or has it already; ready, with variable blocks.
     fn mount(&mut self, barcode: &Barcode) -> Result<(), Error> {
-        if self.loaded.as_ref().is_none_or(|loaded| loaded.barcode != *barcode) {
-            self.dismount()?;
+        if self.loaded.is_none() {
             self.fetch(barcode)?;
         }
         if self.loaded_mut().mam_serial.is_some() {
@@ -166,18 +204,8 @@ impl Worker {
         let ready = make_ready(tape.drive(), ready_timeout).map_err(|error| place.drive_error(error));
         let serial = ready
             .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
-        match serial {
-            Ok(serial) => {
-                self.loaded_mut().mam_serial = Some(serial);
-                Ok(())
-            }
-            Err(error) if error.condemns_drive() => Err(error),
-            // The cartridge is bad, or somebody's hand is in the library: give it back and go on.
-            Err(error) => {
-                self.dismount()?;
-                Err(error)
-            }
-        }
+        self.loaded_mut().mam_serial = Some(serial?);
+        Ok(())
     }
 
     /// Has a cartridge moved from its slot into this empty drive.

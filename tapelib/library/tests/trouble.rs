@@ -93,6 +93,30 @@ fn a_medium_error_while_writing_condemns_no_drive() {
 }
 
 #[test]
+fn a_broken_drive_gives_its_cartridge_to_another() {
+    let host = Host::new(2);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    let holds = |host: &Host| host.library.drives().iter().position(|drive| drive.barcode.is_some()).unwrap();
+    let broken = holds(&host);
+    plan(&host, Unit::Drive(broken), scsi::opcode::WRITE_6, Effect::Fail(Sense::new(0x4, 0x44, 0x00)));
+    let pack = host.spool(2);
+    let failed = host.append_with(&barcode, &row, move |mounted| {
+        assert!(pack.append(mounted).is_err());
+        WorkEnd::Keep
+    });
+    let error = failed.unwrap_err();
+    assert_eq!((error.blame(), error.remedy()), (library::Blame::Drive, library::Remedy::Retry));
+    row.end = End::Unclean;
+    host.append(&barcode, &mut row, &[3]).unwrap();
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1, 3]);
+    assert_ne!(holds(&host), broken);
+    assert!(matches!(host.library.drives()[broken].state, DriveState::Down { .. }));
+}
+
+#[test]
 fn an_error_of_the_closing_filemark_leaves_the_last_commit() {
     let host = Host::new(1);
     let barcode = host.barcode(0);
