@@ -159,29 +159,34 @@ impl Appender {
         self.refuse_poisoned()?;
         self.check_name(directory, name)?;
         let now = Timestamp::from(SystemTime::now());
-        let file_id = self.next_index.highest_file_id + 1;
-        self.next_index.highest_file_id += 2; // one may go to the directory
         let index = &mut self.next_index;
-        let node = |file_id, attributes| Node { file_id, read_only: false, modified: now, attributes };
-        let at = match index.root.directories.iter().position(|child| child.name == directory) {
+        let mut node = |read_only, attributes| {
+            index.highest_file_id += 1;
+            Node { file_id: index.highest_file_id, read_only, created: now, modified: now, attributes }
+        };
+        let children = &mut index.root.directories;
+        let at = match children.iter().position(|child| child.name == directory) {
             Some(at) => at,
             None => {
-                let node = node(file_id + 1, Vec::new());
-                let child =
-                    Directory { name: directory.to_owned(), node, directories: vec![], files: vec![] };
-                index.root.directories.push(child);
-                index.root.directories.len() - 1
+                let node = node(false, Vec::new());
+                children.push(Directory {
+                    name: directory.to_owned(),
+                    node,
+                    directories: vec![],
+                    files: vec![],
+                });
+                children.len() - 1
             }
         };
         let extents = if extent.bytes == 0 { vec![] } else { vec![extent] };
-        let node = Node { read_only: true, ..node(file_id, attributes.extended) };
-        index.root.directories[at].node.modified = now;
-        index.root.directories[at].files.push(File {
+        let file = File {
             name: name.to_owned(),
             bytes: extent.bytes,
-            node,
+            node: node(true, attributes.extended),
             extents,
-        });
+        };
+        children[at].node.modified = now;
+        children[at].files.push(file);
         self.changed = true;
         Ok(())
     }

@@ -60,7 +60,7 @@ pub fn format<T: BlockTape + ?Sized>(tape: &mut T, new: &NewVolume) -> Result<Ap
 
 fn first_index(new: &NewVolume, now: Timestamp) -> Index {
     let attributes = vec![(CATALOG_ATTRIBUTE.to_owned(), new.catalog_id.to_string())];
-    let node = Node { file_id: 1, read_only: false, modified: now, attributes };
+    let node = Node { file_id: 1, read_only: false, created: now, modified: now, attributes };
     Index {
         creator: CREATOR.to_owned(),
         uuid: new.uuid,

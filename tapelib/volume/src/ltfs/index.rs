@@ -63,7 +63,9 @@ pub struct Node {
     pub file_id: u64,
     /// Whether it may be changed.
     pub read_only: bool,
-    /// When its data changed last; this room writes all five times of LTFS as this one.
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its data changed last; this room writes all times of LTFS but the creation time as this one.
     pub modified: Timestamp,
     /// Extended attributes with text values, in order; LTFS shows them under `user.`.
     pub attributes: Vec<(String, String)>,

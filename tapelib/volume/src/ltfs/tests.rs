@@ -289,6 +289,7 @@ proptest! {
         let node = |file_id| Node {
             file_id,
             read_only: file_id % 2 == 0,
+            created: Timestamp::EPOCH,
             modified: Timestamp::from(time),
             attributes: vec![("key".to_owned(), attribute.clone())],
         };

@@ -26,6 +26,7 @@ struct Draft {
     bytes: Option<u64>,
     file_id: Option<u64>,
     read_only: bool,
+    created: Option<Timestamp>,
     modified: Option<Timestamp>,
     attributes: Vec<(String, String)>,
     extents: Vec<Extent>,
@@ -147,6 +148,7 @@ impl<R: BufRead> Parser<R> {
         match element.name() {
             "name" => draft.name = Some(self.events.text(element)?),
             "readonly" => draft.read_only = self.events.text(element)?.trim() == "true",
+            "creationtime" => draft.created = Timestamp::parse(self.events.text(element)?.trim()),
             "modifytime" => draft.modified = Timestamp::parse(self.events.text(element)?.trim()),
             "fileuid" => draft.file_id = Some(self.events.number(element)?),
             "extendedattributes" => draft.attributes = self.attributes()?,
@@ -227,6 +229,7 @@ impl<R: BufRead> Parser<R> {
         Ok(Node {
             file_id,
             read_only: draft.read_only,
+            created: draft.created.ok_or("a file or directory without valid creationtime")?,
             modified: draft.modified.ok_or("a file or directory without valid modifytime")?,
             attributes: std::mem::take(&mut draft.attributes),
         })

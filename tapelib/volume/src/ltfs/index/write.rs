@@ -76,7 +76,8 @@ fn extent<W: Write>(xml: &mut Writer<W>, extent: &Extent) -> io::Result<()> {
 fn node<W: Write>(xml: &mut Writer<W>, node: &Node) -> io::Result<()> {
     xml.text("readonly", if node.read_only { "true" } else { "false" })?;
     let time = node.modified.to_string();
-    for element in ["creationtime", "changetime", "modifytime", "accesstime", "backuptime"] {
+    xml.text("creationtime", &node.created.to_string())?;
+    for element in ["changetime", "modifytime", "accesstime", "backuptime"] {
         xml.text(element, &time)?;
     }
     xml.number("fileuid", node.file_id)?;
