@@ -1,1 +1,76 @@
-fn main() {}
+//! The binary `tapegate`: command line, configuration, assembly, signals. The only room that sees every other.
+//!
+//! Flow of `serve`: `cli` -> `config` (all faults at once) -> `data` (the directory is ours) -> `assemble` (rooms put
+//! together) -> `serve` (until a signal). Every other command but `tape` asks `client`: a gateway that runs, over its
+//! admin listener (`desk`), or the catalog itself (`records`). `tape` reads cartridges with neither.
+
+mod assemble;
+mod check_config;
+mod cli;
+mod client;
+mod clock;
+mod command;
+mod config;
+mod data;
+mod desk;
+mod error;
+mod records;
+mod serve;
+mod table;
+mod tape;
+mod view;
+mod welcome;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Command, ServeArgs};
+use config::Config;
+use error::{Error, chain};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve(args),
+        Command::CheckConfig { config, json } => check_config::check_config(config.as_deref(), json),
+        Command::Status { watch, at } => command::status(&at, watch),
+        Command::Library(command) => command::library(command),
+        Command::Drive(command) => command::drive(command),
+        Command::Volume(command) => command::volume(command),
+        Command::Migrate(command) => command::migrate(command),
+        Command::Restore(command) => command::restore(command),
+        Command::Bucket(command) => command::bucket(command),
+        Command::Tape(command) => tape::run(command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With standard error gone there is nobody left to tell.
+            drop(writeln!(std::io::stderr(), "tapegate: {}", chain(&error)));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<(), Error> {
+    log_to_stderr()?;
+    let mut config = Config::load(args.config.as_deref())?;
+    config.data = args.data.unwrap_or(config.data);
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.admin_listen = args.admin_listen.unwrap_or(config.admin_listen);
+    serve::serve(&config)
+}
+
+/// What is logged is decided by `TAPEGATE_LOG`, as `info` or `warn,engine=debug`.
+fn log_to_stderr() -> Result<(), Error> {
+    let directives = std::env::var(LOG).ok().filter(|text| !text.is_empty());
+    let filter = EnvFilter::try_new(directives.as_deref().unwrap_or("info"));
+    let filter = filter.map_err(|error| Error::Environment { variable: LOG, problem: error.to_string() })?;
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+const LOG: &str = "TAPEGATE_LOG";

@@ -1,0 +1,186 @@
+//! Puts the rooms together: the only place that knows every one of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::RedbCatalog;
+use dialect::sigv4::Secret;
+use edge::{Edge, Limits, Ports};
+use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
+use library::Library;
+use model::catalog::Catalog;
+use model::fence::KeyFence;
+use model::store::ObjectStore;
+use store::{EmbeddedStore, Options, Reserved, S3Store};
+use virtual_library::VirtualLibrary;
+
+use crate::clock::{SystemClock, SystemEntropy};
+use crate::config::{Config, LibraryConfig};
+use crate::data::{DataDir, Installation, Root};
+use crate::error::Error;
+
+/// Part of the free disk the spool takes when nothing is said.
+const SPOOL_PART: u64 = 5;
+/// Smallest spool, in bytes, however full the disk is: less than this holds no pack worth writing.
+const SPOOL_BYTES_MIN: u64 = 64 << 20;
+/// How many packs the spool has room for at least.
+const SPOOL_PACKS_MIN: u64 = 4;
+/// Part of a cartridge a pack takes at most.
+const PACK_PART: u64 = 8;
+/// How long a message to a store in this process can still change it after its sender is gone.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long requests under way may go on at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The whole gateway, engine at work, not yet listening.
+pub struct Gateway {
+    /// The S3 side.
+    pub edge: Edge,
+    /// The background work, with everything it works on.
+    pub engine: Engine,
+}
+
+/// Opens everything in the data directory and starts the background work.
+pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Gateway, Error> {
+    let installation = data.installation()?;
+    let (catalog, store, libraries) = tokio::try_join!(
+        open_catalog(data),
+        open_store(config, data, &installation),
+        open_libraries(config, data),
+    )?;
+    let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
+    let settings = engine_settings(config, data)?;
+    let parts = Parts {
+        catalog: catalog.clone(),
+        store: store.clone(),
+        fence: fence.clone(),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        libraries,
+        catalog_id: installation.catalog_id,
+        settings,
+    };
+    let house = House::open(parts).await.map_err(|error| Error::assemble("spool", error))?;
+    let engine = Engine::start(Arc::new(house)).await.map_err(|error| Error::assemble("engine", error))?;
+    let ports = Ports {
+        store,
+        catalog,
+        fence,
+        wake: engine.wake(),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine })
+}
+
+async fn open_catalog(data: &DataDir) -> Result<Arc<dyn Catalog>, Error> {
+    let path = data.catalog();
+    let catalog = blocking("catalog", move || RedbCatalog::open(path)).await?;
+    Ok(Arc::new(catalog))
+}
+
+async fn open_store(
+    config: &Config,
+    data: &DataDir,
+    installation: &Installation,
+) -> Result<Arc<dyn ObjectStore>, Error> {
+    let options = Options {
+        region: config.region.clone(),
+        pretend_remote: config.pretend_remote,
+        ..Options::default()
+    };
+    let folder = data.store();
+    let service = blocking("store", move || EmbeddedStore::open(&folder, options)).await?;
+    let reserved = Reserved {
+        bucket: installation.reserved_bucket.clone(),
+        catalog: installation.catalog_id.to_string(),
+    };
+    let store = S3Store::open(service, reserved, installation.marker_key.clone()).await;
+    Ok(Arc::new(store.map_err(|error| Error::assemble("store", error))?))
+}
+
+async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<String, Arc<Library>>, Error> {
+    let mut libraries = BTreeMap::new();
+    for library in &config.libraries {
+        let (folder, library) = (data.library(&library.name), library.clone());
+        let name = library.name.clone();
+        let opened = blocking("library", move || open_library(&folder, &library)).await?;
+        libraries.insert(name, Arc::new(opened));
+    }
+    Ok(libraries)
+}
+
+fn open_library(
+    folder: &std::path::Path,
+    config: &LibraryConfig,
+) -> Result<Library, Box<dyn std::error::Error + Send + Sync>> {
+    let machine = VirtualLibrary::open(folder, config.geometry)?;
+    let drives = (0..machine.drive_count()).map(|index| machine.drive_transport(index)).collect();
+    Ok(Library::open(library::Config::new(&config.name), machine.changer_transport(), drives)?)
+}
+
+/// Does what blocks where it may.
+async fn blocking<T, E>(
+    part: &'static str,
+    open: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => opened.map_err(|error| Error::assemble(part, error)),
+        Err(panic) => Err(Error::assemble(part, panic)),
+    }
+}
+
+fn engine_settings(config: &Config, data: &DataDir) -> Result<Settings, Error> {
+    let spool = SpoolSettings { folder: data.spool(), bytes_max: spool_bytes(config, data)? };
+    let mut pools = config.pools.clone();
+    for pool in pools.values_mut() {
+        let cartridge = config.libraries.iter().find(|library| library.name == pool.library);
+        let cartridge_bytes = cartridge.map_or(u64::MAX, |library| library.geometry.cartridge_bytes);
+        let most = (cartridge_bytes / PACK_PART).min(spool.bytes_max / SPOOL_PACKS_MIN);
+        pool.pack_bytes_target = pool.pack_bytes_target.min(most);
+    }
+    Ok(Settings {
+        day: config.pace.day,
+        scan_interval: config.pace.scan_interval,
+        lapse_interval: config.pace.lapse_interval,
+        labels_blank: config.labels_blank(),
+        classes: config.classes.clone(),
+        pools,
+        spool,
+        grace: config.pace.grace,
+        store_deadline: STORE_DEADLINE,
+        restore_hold: config.pace.restore_hold,
+        retry_after: config.pace.retry_after,
+    })
+}
+
+fn spool_bytes(config: &Config, data: &DataDir) -> Result<u64, Error> {
+    if let Some(bytes) = config.spool_bytes_max {
+        return Ok(bytes);
+    }
+    let failed = |source: rustix::io::Errno| Error::File {
+        operation: "look at the free space of",
+        path: data.path().to_owned(),
+        source: source.into(),
+    };
+    let disk = rustix::fs::statvfs(data.path()).map_err(failed)?;
+    Ok((disk.f_bavail.saturating_mul(disk.f_frsize) / SPOOL_PART).max(SPOOL_BYTES_MIN))
+}
+
+fn edge_settings(config: &Config, installation: &Installation, root: &Root) -> edge::Settings {
+    let mut identities = config.identities.clone();
+    identities.insert(root.access_key_id.clone(), Secret::new(root.secret.clone()));
+    edge::Settings {
+        region: config.region.clone(),
+        day: config.pace.day,
+        identities,
+        classes: config.classes.clone(),
+        marker_key: installation.marker_key.clone(),
+        limits: Limits { drain: DRAIN, ..Limits::default() },
+    }
+}

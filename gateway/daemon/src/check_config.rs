@@ -1,0 +1,74 @@
+//! `check-config`: whether a configuration is good, and what it comes to.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::command::write;
+use crate::config::Config;
+use crate::data::Root;
+use crate::error::Error;
+
+/// Checks the configuration (and the credentials in the environment) and prints it with its defaults filled in.
+pub fn check_config(file: Option<&Path>, as_json: bool) -> Result<(), Error> {
+    let config = Config::load(file)?;
+    Root::from_environment()?;
+    let all = describe(&config);
+    if as_json {
+        return write(format!("{all:#}\n").as_bytes());
+    }
+    let mut text = String::from("the configuration is good\n\n");
+    lines("", &all, &mut text);
+    write(text.as_bytes())
+}
+
+fn describe(config: &Config) -> Value {
+    let library = |library: &crate::config::LibraryConfig| {
+        let geometry = &library.geometry;
+        json!({
+            "name": library.name,
+            "kind": "virtual",
+            "drives": geometry.drives,
+            "slots": geometry.slots,
+            "mail_slots": geometry.mail_slots,
+            "cartridge_bytes": geometry.cartridge_bytes,
+        })
+    };
+    let pool = |(name, pool): (&model::PoolName, &engine::PoolSettings)| {
+        json!({
+            "name": name.as_str(),
+            "library": pool.library,
+            "copies": pool.copies.iter().map(|copy| copy.as_str()).collect::<Vec<_>>(),
+            "pack_bytes_target": pool.pack_bytes_target,
+            "quiet_seconds": pool.quiet.as_secs_f64(),
+            "compression_level": pool.compression_level,
+        })
+    };
+    let classes =
+        config.classes.iter().map(|(class, pool)| (class.to_string(), json!({"pool": pool.as_str()})));
+    json!({
+        "data": config.data,
+        "listen": config.listen.to_string(),
+        "admin_listen": config.admin_listen.to_string(),
+        "region": config.region,
+        "store": {"kind": "embedded", "pretend_remote": config.pretend_remote},
+        "identity": config.identities.keys().collect::<Vec<_>>(),
+        "library": config.libraries.iter().map(library).collect::<Vec<_>>(),
+        "pool": config.pools.iter().map(pool).collect::<Vec<_>>(),
+        "class": classes.collect::<serde_json::Map<_, _>>(),
+        "spool": {"bytes_max": config.spool_bytes_max},
+    })
+}
+
+/// One line for every setting: its key and its value.
+fn lines(key: &str, value: &Value, text: &mut String) {
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| lines(&below(name), value, text)),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().enumerate().for_each(|(at, item)| lines(&format!("{key}[{at}]"), item, text));
+        }
+        Value::Null => {}
+        value => text.push_str(&format!("{key} = {value}\n")),
+    }
+}

@@ -1,0 +1,296 @@
+//! The command line. Scripts depend on it: extend, never rename.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use model::{BucketName, JobId, VolumeId};
+
+use crate::config::DATA_DEFAULT;
+
+/// An S3 gateway that gives an object store a Glacier-style tape class.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong use, 64 bad configuration.
+#[derive(Debug, Parser)]
+#[command(name = "tapegate", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Everything the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway: everything in one process, with nothing configured if you like
+    Serve(ServeArgs),
+    /// Check a configuration and print what it comes to
+    CheckConfig {
+        /// The configuration file; the defaults without it
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how everything is
+    Status {
+        /// Draw it again every second until interrupted
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// The tape libraries
+    #[command(subcommand)]
+    Library(LibraryCommand),
+    /// The drives
+    #[command(subcommand)]
+    Drive(DriveCommand),
+    /// The volumes: cartridges as the catalog knows them
+    #[command(subcommand)]
+    Volume(VolumeCommand),
+    /// Moving objects to tape
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Bringing objects back
+    #[command(subcommand)]
+    Restore(RestoreCommand),
+    /// The buckets
+    #[command(subcommand)]
+    Bucket(BucketCommand),
+    /// Read cartridges with no catalog and no configuration
+    #[command(subcommand)]
+    Tape(TapeCommand),
+}
+
+/// Where `serve` finds and puts things. What is said here wins over the configuration.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file; the defaults without it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to serve S3
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where to serve the admin API
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+}
+
+/// Which gateway is asked, and how the answer is printed.
+#[derive(Clone, Debug, Args)]
+pub struct At {
+    /// The data directory of the gateway
+    #[arg(long, value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub data: PathBuf,
+    /// The admin listener, where it is not the one the data directory names
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tapegate library`
+#[derive(Debug, Subcommand)]
+pub enum LibraryCommand {
+    /// List the libraries
+    List(At),
+    /// Ask the changer what is where
+    Inventory {
+        /// One library; all without it
+        name: Option<String>,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// `tapegate drive`
+#[derive(Debug, Subcommand)]
+pub enum DriveCommand {
+    /// List the drives
+    List(At),
+}
+
+/// `tapegate volume`
+#[derive(Debug, Subcommand)]
+pub enum VolumeCommand {
+    /// List the volumes
+    List(At),
+    /// Show one volume
+    Show {
+        /// Its UUID or barcode
+        volume: String,
+        /// List the objects on it, too
+        #[arg(long)]
+        contents: bool,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// `tapegate migrate`
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Look for what the lifecycle rules make due, now
+    Run {
+        /// One bucket; all with rules without it
+        #[arg(long, value_name = "B", value_parser = bucket)]
+        bucket: Option<BucketName>,
+        /// Only count
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// `tapegate restore`
+#[derive(Debug, Subcommand)]
+pub enum RestoreCommand {
+    /// List restores: those under way, those readable and those that failed
+    List {
+        /// Those that are over, too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Show one restore
+    Show {
+        /// Its id
+        id: JobId,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// `tapegate bucket`
+#[derive(Debug, Subcommand)]
+pub enum BucketCommand {
+    /// List the buckets
+    List(At),
+}
+
+/// `tapegate tape`: PATH is the folder of a virtual cartridge, or of a virtual library (then every cartridge in it).
+#[derive(Debug, Subcommand)]
+pub enum TapeCommand {
+    /// List what is on cartridges
+    List {
+        /// A cartridge folder or a library folder
+        path: PathBuf,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Extract objects and check them against their digests
+    Read {
+        /// A cartridge folder or a library folder
+        path: PathBuf,
+        /// Where to put them: DIR/<bucket>/<key>~<archive id>
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Only objects with this key
+        #[arg(long, value_name = "KEY", conflicts_with = "archive")]
+        key: Option<String>,
+        /// Only the object with this archive id
+        #[arg(long, value_name = "ID")]
+        archive: Option<String>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a cartridge as the directory of small files that other LTFS implementations read
+    Export {
+        /// A cartridge folder or a library folder
+        path: PathBuf,
+        /// An empty or new folder; a library's cartridges get a folder each in it
+        #[arg(long, value_name = "DIR")]
+        ltfs_dir: PathBuf,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A volume as a person names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeName {
+    /// By UUID.
+    Id(VolumeId),
+    /// By barcode.
+    Barcode(String),
+}
+
+impl From<String> for VolumeName {
+    fn from(text: String) -> Self {
+        text.parse().map_or(Self::Barcode(text), Self::Id)
+    }
+}
+
+fn bucket(text: &str) -> Result<BucketName, model::name::NameError> {
+    BucketName::parse(text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_contract_parses() {
+        Cli::command().debug_assert();
+        for line in [
+            "serve",
+            "serve --config f --data d --listen 127.0.0.1:0 --admin-listen [::1]:9",
+            "check-config --config f --json",
+            "status --watch",
+            "status --json --data d --admin 127.0.0.1:9001",
+            "library list --json",
+            "library inventory",
+            "library inventory main --json",
+            "drive list",
+            "volume list",
+            "volume show TG0001L9 --contents",
+            "migrate run --bucket s3://archive/ --dry-run",
+            "restore list --all",
+            "restore show 01J00000000000000000000000 --json",
+            "bucket list",
+            "tape list x --json",
+            "tape read x --to y --key a/b",
+            "tape read x --to y --archive 01J00000000000000000000000",
+            "tape export x --ltfs-dir y",
+        ] {
+            let words = std::iter::once("tapegate").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_told() {
+        for line in [
+            "",
+            "sevre",
+            "serve --listen x",
+            "migrate run --bucket A_B",
+            "tape read x",
+            "tape export x",
+            "restore show 1",
+        ] {
+            let words = std::iter::once("tapegate").chain(line.split(' ').filter(|word| !word.is_empty()));
+            assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn volumes_are_named_by_either_name() {
+        let id = VolumeId::from_u128(1 << 100);
+        assert_eq!(VolumeName::from(id.to_string()), VolumeName::Id(id));
+        assert_eq!(VolumeName::from("TG0001L9".to_owned()), VolumeName::Barcode("TG0001L9".to_owned()));
+    }
+}

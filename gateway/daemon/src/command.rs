@@ -1,0 +1,307 @@
+//! The commands that ask a gateway: what each asks, and how people see the answer.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use console::{Migrate, Question};
+use model::restore::RestoreStage;
+use model::{PackId, VolumeId};
+use serde_json::{Value, json};
+
+use crate::cli::{
+    At, BucketCommand, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand,
+    VolumeName,
+};
+use crate::client::Client;
+use crate::error::Error;
+use crate::table::{Column, Show, bytes, sheet, table};
+
+/// Time between two drawings of `status --watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// `tapegate library`
+pub fn library(command: LibraryCommand) -> Result<(), Error> {
+    match command {
+        LibraryCommand::List(at) => listing(&at, &Question::Libraries, "libraries", LIBRARIES),
+        LibraryCommand::Inventory { name, at } => {
+            listing(&at, &Question::Inventory { library: name }, "elements", ELEMENTS)
+        }
+    }
+}
+
+/// `tapegate drive`
+pub fn drive(command: DriveCommand) -> Result<(), Error> {
+    let DriveCommand::List(at) = command;
+    listing(&at, &Question::Drives, "drives", DRIVES)
+}
+
+/// `tapegate bucket`
+pub fn bucket(command: BucketCommand) -> Result<(), Error> {
+    let BucketCommand::List(at) = command;
+    listing(&at, &Question::Buckets, "buckets", BUCKETS)
+}
+
+/// `tapegate migrate`
+pub fn migrate(command: MigrateCommand) -> Result<(), Error> {
+    let MigrateCommand::Run { bucket, dry_run, at } = command;
+    let answer = Client::new(&at).ask(&Question::Migrate(Migrate { bucket, dry_run }))?;
+    print(&at, &answer, |answer| {
+        let count = |name: &str| answer[name].as_u64().unwrap_or(0);
+        let due = if dry_run { "would be due" } else { "became due" };
+        let (listed, skipped) = (count("listed"), count("skipped"));
+        let numbers = format!("{listed} objects listed, {} {due} for tape", count("due"));
+        format!("{numbers}, {} expired, {skipped} could not be looked at this time\n", count("expired"))
+    })
+}
+
+/// `tapegate restore`
+pub fn restore(command: RestoreCommand) -> Result<(), Error> {
+    match command {
+        RestoreCommand::List { all, at } => {
+            let mut client = Client::new(&at);
+            let mut rows = Vec::new();
+            for stage in RestoreStage::ALL {
+                if all || stage != RestoreStage::Lapsed {
+                    rows.extend(pages(&mut client, "restores", |after| {
+                        let after = after.map(str::parse).transpose().map_err(|_| ())?;
+                        Ok(Question::Restores { stage, after })
+                    })?);
+                }
+            }
+            print(&at, &json!({"restores": rows}), |answer| rows_of(answer, "restores", RESTORES))
+        }
+        RestoreCommand::Show { id, at } => {
+            let answer = Client::new(&at).ask(&Question::Restore(id))?;
+            print(&at, &answer, sheet)
+        }
+    }
+}
+
+/// `tapegate volume`
+pub fn volume(command: VolumeCommand) -> Result<(), Error> {
+    match command {
+        VolumeCommand::List(at) => listing(&at, &Question::Volumes, "volumes", VOLUMES),
+        VolumeCommand::Show { volume, contents, at } => {
+            let mut client = Client::new(&at);
+            let id = volume_id(&mut client, volume)?;
+            let mut answer = client.ask(&Question::Volume(id))?;
+            let packs = packs_on(&mut client, id)?;
+            if contents {
+                let mut archives = Vec::new();
+                for pack in &packs {
+                    archives.extend(archives_of(&mut client, pack)?);
+                }
+                answer["archives"] = archives.into();
+            }
+            answer["packs"] = packs.into();
+            print(&at, &answer, |answer| {
+                let mut text = format!("{}\n{}", sheet(answer), rows_of(answer, "packs", PACKS));
+                if contents {
+                    text.push_str(&format!("\n{}", rows_of(answer, "archives", ARCHIVES)));
+                }
+                text
+            })
+        }
+    }
+}
+
+fn volume_id(client: &mut Client, name: String) -> Result<VolumeId, Error> {
+    let barcode = match VolumeName::from(name) {
+        VolumeName::Id(id) => return Ok(id),
+        VolumeName::Barcode(barcode) => barcode,
+    };
+    let volumes = client.ask(&Question::Volumes)?;
+    let volumes = volumes["volumes"].as_array().map_or(&[][..], Vec::as_slice);
+    let named: Vec<&str> = volumes
+        .iter()
+        .filter(|volume| volume["barcode"] == *barcode)
+        .filter_map(|volume| volume["id"].as_str())
+        .collect();
+    match named[..] {
+        [id] => id.parse().map_err(|_| Error::Refused { message: format!("{id} is not a volume UUID") }),
+        [] => Err(Error::Refused {
+            message: format!("there is no volume {barcode}; `tapegate volume list` shows those there are"),
+        }),
+        _ => Err(Error::Refused {
+            message: format!(
+                "barcode {barcode} is on several volumes; name one by UUID: {}",
+                named.join(", ")
+            ),
+        }),
+    }
+}
+
+fn packs_on(client: &mut Client, volume: VolumeId) -> Result<Vec<Value>, Error> {
+    pages(client, "packs", |after| {
+        let after = after.map(str::parse).transpose().map_err(|_| ())?;
+        Ok(Question::PacksOn { volume, after })
+    })
+}
+
+fn archives_of(client: &mut Client, pack: &Value) -> Result<Vec<Value>, Error> {
+    let id = pack["pack"].as_str().unwrap_or_default();
+    let pack: PackId =
+        id.parse().map_err(|_| Error::Refused { message: format!("{id:?} is not a pack id") })?;
+    pages(client, "archives", |after| {
+        let after = after.map(str::parse).transpose().map_err(|_| ())?;
+        Ok(Question::ArchivesOf { pack, after })
+    })
+}
+
+/// All rows of a listing that comes in pages.
+fn pages(
+    client: &mut Client,
+    list: &str,
+    question: impl Fn(Option<&str>) -> Result<Question, ()>,
+) -> Result<Vec<Value>, Error> {
+    let mut rows = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let question = question(next.as_deref()).map_err(|()| Error::Refused {
+            message: format!("the gateway named {} as the next page", next.clone().unwrap_or_default()),
+        })?;
+        let mut answer = client.ask(&question)?;
+        if let Value::Array(page) = answer[list].take() {
+            rows.extend(page);
+        }
+        match answer["next"].as_str() {
+            Some(after) => next = Some(after.to_owned()),
+            None => return Ok(rows),
+        }
+    }
+}
+
+/// `tapegate status`
+pub fn status(at: &At, watch: bool) -> Result<(), Error> {
+    let mut client = Client::new(at);
+    loop {
+        let answer = client.ask(&Question::Status)?;
+        if watch && !at.json {
+            // Home, and clear what is below: a terminal is drawn over, a file gets one drawing after another.
+            write(b"\x1b[H\x1b[J")?;
+        }
+        print(at, &answer, draw_status)?;
+        if !watch {
+            return Ok(());
+        }
+        std::thread::park_timeout(WATCH_INTERVAL);
+    }
+}
+
+fn draw_status(status: &Value) -> String {
+    let running = if status["running"] == true { "running" } else { "not running" };
+    let mut text = format!("tapegate {} {running}\n", status["version"].as_str().unwrap_or_default());
+    if let Some(used) = status["spool"]["bytes"].as_u64() {
+        let most = status["spool"]["bytes_max"].as_u64().unwrap_or_default();
+        text.push_str(&format!("spool    {} of {}\n", bytes(used), bytes(most)));
+    }
+    for (title, list, columns) in [
+        ("archives", "archives", ARCHIVE_COUNTS),
+        ("restores", "restores", COUNTS),
+        ("copies of packs", "copies", COUNTS),
+        ("volumes", "volumes", COUNTS),
+        ("libraries", "libraries", LIBRARIES),
+    ] {
+        if status[list].as_array().is_some_and(|rows| !rows.is_empty()) {
+            text.push_str(&format!("\n{title}\n{}", rows_of(status, list, columns)));
+        }
+    }
+    text
+}
+
+/// Asks for a listing of one answer and prints it.
+fn listing(at: &At, question: &Question, list: &str, columns: &[Column]) -> Result<(), Error> {
+    let answer = Client::new(at).ask(question)?;
+    print(at, &answer, |answer| rows_of(answer, list, columns))
+}
+
+fn rows_of(answer: &Value, list: &str, columns: &[Column]) -> String {
+    table(columns, answer[list].as_array().map_or(&[][..], Vec::as_slice))
+}
+
+fn print(at: &At, answer: &Value, draw: impl FnOnce(&Value) -> String) -> Result<(), Error> {
+    let text = if at.json { format!("{answer:#}\n") } else { draw(answer) };
+    write(text.as_bytes())
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
+pub fn write(text: &[u8]) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(Error::Output),
+    }
+}
+
+const LIBRARIES: &[Column] = &[
+    ("NAME", "name", Show::Plain),
+    ("KIND", "kind", Show::Plain),
+    ("DRIVES", "drives", Show::Plain),
+    ("BUSY", "drives_busy", Show::Plain),
+    ("DOWN", "drives_down", Show::Plain),
+    ("SLOTS", "slots", Show::Plain),
+    ("CARTRIDGES", "cartridges", Show::Plain),
+    ("QUEUED", "jobs_queued", Show::Plain),
+];
+const ELEMENTS: &[Column] = &[
+    ("LIBRARY", "library", Show::Plain),
+    ("ELEMENT", "element", Show::Plain),
+    ("KIND", "kind", Show::Plain),
+    ("FULL", "full", Show::Flag),
+    ("BARCODE", "barcode", Show::Plain),
+];
+const DRIVES: &[Column] = &[
+    ("LIBRARY", "library", Show::Plain),
+    ("SERIAL", "serial", Show::Plain),
+    ("ELEMENT", "element", Show::Plain),
+    ("STATE", "state", Show::Plain),
+    ("BARCODE", "barcode", Show::Plain),
+    ("VOLUME", "volume", Show::Plain),
+    ("DETAIL", "detail", Show::Plain),
+    ("LAST ERROR", "last_error", Show::Plain),
+];
+const VOLUMES: &[Column] = &[
+    ("VOLUME", "id", Show::Plain),
+    ("BARCODE", "barcode", Show::Plain),
+    ("LIBRARY", "library", Show::Plain),
+    ("POOL", "pool", Show::Plain),
+    ("STATE", "state", Show::Plain),
+    ("CAPACITY", "capacity_bytes", Show::Bytes),
+    ("LEFT", "remaining_bytes", Show::Bytes),
+    ("DETAIL", "detail", Show::Plain),
+];
+const PACKS: &[Column] = &[
+    ("PACK", "pack", Show::Plain),
+    ("COPY", "copy", Show::Plain),
+    ("POOL", "pool", Show::Plain),
+    ("STATE", "state", Show::Plain),
+    ("BLOCK", "start_block", Show::Plain),
+    ("SIZE", "bytes", Show::Bytes),
+    ("MEMBERS", "members", Show::Plain),
+];
+const ARCHIVES: &[Column] = &[
+    ("ARCHIVE", "id", Show::Plain),
+    ("STATE", "state", Show::Plain),
+    ("SIZE", "size", Show::Bytes),
+    ("BUCKET", "bucket", Show::Plain),
+    ("KEY", "key", Show::Plain),
+];
+const RESTORES: &[Column] = &[
+    ("RESTORE", "id", Show::Plain),
+    ("STATE", "state", Show::Plain),
+    ("TIER", "tier", Show::Plain),
+    ("CREATED", "created", Show::Plain),
+    ("UNTIL", "until", Show::Plain),
+    ("BUCKET", "bucket", Show::Plain),
+    ("KEY", "key", Show::Plain),
+    ("DETAIL", "detail", Show::Plain),
+];
+const BUCKETS: &[Column] = &[
+    ("BUCKET", "name", Show::Plain),
+    ("RULES", "rules", Show::Plain),
+    ("ENABLED", "rules_enabled", Show::Plain),
+    ("ON TAPE", "has_archives", Show::Flag),
+];
+const COUNTS: &[Column] = &[("STATE", "state", Show::Plain), ("COUNT", "count", Show::Plain)];
+const ARCHIVE_COUNTS: &[Column] =
+    &[("STATE", "state", Show::Plain), ("COUNT", "count", Show::Plain), ("SIZE", "bytes", Show::Bytes)];

@@ -1,0 +1,368 @@
+//! The keys of the configuration, one function a table.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dialect::sigv4::Secret;
+use engine::PoolSettings;
+use model::time::DayLength;
+use model::{BucketName, PoolName, TapeClass};
+use toml::Table;
+use virtual_library::Geometry;
+use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
+
+use super::section::{Faults, Section};
+use super::{
+    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, LibraryConfig,
+    PACK_BYTES_DEFAULT, Pace, QUIET_DEFAULT, REGION_DEFAULT,
+};
+
+const CARTRIDGE_BYTES_MIN: u64 = 64 << 20;
+const CARTRIDGE_BYTES_MAX: u64 = 1 << 50;
+const PACK_BYTES_MIN: u64 = 1 << 20;
+const PACK_BYTES_MAX: u64 = 32 << 30;
+const SPOOL_BYTES_MIN: u64 = 64 << 20;
+const SECRET_LENGTH_MIN: usize = 8;
+const DAY_SECONDS_MAX: u64 = 86_400;
+/// Part of a cartridge its index partition takes at most.
+const INDEX_PART: u64 = 20;
+
+/// Reads the whole file. What it returns is only good when no fault was added.
+pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
+    let mut root = Section::new("", table, faults);
+    let address = "write an address and a port, as \"127.0.0.1:9000\"";
+    let data = root.text("data").map_or_else(|| PathBuf::from(DATA_DEFAULT), |data| folder.join(data));
+    let listen = root.parsed("listen", address, str::parse::<SocketAddr>).unwrap_or(LISTEN_DEFAULT);
+    let admin_listen =
+        root.parsed("admin_listen", address, str::parse::<SocketAddr>).unwrap_or(ADMIN_DEFAULT);
+    let region =
+        root.parsed("region", "write a name as us-east-1", region).unwrap_or(REGION_DEFAULT.to_owned());
+    let pretend_remote = root.table("store").is_some_and(store);
+    root.named("bucket").into_iter().for_each(|(name, section)| bucket(&name, section));
+    let identities = identities(&mut root, folder);
+    let (pace, quiet) = root.table("testing").map_or_else(|| (Pace::default(), QUIET_DEFAULT), testing);
+    let libraries = libraries(&mut root);
+    let pools = pools(&mut root, &libraries, quiet);
+    let classes = classes(&mut root, &pools);
+    let spool_bytes_max = root.table("spool").and_then(|mut spool| {
+        let bytes = spool.number("bytes_max", SPOOL_BYTES_MIN..=u64::MAX / 2);
+        spool.end();
+        bytes
+    });
+    if listen == admin_listen && listen.port() != 0 {
+        root.fault("admin_listen", format!("{listen} is taken by listen"), "give it another port");
+    }
+    root.end();
+    Config {
+        data,
+        listen,
+        admin_listen,
+        region,
+        pretend_remote,
+        identities,
+        libraries,
+        pools,
+        classes,
+        spool_bytes_max,
+        pace,
+    }
+}
+
+fn region(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let legal = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    if legal { Ok(text.to_owned()) } else { Err("is not the name of a region") }
+}
+
+/// Returns whether the store pretends to be remote.
+fn store(mut section: Section<'_>) -> bool {
+    let kind = section.text("kind");
+    let remote = kind.as_deref() == Some("remote");
+    if remote {
+        let fix = "leave [store] out to use the embedded store";
+        section.fault("kind", "a remote store is not offered yet", fix);
+    } else if let Some(kind) = kind.filter(|kind| kind != "embedded") {
+        section.fault("kind", format!("{kind:?} is no kind of store"), "write \"embedded\"");
+    }
+    let pretend = section.flag("pretend_remote").unwrap_or(false);
+    for key in
+        ["endpoint", "region", "access_key_id", "secret_access_key_file", "secret_access_key", "addressing"]
+    {
+        if section.has(key) && !remote {
+            section.fault(key, "belongs to a remote store", "leave it out");
+        }
+        section.text(key);
+    }
+    section.end();
+    pretend
+}
+
+fn bucket(name: &str, mut section: Section<'_>) {
+    if let Err(error) = BucketName::parse(name) {
+        section.fault("", error.to_string(), "mend the name");
+    }
+    for key in ["managed", "exclusive"] {
+        if section.flag(key) == Some(false) {
+            section.fault(key, "false is not offered on the embedded store", "leave it out");
+        }
+    }
+    section.end();
+}
+
+fn identities(root: &mut Section<'_>, folder: &Path) -> BTreeMap<String, Secret> {
+    let mut identities = BTreeMap::new();
+    for mut section in root.list("identity").unwrap_or_default() {
+        let fix = "write 3 to 128 letters, digits, '-', '_' or '.'";
+        let id = section.parsed("access_key_id", fix, access_key_id);
+        if id.is_none() && !section.has("access_key_id") {
+            section.fault("access_key_id", "is needed, and legal", fix);
+        }
+        let secret = secret(&mut section, folder);
+        if let (Some(id), Some(secret)) = (id, secret)
+            && identities.insert(id.clone(), secret).is_some()
+        {
+            section.fault("access_key_id", format!("{id} is there twice"), "give every identity its own");
+        }
+        section.end();
+    }
+    identities
+}
+
+/// Checks an access key id.
+pub(crate) fn access_key_id(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let legal = (3..=128).contains(&text.len()) && text.bytes().all(plain);
+    if legal { Ok(text.to_owned()) } else { Err("is not an access key id") }
+}
+
+/// Checks a secret access key; the message never shows it.
+pub(crate) fn secret_access_key(text: &str) -> Result<Secret, &'static str> {
+    let legal =
+        (SECRET_LENGTH_MIN..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if legal { Ok(Secret::new(text)) } else { Err("is not a secret access key") }
+}
+
+fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
+    let fix = "write 8 to 128 visible characters";
+    let inline = section.parsed("secret_access_key", fix, secret_access_key);
+    let file = section.text("secret_access_key_file");
+    let Some(file) = file else {
+        if inline.is_none() {
+            section.fault("secret_access_key_file", "there is no secret", "name the file it is in");
+        }
+        return inline;
+    };
+    let path = folder.join(file);
+    match std::fs::read_to_string(&path) {
+        Err(error) => {
+            section.fault(
+                "secret_access_key_file",
+                format!("{}: {error}", path.display()),
+                "name a readable file",
+            );
+            None
+        }
+        Ok(text) => match secret_access_key(text.trim()) {
+            Ok(secret) => Some(secret),
+            Err(problem) => {
+                section.fault("secret_access_key_file", format!("what is in the file {problem}"), fix);
+                None
+            }
+        },
+    }
+}
+
+/// The pace, and how long a pool waits for more by default.
+fn testing(mut section: Section<'_>) -> (Pace, Duration) {
+    let mut pace = Pace::default();
+    let mut quiet = QUIET_DEFAULT;
+    if let Some(seconds) = section.small("day_seconds", 1..=DAY_SECONDS_MAX) {
+        pace.day = DayLength::Seconds(seconds);
+    }
+    if let Some(interval) = section.seconds("lifecycle_interval_seconds") {
+        pace.scan_interval = interval.max(Duration::from_millis(50));
+        pace.lapse_interval = pace.lapse_interval.min(pace.scan_interval);
+        pace.retry_after = pace.retry_after.min(2 * pace.scan_interval);
+        quiet = quiet.min(pace.scan_interval);
+    }
+    pace.grace = section.seconds("grace_seconds").unwrap_or(pace.grace);
+    pace.restore_hold = section.seconds("restore_hold_seconds").unwrap_or(pace.restore_hold);
+    if section.fraction("virtual_time_scale").is_some_and(|scale| scale != 0.0) {
+        section.fault(
+            "virtual_time_scale",
+            "only instant tapes are offered yet",
+            "write 0.0 or leave it out",
+        );
+    }
+    section.end();
+    (pace, quiet)
+}
+
+fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {
+    let Some(sections) = root.list("library") else {
+        return vec![LibraryConfig { name: "main".to_owned(), geometry: Geometry::default() }];
+    };
+    let mut libraries: Vec<LibraryConfig> = Vec::new();
+    for section in sections {
+        let place = section.name("name");
+        let Some(library) = library(section) else { continue };
+        if libraries.iter().any(|other| other.name == library.name) {
+            root.fault(&place, format!("{} is there twice", library.name), "give every library its own name");
+        }
+        libraries.push(library);
+    }
+    libraries
+}
+
+fn library(mut section: Section<'_>) -> Option<LibraryConfig> {
+    let fix = "write 1 to 32 of a-z, 0-9, '-' and '_'";
+    let named = section.has("name");
+    let name = section.parsed("name", fix, library_name);
+    if !named {
+        section.fault("name", "is missing", fix);
+    }
+    let kind = section.text("kind");
+    match kind.as_deref() {
+        Some("virtual") => {}
+        Some("sg") => section.fault("kind", "real libraries are not offered yet", "write \"virtual\""),
+        Some(other) => section.fault("kind", format!("{other:?} is no kind of library"), "write \"virtual\""),
+        None => section.fault("kind", "is missing", "write \"virtual\""),
+    }
+    if kind.as_deref() == Some("sg") {
+        section.text("changer");
+    }
+    let standard = Geometry::default();
+    let cartridge_bytes = section.number("cartridge_bytes", CARTRIDGE_BYTES_MIN..=CARTRIDGE_BYTES_MAX);
+    let cartridge_bytes = cartridge_bytes.unwrap_or(standard.cartridge_bytes);
+    let geometry = Geometry {
+        drives: section.small("drives", 1..=64).unwrap_or(standard.drives),
+        slots: section.small("slots", 2..=10_000).unwrap_or(standard.slots),
+        mail_slots: section.small("mail_slots", 0..=240).unwrap_or(standard.mail_slots),
+        cartridge_bytes,
+        index_partition_bytes: standard.index_partition_bytes.min(cartridge_bytes / INDEX_PART),
+    };
+    section.end();
+    Some(LibraryConfig { name: name?, geometry })
+}
+
+fn library_name(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let legal = (1..=32).contains(&text.len()) && text.bytes().all(plain);
+    if legal { Ok(text.to_owned()) } else { Err("is not the name of a library") }
+}
+
+fn pools(
+    root: &mut Section<'_>,
+    libraries: &[LibraryConfig],
+    quiet: Duration,
+) -> BTreeMap<PoolName, PoolSettings> {
+    let mut pools = BTreeMap::new();
+    let Some(sections) = root.list("pool") else {
+        let Some(library) = libraries.first() else { return pools };
+        for name in ["glacier", "deep"] {
+            let name = PoolName::parse(name).expect("a legal name");
+            pools.insert(name, pool_on(&library.name, quiet));
+        }
+        return pools;
+    };
+    let mut siblings = Vec::new();
+    for section in sections {
+        let (place, copies) = (section.name("name"), section.name("copies"));
+        let Some((name, settings)) = pool(section, libraries, quiet) else { continue };
+        siblings.extend(settings.copies.iter().map(|copy| (copies.clone(), name.clone(), copy.clone())));
+        if pools.insert(name.clone(), settings).is_some() {
+            root.fault(&place, format!("{name} is there twice"), "give every pool its own name");
+        }
+    }
+    for (place, name, copy) in siblings {
+        if copy == name || !pools.contains_key(&copy) {
+            root.fault(&place, format!("{copy} is no other pool"), "name other pools of this file");
+        }
+    }
+    pools
+}
+
+fn pool(
+    mut section: Section<'_>,
+    libraries: &[LibraryConfig],
+    quiet: Duration,
+) -> Option<(PoolName, PoolSettings)> {
+    let fix = "write 1 to 64 of a-z, 0-9, '-' and '_'";
+    if !section.has("name") {
+        section.fault("name", "is missing", fix);
+    }
+    let name = section.parsed("name", fix, PoolName::parse);
+    let library = section.text("library").or_else(|| libraries.first().map(|library| library.name.clone()));
+    let library = library.unwrap_or_default();
+    if !libraries.iter().any(|known| known.name == library) {
+        let names: Vec<&str> = libraries.iter().map(|library| library.name.as_str()).collect();
+        section.fault(
+            "library",
+            format!("there is no library {library:?}"),
+            format!("known are: {}", names.join(", ")),
+        );
+    }
+    if section.flag("sealed") == Some(true) {
+        section.fault("sealed", "sealed pools are not offered yet", "write false or leave it out");
+    }
+    let mut settings = pool_on(&library, quiet);
+    for copy in section.texts("copies").unwrap_or_default() {
+        match PoolName::parse(&copy) {
+            Ok(copy) => settings.copies.push(copy),
+            Err(error) => section.fault("copies", error.to_string(), fix),
+        }
+    }
+    if let Some(bytes) = section.number("pack_bytes_target", PACK_BYTES_MIN..=PACK_BYTES_MAX) {
+        settings.pack_bytes_target = bytes;
+    }
+    settings.quiet = section.seconds("quiet_seconds").unwrap_or(settings.quiet);
+    let levels = LEVEL_MIN.unsigned_abs().into()..=LEVEL_MAX.unsigned_abs().into();
+    settings.compression_level = section.small("compression_level", levels).unwrap_or(COMPRESSION_DEFAULT);
+    section.end();
+    Some((name?, settings))
+}
+
+fn pool_on(library: &str, quiet: Duration) -> PoolSettings {
+    PoolSettings {
+        library: library.to_owned(),
+        copies: Vec::new(),
+        pack_bytes_target: PACK_BYTES_DEFAULT,
+        quiet,
+        compression_level: COMPRESSION_DEFAULT,
+    }
+}
+
+fn classes(
+    root: &mut Section<'_>,
+    pools: &BTreeMap<PoolName, PoolSettings>,
+) -> BTreeMap<TapeClass, PoolName> {
+    let known: Vec<&str> = pools.keys().map(PoolName::as_str).collect();
+    let known = format!("known are: {}", known.join(", "));
+    let mut classes = BTreeMap::new();
+    for (name, mut section) in root.named("class") {
+        let class = name.parse::<TapeClass>();
+        if class.is_err() {
+            section.fault("", "is not a tape class", "write [class.GLACIER] or [class.DEEP_ARCHIVE]");
+        }
+        let pool = section.parsed("pool", &known, PoolName::parse);
+        match (class, pool) {
+            (_, Some(pool)) if !pools.contains_key(&pool) => {
+                section.fault("pool", format!("there is no pool {pool}"), known.clone());
+            }
+            (Ok(class), Some(pool)) => drop(classes.insert(class, pool)),
+            _ => {}
+        }
+        section.end();
+    }
+    for (class, pool) in [(TapeClass::Glacier, "glacier"), (TapeClass::DeepArchive, "deep")] {
+        if let Some((pool, _)) = pools.iter().find(|(name, _)| name.as_str() == pool) {
+            classes.entry(class).or_insert_with(|| pool.clone());
+        }
+    }
+    if classes.is_empty() {
+        root.fault("class", "no storage class leads to a pool", "write [class.GLACIER] with pool = \"...\"");
+    }
+    classes
+}

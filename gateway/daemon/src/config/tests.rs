@@ -1,0 +1,157 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    Config::parse(text, Path::new("/etc/tapegate")).map_err(|error| match error {
+        ConfigError::Faults { faults } => faults,
+        ConfigError::Read { .. } => unreachable!("nothing is read"),
+    })
+}
+
+fn pool(name: &str) -> PoolName {
+    PoolName::parse(name).unwrap()
+}
+
+#[test]
+fn nothing_said_is_a_whole_house() {
+    let config = parse("").unwrap();
+    assert_eq!(config.data, Path::new(DATA_DEFAULT));
+    assert_eq!(
+        (config.listen.to_string(), config.admin_listen.to_string()),
+        ("127.0.0.1:9000".into(), "127.0.0.1:9001".into())
+    );
+    assert_eq!(config.libraries, [LibraryConfig { name: "main".into(), geometry: Geometry::default() }]);
+    assert_eq!(config.classes[&TapeClass::Glacier], pool("glacier"));
+    assert_eq!(config.classes[&TapeClass::DeepArchive], pool("deep"));
+    let glacier = &config.pools[&pool("glacier")];
+    assert_eq!((glacier.pack_bytes_target, glacier.quiet), (1 << 30, Duration::from_secs(5)));
+    assert_eq!(config.pace, Pace::default());
+}
+
+#[test]
+fn every_key_is_understood() {
+    let config = parse(
+        r#"
+        data = "data"
+        listen = "[::1]:80"
+        region = "eu-west-1"
+        store = { kind = "embedded", pretend_remote = true }
+        bucket.archive = { managed = true, exclusive = true }
+        identity = [{ access_key_id = "reader", secret_access_key = "0123456789" }]
+        spool.bytes_max = 1_000_000_000
+        [[library]]
+        name = "small"
+        kind = "virtual"
+        drives = 1
+        slots = 6
+        mail_slots = 0
+        cartridge_bytes = 100_000_000
+        [[pool]]
+        name = "one"
+        copies = ["two"]
+        sealed = false
+        pack_bytes_target = 10_000_000
+        quiet_seconds = 0.5
+        compression_level = 1
+        [[pool]]
+        name = "two"
+        library = "small"
+        [class.GLACIER]
+        pool = "one"
+        [testing]
+        day_seconds = 20
+        lifecycle_interval_seconds = 1
+        grace_seconds = 0
+        restore_hold_seconds = 0.25
+        virtual_time_scale = 0.0
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.data, Path::new("/etc/tapegate/data"));
+    assert!(config.pretend_remote);
+    assert_eq!(config.identities.keys().collect::<Vec<_>>(), ["reader"]);
+    assert_eq!(config.libraries[0].geometry.index_partition_bytes, 5_000_000);
+    let one = &config.pools[&pool("one")];
+    assert_eq!(
+        (one.copies.clone(), one.library.as_str(), one.compression_level),
+        (vec![pool("two")], "small", 1)
+    );
+    assert_eq!((one.quiet, one.pack_bytes_target), (Duration::from_millis(500), 10_000_000));
+    assert_eq!(
+        config.pools[&pool("two")].quiet,
+        Duration::from_secs(1),
+        "no longer than the interval of a test"
+    );
+    assert_eq!(config.classes.len(), 1);
+    assert_eq!(config.pace.day, DayLength::Seconds(20));
+    assert_eq!((config.pace.grace, config.pace.restore_hold), (Duration::ZERO, Duration::from_millis(250)));
+    assert_eq!(config.spool_bytes_max, Some(1_000_000_000));
+}
+
+#[test]
+fn each_fault_names_its_key() {
+    for (text, key) in [
+        ("lisen = \"x\"", "lisen"),
+        ("listen = \"x\"", "listen"),
+        ("listen = 9000", "listen"),
+        ("listen = \"127.0.0.1:9001\"", "admin_listen"),
+        ("region = \"US East\"", "region"),
+        ("[store]\nkind = \"remote\"\nendpoint = \"http://x\"", "store.kind"),
+        ("[store]\nkind = \"odd\"", "store.kind"),
+        ("[store]\nendpoint = \"http://x\"", "store.endpoint"),
+        ("[bucket.\"a\"]", "bucket.\"a\"."),
+        ("[bucket.abc]\nmanaged = false", "bucket.\"abc\".managed"),
+        (
+            "[[identity]]\naccess_key_id = \"a b\"\nsecret_access_key = \"12345678\"",
+            "identity[0].access_key_id",
+        ),
+        ("[[identity]]\naccess_key_id = \"abc\"", "identity[0].secret_access_key_file"),
+        (
+            "[[identity]]\naccess_key_id = \"abc\"\nsecret_access_key = \"short\"",
+            "identity[0].secret_access_key",
+        ),
+        (
+            "[[identity]]\naccess_key_id = \"abc\"\nsecret_access_key_file = \"none\"",
+            "identity[0].secret_access_key_file",
+        ),
+        ("[[library]]\nname = \"main\"\nkind = \"sg\"\nchanger = \"x\"", "library[0].kind"),
+        ("[[library]]\nname = \"a/b\"\nkind = \"virtual\"", "library[0].name"),
+        ("[[library]]\nname = \"main\"\nkind = \"virtual\"\nslots = 0", "library[0].slots"),
+        (
+            "[[library]]\nname = \"main\"\nkind = \"virtual\"\ncartridge_bytes = 1",
+            "library[0].cartridge_bytes",
+        ),
+        ("[[pool]]\nname = \"glacier\"\nsealed = true", "pool[0].sealed"),
+        ("[[pool]]\nname = \"glacier\"\nlibrary = \"x\"", "pool[0].library"),
+        ("[[pool]]\nname = \"glacier\"\ncopies = [\"glacier\"]", "pool[0].copies"),
+        ("[[pool]]\nname = \"glacier\"\ncompression_level = 20", "pool[0].compression_level"),
+        ("[[pool]]\nname = \"glacier\"\n[[pool]]\nname = \"glacier\"", "pool[1].name"),
+        ("[[pool]]\nname = \"odd\"", "class"),
+        ("[class.GLACIER]\npool = \"x\"", "class.\"GLACIER\".pool"),
+        ("[class.STANDARD]\npool = \"deep\"", "class.\"STANDARD\"."),
+        ("[spool]\nbytes_max = -1", "spool.bytes_max"),
+        ("[testing]\nday_seconds = 0", "testing.day_seconds"),
+        ("[testing]\ngrace_seconds = nan", "testing.grace_seconds"),
+        ("[testing]\nvirtual_time_scale = 1.0", "testing.virtual_time_scale"),
+        ("testing = 1", "testing"),
+    ] {
+        let faults = parse(text).unwrap_err();
+        let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert!(keys.contains(&key.trim_end_matches('.')), "{text}: {faults:?}");
+        assert!(faults.iter().all(|fault| !fault.fix.is_empty() && !fault.to_string().contains("short\"")));
+    }
+}
+
+#[test]
+fn broken_toml_is_told_by_its_line() {
+    assert_eq!(parse("\n\nregion = x").unwrap_err()[0].key, "line 3");
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let faults = parse("lisen = 1\nregion = 2\n[spool]\nbytes = 3\n[testing]\nday_seconds = 0").unwrap_err();
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    let text = ConfigError::Faults { faults }.to_string();
+    assert!(text.starts_with("4 faults in the configuration\n") && text.lines().count() == 5, "{text}");
+}

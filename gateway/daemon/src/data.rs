@@ -1,0 +1,185 @@
+//! The data directory: who may use it, and the secrets in it.
+//!
+//! ```text
+//! lock               held by the process that uses the directory
+//! installation.toml  catalog id, marker key, suffix of the reserved bucket: made once, never changed
+//! root-key.toml      the root identity, when the environment gives none
+//! admin-token        opens the admin listener
+//! admin-address      where the admin listener of the running (or last) gateway is
+//! catalog.redb       the book of record
+//! store/             the embedded store
+//! library-<name>/    a virtual library
+//! spool/             packs on their way
+//! ```
+
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use console::Token;
+
+use crate::error::Error;
+
+pub use secrets::{Installation, Root, RootOrigin};
+
+/// A data directory that belongs to this process until dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the directory for this process, making it (for its owner only) when it is not there.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let failed =
+            |source| Error::File { operation: "make the data directory", path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        Self::open(path)
+    }
+
+    /// Takes a directory that some gateway has made.
+    pub fn existing(path: &Path) -> Result<Self, Error> {
+        if path.join(CATALOG).is_file() {
+            Self::open(path)
+        } else {
+            Err(Error::NoData { path: path.to_owned() })
+        }
+    }
+
+    fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { operation: "lock", path: path.join(LOCK), source };
+        // Everything below is found again whatever the process's own directory becomes.
+        let path = path.canonicalize().map_err(failed)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
+        let lock = lock.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::DataInUse { path }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The book of record's file.
+    pub fn catalog(&self) -> PathBuf {
+        self.path.join(CATALOG)
+    }
+
+    /// The embedded store's folder.
+    pub fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// A virtual library's folder.
+    pub fn library(&self, name: &str) -> PathBuf {
+        self.path.join(format!("library-{name}"))
+    }
+
+    /// The spool's folder.
+    pub fn spool(&self) -> PathBuf {
+        self.path.join("spool")
+    }
+
+    /// The ids and keys of this installation, made on first use.
+    pub fn installation(&self) -> Result<Installation, Error> {
+        let path = self.path.join(INSTALLATION);
+        let text = read_or_make(&path, Installation::fresh_text)?.0;
+        Installation::parse(&text).map_err(|problem| Error::DataFile { path, problem })
+    }
+
+    /// The root identity: the environment's, else the stored one, else one made now.
+    pub fn root(&self, environment: Option<Root>) -> Result<Root, Error> {
+        if let Some(root) = environment {
+            return Ok(root);
+        }
+        let path = self.root_key();
+        let (text, made) = read_or_make(&path, Root::fresh_text)?;
+        let origin = if made { RootOrigin::Made } else { RootOrigin::Stored };
+        Root::parse(&text, origin).map_err(|problem| Error::DataFile { path, problem })
+    }
+
+    /// The file of the root identity.
+    pub fn root_key(&self) -> PathBuf {
+        self.path.join(ROOT_KEY)
+    }
+
+    /// The admin token, made on first use.
+    pub fn token(&self) -> Result<Token, Error> {
+        let path = self.path.join(TOKEN);
+        let (text, _) =
+            read_or_make(&path, || format!("{}\n", hex::encode(crate::clock::random_bytes::<32>())))?;
+        token_in(path, &text)
+    }
+
+    /// Notes where the admin listener is, for commands.
+    pub fn note_admin_address(&self, address: SocketAddr) -> Result<(), Error> {
+        replace(&self.path.join(ADMIN_ADDRESS), &format!("{address}\n"))
+    }
+}
+
+/// The token of the gateway whose data directory is `path`, whether or not it runs.
+pub fn token_of(path: &Path) -> Result<Token, Error> {
+    let file = path.join(TOKEN);
+    match fs::read_to_string(&file) {
+        Ok(text) => token_in(file, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoData { path: path.to_owned() }),
+        Err(source) => Err(Error::File { operation: "read", path: file, source }),
+    }
+}
+
+/// Where the gateway of this data directory listens, or last did, as far as known.
+pub fn admin_address_of(path: &Path) -> Option<SocketAddr> {
+    fs::read_to_string(path.join(ADMIN_ADDRESS)).ok()?.trim().parse().ok()
+}
+
+fn token_in(path: PathBuf, text: &str) -> Result<Token, Error> {
+    let problem = "it is not an admin token; delete it and a new one is made at the next start";
+    Token::parse(text).ok_or_else(|| Error::DataFile { path, problem: problem.to_owned() })
+}
+
+/// The text of a file, and whether it was made now because it was not there.
+fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<(String, bool), Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok((text, false)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = make();
+            replace(path, &text)?;
+            Ok((text, true))
+        }
+        Err(source) => Err(Error::File { operation: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// Puts a file of this text in place, for its owner only: there is the old file or the whole new one, also after a
+/// power cut.
+fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let unfinished = path.with_extension("unfinished");
+    let write = || {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|source| Error::File { operation: "write", path: path.to_owned(), source })
+}
+
+const LOCK: &str = "lock";
+const CATALOG: &str = "catalog.redb";
+const INSTALLATION: &str = "installation.toml";
+const ROOT_KEY: &str = "root-key.toml";
+const TOKEN: &str = "admin-token";
+const ADMIN_ADDRESS: &str = "admin-address";

@@ -1,0 +1,72 @@
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+#[test]
+fn secrets_are_made_once_and_for_their_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b");
+    let first = DataDir::create(&path).unwrap();
+    let installation = first.installation().unwrap();
+    let root = first.root(None).unwrap();
+    let token = first.token().unwrap();
+    first.note_admin_address("127.0.0.1:1".parse().unwrap()).unwrap();
+    assert_eq!(root.origin, RootOrigin::Made);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    for entry in fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+    }
+    drop(first);
+
+    let second = DataDir::create(&path).unwrap();
+    let again = second.root(None).unwrap();
+    assert_eq!((again.origin, again.secret), (RootOrigin::Stored, root.secret.clone()));
+    assert_eq!(second.installation().unwrap().catalog_id, installation.catalog_id);
+    assert_eq!(second.installation().unwrap().reserved_bucket, installation.reserved_bucket);
+    assert_eq!(second.token().unwrap().bearer(), token.bearer());
+    assert_eq!(token_of(&path).unwrap().bearer(), token.bearer());
+    assert_eq!(admin_address_of(&path), Some("127.0.0.1:1".parse().unwrap()));
+    let text = format!("{:?} {:?} {:?}", again.access_key_id, root, token);
+    assert!(!text.contains(&root.secret) && !text.contains(&token.bearer()[7..]), "{text}");
+}
+
+#[test]
+fn two_processes_never_share_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = DataDir::create(folder.path()).unwrap();
+    assert!(matches!(DataDir::create(folder.path()), Err(Error::DataInUse { .. })));
+    drop(first);
+    assert!(DataDir::create(folder.path()).is_ok());
+}
+
+#[test]
+fn a_directory_of_something_else_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(DataDir::existing(folder.path()), Err(Error::NoData { .. })));
+    assert!(matches!(token_of(folder.path()), Err(Error::NoData { .. })));
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is made");
+}
+
+#[test]
+fn damaged_files_are_refused_without_showing_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::create(folder.path()).unwrap();
+    for (file, text) in [
+        (INSTALLATION, "catalog_id = \"x\"\nmarker_key = \"hidden\"\nreserved_suffix = \"a\""),
+        (ROOT_KEY, "access_key_id = \"abc\"\nsecret_access_key = \"hidden\""),
+        (TOKEN, "hidden"),
+    ] {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    let errors = [
+        data.installation().unwrap_err().to_string(),
+        data.root(None).unwrap_err().to_string(),
+        data.token().unwrap_err().to_string(),
+    ];
+    for error in errors {
+        assert!(error.contains("is damaged") && !error.contains("hidden"), "{error}");
+    }
+}

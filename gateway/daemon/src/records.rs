@@ -1,0 +1,102 @@
+//! What the book of record alone can answer, whether or not a gateway runs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use console::{Admin, AdminError, PAGE_ROWS, Question};
+use model::catalog::{Catalog, CatalogError};
+use serde_json::{Value, json};
+
+use crate::error::chain;
+use crate::view;
+
+/// The book of record, asked by an administrator.
+pub struct Records {
+    catalog: Arc<dyn Catalog>,
+}
+
+impl Records {
+    /// Answers from this book.
+    pub fn new(catalog: Arc<dyn Catalog>) -> Self {
+        Self { catalog }
+    }
+
+    async fn status(&self) -> Result<Value, CatalogError> {
+        let mut status = view::counts(&self.catalog.counts().await?);
+        status["volumes"] = view::volume_counts(&self.catalog.volumes().await?);
+        status["version"] = json!(env!("CARGO_PKG_VERSION"));
+        status["running"] = json!(false);
+        Ok(status)
+    }
+
+    async fn packs_on(
+        &self,
+        volume: model::VolumeId,
+        after: Option<model::PackId>,
+    ) -> Result<Value, CatalogError> {
+        let copies = self.catalog.copies_on(volume, after, PAGE_ROWS).await?;
+        let mut packs = Vec::with_capacity(copies.len());
+        for copy in &copies {
+            packs.push(view::pack_copy(copy, self.catalog.pack(copy.pack).await?.as_ref()));
+        }
+        let next = copies.last().filter(|_| copies.len() == PAGE_ROWS).map(|copy| copy.pack.to_string());
+        Ok(json!({"packs": packs, "next": next}))
+    }
+
+    async fn archives_of(
+        &self,
+        pack: model::PackId,
+        after: Option<model::ArchiveId>,
+    ) -> Result<Value, CatalogError> {
+        let rows = self.catalog.archives_of_pack(pack, after, PAGE_ROWS).await?;
+        let next = rows.last().filter(|_| rows.len() == PAGE_ROWS).map(|row| row.id.to_string());
+        Ok(json!({"archives": rows.iter().map(view::archive).collect::<Vec<_>>(), "next": next}))
+    }
+
+    async fn restores(
+        &self,
+        stage: model::restore::RestoreStage,
+        after: Option<model::JobId>,
+    ) -> Result<Value, CatalogError> {
+        let rows = self.catalog.restores_in(stage, after, PAGE_ROWS).await?;
+        let next = rows.last().filter(|_| rows.len() == PAGE_ROWS).map(|row| row.id.to_string());
+        Ok(json!({"restores": rows.iter().map(view::restore).collect::<Vec<_>>(), "next": next}))
+    }
+}
+
+#[async_trait]
+impl Admin for Records {
+    async fn answer(&self, question: Question) -> Result<Value, AdminError> {
+        let answer = match question {
+            Question::Status => self.status().await,
+            Question::Volumes => {
+                let volumes = self.catalog.volumes().await;
+                volumes.map(|rows| json!({"volumes": rows.iter().map(view::volume).collect::<Vec<_>>()}))
+            }
+            Question::Volume(id) => match self.catalog.volume(id).await {
+                Ok(None) => return Err(AdminError::not_found(format!("there is no volume {id}"))),
+                found => found.map(|row| row.as_ref().map_or(Value::Null, view::volume)),
+            },
+            Question::PacksOn { volume, after } => self.packs_on(volume, after).await,
+            Question::ArchivesOf { pack, after } => self.archives_of(pack, after).await,
+            Question::Restores { stage, after } => self.restores(stage, after).await,
+            Question::Restore(id) => match self.catalog.restore(id).await {
+                Ok(None) => return Err(AdminError::not_found(format!("there is no restore {id}"))),
+                found => found.map(|row| row.as_ref().map_or(Value::Null, view::restore)),
+            },
+            Question::Buckets => {
+                let buckets = self.catalog.buckets().await;
+                let row = |bucket: &model::catalog::Bucket| view::bucket(bucket.name.as_str(), Some(bucket));
+                buckets.map(|rows| json!({"buckets": rows.iter().map(row).collect::<Vec<_>>()}))
+            }
+            Question::Libraries | Question::Inventory { .. } | Question::Drives | Question::Migrate(_) => {
+                return Err(AdminError {
+                    status: 503,
+                    code: "NotRunning".to_owned(),
+                    message: "this needs a gateway that runs; start it with `tapegate serve`".to_owned(),
+                });
+            }
+        };
+        answer.map_err(|error| AdminError::failed(chain(&error)))
+    }
+}

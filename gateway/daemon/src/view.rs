@@ -1,0 +1,188 @@
+//! Rows of the book of record as JSON: what the admin API answers and `--json` prints. Names here are a contract with
+//! scripts: extend, never rename. Times are ISO 8601 in UTC, sizes are bytes, states are in lower case.
+
+use library::{DriveState, DriveStatus, Inventory};
+use model::catalog::{Bucket, Counts};
+use model::pack::{Pack, PackCopy};
+use model::volume::{Volume, VolumeState};
+use model::{Archive, ArchiveState, RestoreJob, RestoreState};
+use serde_json::{Value, json};
+
+/// A volume.
+pub fn volume(volume: &Volume) -> Value {
+    let detail = match &volume.state {
+        VolumeState::Pending { until } => Some(until.to_string()),
+        VolumeState::Suspect { why } => Some(why.clone()),
+        VolumeState::Offline { place } => Some(place.clone()),
+        _ => None,
+    };
+    json!({
+        "id": volume.id.to_string(),
+        "barcode": volume.barcode,
+        "library": volume.library,
+        "medium_serial": volume.medium_serial,
+        "pool": volume.pool.as_ref().map(|pool| pool.as_str()),
+        "state": word(volume.state.stage()),
+        "detail": detail,
+        "generation": volume.generation,
+        "capacity_bytes": volume.capacity_bytes,
+        "remaining_bytes": volume.remaining_bytes,
+        "unclean": volume.unclean,
+        "created": volume.created.to_string(),
+    })
+}
+
+/// A copy of a pack, with what is known of the pack.
+pub fn pack_copy(copy: &PackCopy, pack: Option<&Pack>) -> Value {
+    let place = copy.state.place();
+    json!({
+        "pack": copy.pack.to_string(),
+        "copy": copy.number,
+        "pool": copy.pool.as_str(),
+        "volume": copy.volume.map(|volume| volume.to_string()),
+        "state": word(copy.state.stage()),
+        "start_block": place.map(|(start, _)| start),
+        "blocks": place.map(|(_, blocks)| blocks),
+        "bytes": pack.map(|pack| pack.bytes),
+        "members": pack.map(|pack| pack.members),
+        "digest": pack.map(|pack| hex::encode(pack.digest)),
+        "created": pack.map(|pack| pack.created.to_string()),
+    })
+}
+
+/// An archive.
+pub fn archive(archive: &Archive) -> Value {
+    let (detail, retry_at) = match &archive.state {
+        ArchiveState::Failed { reason, retry_at } => (Some(reason.clone()), Some(retry_at.to_string())),
+        _ => (None, None),
+    };
+    let extents = archive.extents.iter().map(|extent| {
+        json!({
+            "pack": extent.pack.to_string(),
+            "offset": extent.offset,
+            "length": extent.length,
+            "digest": hex::encode(extent.digest),
+        })
+    });
+    json!({
+        "id": archive.id.to_string(),
+        "bucket": archive.bucket.as_str(),
+        "key": archive.key.as_str(),
+        "class": archive.class.as_str(),
+        "pool": archive.pool.as_str(),
+        "direct": archive.direct,
+        "size": archive.size,
+        "last_modified": archive.last_modified.map(|time| time.to_string()),
+        "state": word(archive.state.stage()),
+        "since": archive.since.to_string(),
+        "detail": detail,
+        "retry_at": retry_at,
+        "extents": extents.collect::<Vec<_>>(),
+    })
+}
+
+/// A restore.
+pub fn restore(job: &RestoreJob) -> Value {
+    let (until, detail) = match &job.state {
+        RestoreState::Copied { until } => (Some(until.to_string()), None),
+        RestoreState::Failed { reason } => (None, Some(reason.clone())),
+        _ => (None, None),
+    };
+    json!({
+        "id": job.id.to_string(),
+        "archive": job.archive.to_string(),
+        "bucket": job.bucket.as_str(),
+        "key": job.key.as_str(),
+        "tier": job.tier.as_str(),
+        "days": job.days,
+        "created": job.created.to_string(),
+        "state": word(job.state.stage()),
+        "until": until,
+        "detail": detail,
+        "failures": job.failures,
+    })
+}
+
+/// A bucket of which the book of record knows something, or nothing yet.
+pub fn bucket(name: &str, known: Option<&Bucket>) -> Value {
+    let rules =
+        known.and_then(|bucket| bucket.lifecycle.as_ref()).map_or(&[][..], |lifecycle| &lifecycle.rules);
+    json!({
+        "name": name,
+        "rules": rules.len(),
+        "rules_enabled": rules.iter().filter(|rule| rule.enabled).count(),
+        "has_archives": known.is_some_and(|bucket| bucket.has_archives),
+    })
+}
+
+/// How many rows there are.
+pub fn counts(counts: &Counts) -> Value {
+    let archives = counts
+        .archives
+        .iter()
+        .map(|(stage, count, bytes)| json!({"state": word(stage), "count": count, "bytes": bytes}));
+    let restores = counts.restores.iter().map(|(stage, count)| json!({"state": word(stage), "count": count}));
+    let copies = counts.copies.iter().map(|(stage, count)| json!({"state": word(stage), "count": count}));
+    json!({
+        "archives": archives.collect::<Vec<_>>(),
+        "restores": restores.collect::<Vec<_>>(),
+        "copies": copies.collect::<Vec<_>>(),
+    })
+}
+
+/// How many volumes there are of each state.
+pub fn volume_counts(volumes: &[Volume]) -> Value {
+    let mut counts = std::collections::BTreeMap::<String, u64>::new();
+    for volume in volumes {
+        *counts.entry(word(volume.state.stage())).or_default() += 1;
+    }
+    counts.into_iter().map(|(state, count)| json!({"state": state, "count": count})).collect()
+}
+
+/// A drive.
+pub fn drive(library: &str, drive: &DriveStatus) -> Value {
+    let (state, why) = match &drive.state {
+        DriveState::Idle => ("idle", None),
+        DriveState::Busy => ("busy", None),
+        DriveState::Down { why } => ("down", Some(why)),
+    };
+    json!({
+        "library": library,
+        "serial": drive.serial,
+        "element": drive.element,
+        "state": state,
+        "detail": why,
+        "barcode": drive.barcode.as_ref().map(|barcode| barcode.as_str()),
+        "volume": drive.mounted.map(|uuid| uuid.to_string()),
+        "last_error": drive.last_error,
+    })
+}
+
+/// The elements of a library.
+pub fn inventory(library: &str, inventory: &Inventory) -> Vec<Value> {
+    let element = |kind: &str, element: u16, full: bool, barcode: Option<&library::Barcode>| {
+        json!({
+            "library": library,
+            "element": element,
+            "kind": kind,
+            "full": full,
+            "barcode": barcode.map(|barcode| barcode.as_str()),
+        })
+    };
+    let slots =
+        inventory.slots.iter().map(|slot| element("slot", slot.element, slot.full, slot.barcode.as_ref()));
+    let mail = inventory
+        .mail_slots
+        .iter()
+        .map(|slot| element("mail", slot.element, slot.full, slot.barcode.as_ref()));
+    let drives = inventory
+        .drives
+        .iter()
+        .map(|drive| element("drive", drive.element, drive.full, drive.barcode.as_ref()));
+    drives.chain(mail).chain(slots).collect()
+}
+
+/// A stage as a word.
+fn word(stage: impl std::fmt::Debug) -> String {
+    format!("{stage:?}").to_ascii_lowercase()
+}
