@@ -85,7 +85,7 @@ impl House {
     pub(crate) async fn look(&self, head: &Parts) -> Result<Response<Body>> {
         let (mut plain, ()) = Request::new(()).into_parts();
         plain.method = Method::HEAD;
-        plain.uri = without_part(&head.uri);
+        plain.uri = plain_read(&head.uri);
         for name in ["host", "x-amz-checksum-mode"] {
             if let Some(value) = head.headers.get(name) {
                 plain.headers.insert(name, value.clone());
@@ -142,11 +142,13 @@ pub(crate) fn record(headers: &HeaderMap) -> Option<&str> {
     headers.get(reserved::HEADER).map(|value| value.to_str().unwrap_or(""))
 }
 
-fn without_part(uri: &Uri) -> Uri {
+/// The target of a plain read: of the query only which version, and which headers the answer is to have.
+fn plain_read(uri: &Uri) -> Uri {
     let query = uri.query().unwrap_or_default();
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let kept: Vec<&str> = query
         .split('&')
-        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("partNumber"))
+        .filter(|pair| name(pair) == "versionId" || name(pair).starts_with("response-"))
         .collect();
     with_query(uri, &kept.join("&"))
 }
