@@ -33,8 +33,8 @@ impl Robot {
         Ok(inventory_of(elements))
     }
 
-    /// Moves a cartridge and returns the inventory afterwards. A move that failed or was not answered is looked at:
-    /// when the cartridge stands where it should, it went well.
+    /// Moves a cartridge and returns the inventory afterwards; the caller compares what arrived. A move that failed or
+    /// was not answered is looked at: when the cartridge stands where it should, it went well.
     pub(crate) fn move_cartridge(
         &mut self,
         barcode: &Barcode,
@@ -43,27 +43,28 @@ impl Robot {
     ) -> Result<Inventory, Error> {
         let moved = self.move_medium(from, to);
         let inventory = self.inventory()?;
-        let Err(error) = moved else { return Ok(inventory) };
+        let Err(source) = moved else { return Ok(inventory) };
         if inventory.barcode_at(to) == Some(barcode) {
-            tracing::warn!(%barcode, from, to, error = chain(&error), "a move ended well although it failed");
+            tracing::warn!(%barcode, from, to, error = chain(&source), "a move ended well although it failed");
             return Ok(inventory);
         }
-        Err(Error::Move { barcode: barcode.clone(), from, to, source: cause(error) })
+        Err(Error::Move { barcode: barcode.clone(), from, to, source })
     }
 
     /// Sends the move; once more when the changer said that something had happened and nothing was moved.
-    fn move_medium(&mut self, from: u16, to: u16) -> Result<(), scsi::Error> {
+    fn move_medium(&mut self, from: u16, to: u16) -> Result<(), Cause> {
         match self.changer.move_medium(ElementAddress(from), ElementAddress(to)) {
-            Err(scsi::Error::Attention { .. }) => {
-                let elements = self.changer.inventory()?;
-                let full = |at: u16| elements.iter().any(|element| element.address.0 == at && element.full);
-                if full(from) && !full(to) {
-                    return self.changer.move_medium(ElementAddress(from), ElementAddress(to));
-                }
-                Ok(()) // somebody moved it: the caller looks
-            }
-            result => result,
+            Err(scsi::Error::Attention { .. }) => {}
+            result => return result.map_err(cause),
         }
+        let elements = self.changer.inventory().map_err(cause)?;
+        let full = |at: u16| elements.iter().any(|element| element.address.0 == at && element.full);
+        if !full(from) || full(to) {
+            return Err(Cause::from(Box::<dyn std::error::Error + Send + Sync>::from(
+                "somebody was at the library, and cartridges are elsewhere now",
+            )));
+        }
+        self.changer.move_medium(ElementAddress(from), ElementAddress(to)).map_err(cause)
     }
 }
 

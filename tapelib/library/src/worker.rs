@@ -262,12 +262,31 @@ impl Worker {
             }
         }
         unload(tape.drive()).map_err(|error| place.drive_error(error))?;
-        let mut robot = self.shared.robot();
-        let home = self.shared.state().inventory.empty_slot(loaded.home);
-        let home = home.ok_or_else(|| Error::NoSlot { barcode: loaded.barcode.clone() })?;
-        let inventory = robot.move_cartridge(&loaded.barcode, self.element, home)?;
-        self.shared.state().inventory = inventory;
+        let (barcode, home) = (loaded.barcode.clone(), loaded.home);
+        self.put_back(&barcode, home)?;
         self.loaded = None;
+        Ok(())
+    }
+
+    /// Has the cartridge moved into a slot; into another one when the slot chosen first turned out to be taken.
+    fn put_back(&self, barcode: &Barcode, home: Option<u16>) -> Result<(), Error> {
+        let mut robot = self.shared.robot();
+        let no_slot = || Error::NoSlot { barcode: barcode.clone() };
+        let slot = self.shared.state().inventory.empty_slot(home).ok_or_else(no_slot)?;
+        let moved = robot.move_cartridge(barcode, self.element, slot);
+        let inventory = match moved {
+            Ok(inventory) => inventory,
+            Err(error) => {
+                let seen = robot.inventory()?;
+                let other = seen.empty_slot(home).ok_or_else(no_slot)?;
+                self.shared.state().inventory = seen;
+                if other == slot {
+                    return Err(error);
+                }
+                robot.move_cartridge(barcode, self.element, other)?
+            }
+        };
+        self.shared.state().inventory = inventory;
         Ok(())
     }
 

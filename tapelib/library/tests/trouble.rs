@@ -69,6 +69,23 @@ fn a_hand_in_the_library_moves_nothing_wrongly() {
 }
 
 #[test]
+fn a_slot_that_was_filled_by_hand_is_not_insisted_on() {
+    let host = Host::new(1);
+    let barcodes = host.library.inventory().barcodes();
+    let row = host.label(&barcodes[0], 1);
+    // Its slot, and every other empty one but one, get new cartridges while it is in the drive.
+    let empty = host.library.inventory().slots.iter().filter(|slot| !slot.full).count();
+    for n in 1..empty {
+        let name = virtual_library::Barcode::parse(&format!("NEW00{n}L9")).unwrap();
+        host.machine.insert_blank(&name, virtual_library::Place::Slot).unwrap();
+    }
+    let other = host.label(&barcodes[1], 2);
+    assert_eq!(host.packs(&barcodes[0], &row).unwrap(), [0; 0]);
+    assert_eq!(host.packs(&barcodes[1], &other).unwrap(), [0; 0]);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+}
+
+#[test]
 fn a_medium_error_while_writing_condemns_no_drive() {
     let host = Host::new(1);
     let barcode = host.barcode(0);
