@@ -1,0 +1,120 @@
+//! Cartridges into the drive and back.
+
+use scsi::Drive;
+use volume::ltfs::memory;
+
+use super::{Loaded, Open, Worker};
+use crate::error::{Place, chain};
+use crate::tape::make_ready;
+use crate::{Barcode, Error};
+
+impl Worker {
+    /// Has the cartridge loaded in this drive, which is empty or has it already; ready, with variable blocks.
+    pub(super) fn mount(&mut self, barcode: &Barcode) -> Result<(), Error> {
+        if self.loaded.is_none() {
+            self.fetch(barcode)?;
+        }
+        if self.loaded_mut().mam_serial.is_some() {
+            return Ok(());
+        }
+        let place = self.place();
+        let ready_timeout = self.shared.config.ready_timeout;
+        let tape = self.tape_mut();
+        let ready = make_ready(tape.drive(), ready_timeout).map_err(|error| place.drive_error(error));
+        let serial = ready
+            .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
+        self.loaded_mut().mam_serial = Some(serial?);
+        Ok(())
+    }
+
+    /// Has a cartridge moved from its slot into this empty drive.
+    fn fetch(&mut self, barcode: &Barcode) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        let mut robot = shared.robot();
+        let known = shared.state().inventory.slot_of(barcode);
+        let home = match known {
+            Some(home) => home,
+            // Somebody may have put it in since the last look.
+            None => {
+                let inventory = robot.inventory()?;
+                let home = inventory.slot_of(barcode);
+                shared.state().inventory = inventory;
+                home.ok_or(Error::Missing { barcode: barcode.clone() })?
+            }
+        };
+        let inventory = match robot.move_cartridge(barcode, home, self.element) {
+            Ok(inventory) => inventory,
+            Err(error) => {
+                let inventory = robot.inventory()?;
+                let gone = inventory.slot_of(barcode).is_none();
+                shared.state().inventory = inventory;
+                return Err(if gone { Error::Missing { barcode: barcode.clone() } } else { error });
+            }
+        };
+        let arrived = inventory.barcode_at(self.element).cloned();
+        shared.state().inventory = inventory;
+        drop(robot);
+        let as_asked = arrived.as_ref().is_none_or(|arrived| arrived == barcode);
+        let (home, mam_serial) = (Some(home), None);
+        self.loaded =
+            Some(Loaded { barcode: arrived.unwrap_or(barcode.clone()), home, mam_serial, open: Open::Not });
+        if as_asked {
+            return Ok(());
+        }
+        // Somebody changed cartridges between the last look and the move.
+        self.dismount()?;
+        Err(Error::Missing { barcode: barcode.clone() })
+    }
+
+    /// Closes the volume, unloads, and has the cartridge put back where it came from, or into any empty slot.
+    pub(super) fn dismount(&mut self) -> Result<(), Error> {
+        let Some(loaded) = &mut self.loaded else { return Ok(()) };
+        let place = Place { drive: self.serial.clone(), barcode: loaded.barcode.clone() };
+        let tape = self.tape.as_mut().expect("the tape is here between jobs");
+        if let Open::Appending(appender) = std::mem::replace(&mut loaded.open, Open::Not)
+            && let Err(error) = appender.close(tape).map_err(|error| place.volume_error(error))
+        {
+            // Everything was committed by the job: only the copy of the index in the index partition is older.
+            tracing::warn!(drive = self.serial, error = chain(&error), "the index partition was not written");
+            if error.condemns_drive() {
+                return Err(error);
+            }
+        }
+        unload(tape.drive()).map_err(|error| place.drive_error(error))?;
+        let (barcode, home) = (loaded.barcode.clone(), loaded.home);
+        self.put_back(&barcode, home)?;
+        self.loaded = None;
+        Ok(())
+    }
+
+    /// Has the cartridge moved into a slot; into another one when the slot chosen first turned out to be taken.
+    fn put_back(&self, barcode: &Barcode, home: Option<u16>) -> Result<(), Error> {
+        let mut robot = self.shared.robot();
+        let no_slot = || Error::NoSlot { barcode: barcode.clone() };
+        let slot = self.shared.state().inventory.empty_slot(home).ok_or_else(no_slot)?;
+        let moved = robot.move_cartridge(barcode, self.element, slot);
+        let inventory = match moved {
+            Ok(inventory) => inventory,
+            Err(error) => {
+                let seen = robot.inventory()?;
+                let other = seen.empty_slot(home).ok_or_else(no_slot)?;
+                self.shared.state().inventory = seen;
+                if other == slot {
+                    return Err(error);
+                }
+                robot.move_cartridge(barcode, self.element, other)?
+            }
+        };
+        self.shared.state().inventory = inventory;
+        Ok(())
+    }
+}
+
+/// Unloads. A drive tells once what happened to it before (a reset, an earlier write that failed); by then the
+/// volume is closed or given up.
+fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
+    match drive.unload() {
+        Err(scsi::Error::Attention { .. } | scsi::Error::Deferred { .. }) => drive.unload(),
+        result => result,
+    }
+}
