@@ -5,7 +5,7 @@ use std::time::Duration;
 use scsi::{Changer, Element, ElementAddress, ElementKind};
 
 use crate::error::chain;
-use crate::tape::Cause;
+use crate::tape::{Cause, pause};
 use crate::{Barcode, DriveSlot, Error, Inventory, Slot};
 
 /// How long a changer may take to become ready at start: it may be taking stock.
@@ -22,7 +22,7 @@ impl Robot {
         let identify =
             |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
         let identity = changer.identify().map_err(identify)?;
-        changer.wait_ready(READY_TIMEOUT, &std::thread::sleep).map_err(identify)?;
+        changer.wait_ready(READY_TIMEOUT, &pause).map_err(identify)?;
         Ok((Self { changer }, identity.serial))
     }
 

@@ -203,14 +203,19 @@ impl BlockTape for DriveTape {
 
 /// Waits until the cartridge is ready (most drives load by themselves), and makes the settings that a new one loses.
 pub(crate) fn make_ready(drive: &mut Drive, limit: Duration) -> Result<(), scsi::Error> {
-    match drive.wait_ready(limit, &std::thread::sleep) {
+    match drive.wait_ready(limit, &pause) {
         Err(scsi::Error::Check { sense, .. }) if sense.condition() == Condition::NeedsLoad => {
-            drive.load(limit, &std::thread::sleep)?;
+            drive.load(limit, &pause)?;
         }
         ready => ready?,
     }
     drive.set_variable_blocks()?;
     drive.set_compression(false)
+}
+
+/// Lets time pass between two questions to a device; waking early only asks sooner.
+pub(crate) fn pause(duration: Duration) {
+    std::thread::park_timeout(duration);
 }
 
 /// Size of the index partition, in units of ten to an exponent. Drives round 1 GB up to what they can make; small
