@@ -107,7 +107,7 @@ pub(crate) fn mark(house: &House, headers: &mut HeaderMap, archive: &Archive) {
 pub(crate) async fn settle(house: &House, target: &ObjectRef, id: ArchiveId, fate: Fate) {
     let settled = match fate {
         Fate::Done => arrived(house, target, id).await,
-        Fate::Refused => withdraw(house, id).await.map(|()| true),
+        Fate::Refused => ended(house, target, id).await.map(|()| true),
         Fate::Doubt => Ok(false),
     };
     match settled {
@@ -122,7 +122,7 @@ pub(crate) async fn settle(house: &House, target: &ObjectRef, id: ArchiveId, fat
 }
 
 /// The row is due if its object stands under its key; false when it does not.
-pub(crate) async fn arrived(house: &House, target: &ObjectRef, id: ArchiveId) -> Result<bool> {
+async fn arrived(house: &House, target: &ObjectRef, id: ArchiveId) -> Result<bool> {
     let seen = house.ports.store.head(target).await.map_err(store("a head"))?;
     let ours = |seen: &ObjectHead| seen.marker.as_ref().is_some_and(|marker| marker.archive == id);
     let Some(seen) = seen.filter(ours) else { return Ok(false) };
@@ -143,8 +143,16 @@ pub(crate) async fn arrived(house: &House, target: &ObjectRef, id: ArchiveId) ->
     Ok(true)
 }
 
-/// The row's object was never made.
-pub(crate) async fn withdraw(house: &House, id: ArchiveId) -> Result<()> {
+/// No write of the row's object is under way any more: it stands, or will never be. A refusal is no evidence by
+/// itself: it may be the echo of a write that was carried out twice.
+pub(crate) async fn ended(house: &House, target: &ObjectRef, id: ArchiveId) -> Result<()> {
+    match arrived(house, target, id).await? {
+        true => Ok(()),
+        false => withdraw(house, id).await,
+    }
+}
+
+async fn withdraw(house: &House, id: ArchiveId) -> Result<()> {
     let now = house.now();
     update(house, id, |row| row.advance(ArchiveState::Withdrawn, now)).await
 }

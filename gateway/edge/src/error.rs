@@ -8,7 +8,7 @@ use dialect::{Code, checksum::ChecksumError};
 use model::catalog::CatalogError;
 use model::fence::FenceBusy;
 use model::store::StoreError;
-use model::{BodyError, BucketName, ObjectKey, Remedy};
+use model::{ArchiveId, BodyError, BucketName, ObjectKey, Remedy};
 
 /// Why a request did not get the answer it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,15 @@ pub enum Error {
         /// What was asked of it.
         operation: &'static str,
         /// What it said.
+        #[source]
+        source: StoreError,
+    },
+    /// A restored copy the catalog tells of cannot be read.
+    #[error("the restored copy of {archive} cannot be read")]
+    ReadCopy {
+        /// Whose copy.
+        archive: ArchiveId,
+        /// What the store said.
         #[source]
         source: StoreError,
     },
@@ -90,6 +99,10 @@ impl Error {
             Self::Refused(error) => Remedy::Refuse(error.code.as_str()),
             Self::ReadBody(_) => Remedy::Refuse(Code::IncompleteBody.as_str()),
             Self::AskStore { source, .. } => source.remedy(),
+            Self::ReadCopy { source, .. } => match source {
+                StoreError::Missing { .. } => Remedy::Operator("ED-0103"),
+                _ => source.remedy(),
+            },
             Self::AskCatalog { source, .. } => source.remedy(),
             Self::EnterFence { .. } => Remedy::Wait,
             Self::TrustMarker { .. } => Remedy::Operator("ED-0101"),

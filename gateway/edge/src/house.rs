@@ -1,5 +1,7 @@
 //! What every hop has at hand: ports, settings, and calls to the store in S3's own form.
 
+use std::ops::Range;
+
 use dialect::sigv4::Verifier;
 use dialect::{Route, reserved};
 use http::request::Parts;
@@ -11,6 +13,7 @@ use model::store::ObjectRef;
 use model::{Archive, ArchiveId, Body, BucketName, ObjectKey, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::body::sized;
 use crate::error::{Error, Result, catalog, store};
 use crate::settings::{Ports, Settings};
 
@@ -106,6 +109,14 @@ impl House {
             status if status.is_success() => Ok(true),
             _ => Err(Error::ReadAnswer { operation: "HeadBucket", missing: "verdict" }),
         }
+    }
+
+    /// Bytes of a restored copy as a body.
+    pub(crate) async fn read_copy(&self, archive: ArchiveId, range: Range<u64>) -> Result<Body> {
+        let length = range.end - range.start;
+        let stream = self.ports.store.read_copy(archive, range).await;
+        let stream = stream.map_err(|source| Error::ReadCopy { archive, source })?;
+        Ok(sized(stream, length))
     }
 
     /// What the catalog knows of a bucket.

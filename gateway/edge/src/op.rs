@@ -9,6 +9,7 @@ mod multipart;
 mod put;
 mod read;
 mod restore;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(crate) async fn perform(house: &Arc<House>, ask: Ask, body: Body) -> Result<
         O::GetObject | O::HeadObject => read::read(house, &ask).await,
         O::GetObjectAttributes => attributes::attributes(house, ask, body).await,
         O::ListObjects | O::ListObjectsV2 => list::list(house, ask, body).await,
+        O::ListParts | O::ListMultipartUploads => uploads::list(house, ask, body).await,
         O::PutObject => carried(put::put(own(), ask, body)).await,
         O::CopyObject => carried(copy::object(own(), ask, body)).await,
         O::UploadPartCopy => carried(copy::part(own(), ask, body)).await,

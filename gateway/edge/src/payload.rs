@@ -97,3 +97,6 @@ impl http_body::Body for Payload {
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
+
+#[cfg(test)]
+mod tests;

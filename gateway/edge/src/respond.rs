@@ -2,7 +2,7 @@
 //! chain of one is logged, once.
 
 use dialect::{Code, Operation, S3Error, date, reserved};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use model::body::{empty, full};
 use model::catalog::CatalogError;
@@ -56,7 +56,9 @@ pub(crate) fn respond(context: &Context, now: Timestamp, outcome: Result<Respons
     for name in [reserved::HEADER, "x-amz-request-id", "x-amz-id-2"] {
         headers.remove(name);
     }
-    headers.remove(CONNECTION);
+    for name in [CONNECTION, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
     headers.insert("x-amz-request-id", text(&context.request_id));
     headers.insert("x-amz-id-2", text(&context.host_id));
     headers.insert(DATE, text(&date::http(now)));
@@ -76,7 +78,7 @@ fn s3(error: &Error) -> S3Error {
         Error::ReadBody(source) => source.into(),
         Error::EnterFence { .. } => Code::SlowDown.into(),
         Error::TrustMarker { .. } => Code::AccessDenied.into(),
-        Error::AskStore { source, .. } => match source {
+        Error::AskStore { source, .. } | Error::ReadCopy { source, .. } => match source {
             StoreError::Full { .. } | StoreError::Doubt { .. } => Code::ServiceUnavailable.into(),
             StoreError::Missing { .. } | StoreError::Changed { .. } => Code::SlowDown.into(),
             StoreError::Refused { .. } => Code::InternalError.into(),

@@ -20,7 +20,6 @@ use model::store::{ObjectHead, ObjectRef};
 use model::{Archive, Body, ETag, TapeClass, Timestamp};
 
 use crate::archived::{View, client_etag};
-use crate::body::sized;
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result, catalog, store};
 use crate::house::{Ask, House};
@@ -88,8 +87,7 @@ pub(super) async fn part(house: Arc<House>, mut ask: Ask, body: Body) -> Result<
     };
     let length = selected.end - selected.start;
     check_size(length)?;
-    let stream = house.ports.store.read_copy(view.archive.id, selected).await;
-    let bytes = sized(stream.map_err(store("a restored copy"))?, length);
+    let bytes = house.read_copy(view.archive.id, selected).await?;
     without_copy(&mut ask.head.headers);
     ask.head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     let response = house.forward(ask, bytes).await?;
@@ -185,8 +183,7 @@ async fn restored(
     }
     without_copy(&mut head.headers);
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(view.size));
-    let stream = house.ports.store.read_copy(view.archive.id, 0..view.size).await;
-    Ok(sized(stream.map_err(store("a restored copy"))?, view.size))
+    house.read_copy(view.archive.id, 0..view.size).await
 }
 
 /// Writes the bytes as a PutObject and answers as a CopyObject.

@@ -123,12 +123,7 @@ async fn completed(
 
 /// The upload is gone: its object stands, or will never be.
 async fn ended(house: &House, target: &ObjectRef, id: ArchiveId) {
-    let settled = match direct::arrived(house, target, id).await {
-        Ok(true) => Ok(()),
-        Ok(false) => direct::withdraw(house, id).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = settled {
+    if let Err(error) = direct::ended(house, target, id).await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(archive = %id, error, "an upload's end could not be written down");
     }

@@ -17,8 +17,7 @@ use model::Body;
 use model::body::empty;
 
 use crate::archived::{Seen, View, mistrusted, recognise};
-use crate::body::sized;
-use crate::error::{Result, store};
+use crate::error::Result;
 use crate::house::{Ask, House};
 use select::{Selection, select};
 
@@ -91,10 +90,7 @@ async fn serve(house: &House, ask: &Ask, view: &View, headers: HeaderMap) -> Res
     let selection = select(&ask.route.query, ask.headers(), view.size, &view.archive.part_bytes)?;
     put_selection(&mut response, &ask.head, view, &selection);
     if is_get {
-        let Selection { range, .. } = selection;
-        let length = range.end - range.start;
-        let stream = house.ports.store.read_copy(view.archive.id, range).await;
-        *response.body_mut() = sized(stream.map_err(store("a restored copy"))?, length);
+        *response.body_mut() = house.read_copy(view.archive.id, selection.range).await?;
     }
     Ok(response)
 }

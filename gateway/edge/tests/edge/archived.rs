@@ -150,3 +150,17 @@ async fn metadata_can_be_read_and_the_object_deleted() {
     assert!(world.store.head(&target("key")).await.unwrap().is_none());
     assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "NoSuchKey");
 }
+
+#[tokio::test]
+async fn a_stub_is_believed_while_its_flip_is_not_settled() {
+    let world = World::new().await;
+    world.put("key", &large()).await;
+    let listed = world.ask("GET", "/bkt", &[], b"").await;
+    let row = world.archive_as("key", GLACIER, true).await;
+    assert_eq!(row.state.stage(), model::archive::ArchiveStage::Flipping);
+    assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "InvalidObjectState");
+    let head = world.ask("HEAD", "/bkt/key", &[], b"").await;
+    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some("5000")));
+    let answer = world.ask("GET", "/bkt", &[], b"").await;
+    assert_eq!(answer.text(), listed.text().replace("STANDARD", "GLACIER"));
+}

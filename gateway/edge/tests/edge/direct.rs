@@ -84,6 +84,17 @@ async fn a_multipart_upload_is_due_when_it_is_complete() {
         )
     };
     let complete = format!("/bkt/key?uploadId={upload}");
+    let other = world.ask("POST", "/bkt/hot?uploads", &[], b"").await;
+    assert_eq!(other.status, 200);
+    for listing in [complete.as_str(), "/bkt?uploads", "/bkt?uploads&encoding-type=url"] {
+        let answer = world.ask("GET", listing, &[], b"").await;
+        assert_eq!(
+            answer.text().matches("<StorageClass>GLACIER</StorageClass>").count(),
+            1,
+            "{}",
+            answer.text()
+        );
+    }
     let refused = world.ask("POST", &complete, &[], body("\"0\"").as_bytes()).await;
     assert_eq!(refused.code(), "InvalidPart");
     assert_eq!(world.rows("key").await[0].state.stage(), ArchiveStage::Declared, "it may be tried again");

@@ -163,6 +163,12 @@ async fn the_reserved_header_is_not_the_clients() {
     let answer = world.ask("PUT", "/bkt/key", &[("x-amz-meta-tapegate", "v1;whole;x")], b"x").await;
     assert_eq!((answer.status.as_u16(), answer.code()), (400, "InvalidRequest"));
     assert!(answer.text().contains("x-amz-meta-tapegate"));
+    let uri = "http://gateway/bkt/key?X-Amz-Meta-Tapegate=v1".parse().unwrap();
+    let url = world.signer.presign(&Method::PUT, &uri, &HeaderMap::new(), 60, edge_now(&world)).unwrap();
+    let target = url.strip_prefix("http://gateway").unwrap();
+    let request = Request::put(target).header("host", "gateway").header("content-length", "1");
+    let answer = world.send(request.body(Bytes::from_static(b"x")).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "InvalidRequest"));
 }
 
 #[tokio::test]

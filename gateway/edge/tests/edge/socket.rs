@@ -161,4 +161,32 @@ async fn a_body_cut_off_leaves_no_object() {
     let answer = to_end(&mut stream).await;
     assert!(answer.is_empty() || answer.contains("IncompleteBody"), "{answer}");
     assert_eq!(served.world.ask("HEAD", "/bkt/cut", &[], b"").await.status, 404);
+    drop(served.world.close("cut").await);
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_lets_its_key_go() {
+    let served = served().await;
+    let mut stream = served.connect().await;
+    stream.write_all(&served.head("PUT", "/bkt/cut", &[], b"hello world")).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    drop(stream);
+    drop(served.world.close("cut").await);
+    assert_eq!(served.world.ask("HEAD", "/bkt/cut", &[], b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn heads_have_bounds() {
+    let served = served().await;
+    for flood in ["x-a: b\r\n".repeat(400), format!("x-a: {}\r\n", "b".repeat(200 << 10))] {
+        let mut stream = served.connect().await;
+        let head = format!("GET /bkt HTTP/1.1\r\nhost: gateway\r\n{flood}\r\n");
+        // The refusal may come before everything is sent.
+        drop(stream.write_all(head.as_bytes()).await);
+        let mut all = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await;
+        drop(read.expect("the connection ends"));
+        let answer = String::from_utf8_lossy(&all);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
 }

@@ -208,6 +208,11 @@ impl World {
 
     /// The archive of a key, with its bytes replaced by a stub as a flip does it.
     pub async fn archive(&self, key: &str, class: TapeClass) -> Archive {
+        self.archive_as(key, class, false).await
+    }
+
+    /// The same; with `flipping` the catalog does not know yet that the stub stands.
+    pub async fn archive_as(&self, key: &str, class: TapeClass, flipping: bool) -> Archive {
         let target = target(key);
         let head = self.store.head(&target).await.unwrap().unwrap();
         let part_bytes = self.store.part_bytes(&target, &head.etag).await.unwrap();
@@ -239,8 +244,13 @@ impl World {
             Original { size: head.size, etag: head.etag.clone(), last_modified: head.last_modified };
         let marker = Marker { kind: MarkerKind::Stub, archive: id, class, original: Some(original) };
         let flip = Flip { target: target.clone(), head, marker, content: FlipContent::Stub };
+        let hot = flip.head.clone();
         self.store.flip(flip).await.unwrap();
         let stub = self.store.head(&target).await.unwrap().unwrap();
+        let stub = if flipping { hot } else { stub };
+        if flipping {
+            row.state = ArchiveState::Flipping { attempt: 1, deadline: now };
+        }
         row.standing = Some(Standing {
             etag: stub.etag,
             last_modified_seconds: stub.last_modified.seconds(),
