@@ -294,7 +294,7 @@ impl ReadAt for PackSource<'_> {
         if self.block_number != Some(number) {
             self.block.clear();
             self.block_number = None;
-            let range = number * BLOCK_BYTES..((number + 1) * BLOCK_BYTES).min(self.bytes);
+            let range = number * BLOCK_BYTES..(number + 1).saturating_mul(BLOCK_BYTES).min(self.bytes);
             self.mounted.read_pack(self.start_block, range, &mut self.block).map_err(io::Error::other)?;
             self.block_number = Some(number);
         }

@@ -257,6 +257,24 @@ fn a_bad_block_in_the_newest_index_leaves_the_copy_in_the_index_partition() {
 }
 
 #[test]
+fn an_extent_that_lies_is_an_error() {
+    let mut tape = formatted(64 * MIB);
+    let mut appender = begin(&mut tape);
+    append(&mut tape, &mut appender, 4).unwrap();
+    appender.close(&mut tape).unwrap();
+    let mut volume = open(&mut tape).unwrap();
+    let start = volume.index().file("/packs/4.tar.zst").unwrap().extents[0].start.block;
+    let beyond =
+        [(start, 0..u64::MAX), (start, 600_000..700_000), (u64::MAX, 0..1), (1, 0..10), (start + 2, 0..1)];
+    for (start, range) in beyond {
+        assert!(volume.read(&mut tape, start, range, &mut std::io::sink()).is_err());
+    }
+    let mut bytes = Vec::new();
+    volume.read(&mut tape, start, 524_280..524_289, &mut bytes).unwrap();
+    assert_eq!(bytes, content(4)[524_280..]);
+}
+
+#[test]
 fn an_export_holds_every_record_and_attribute() {
     let mut tape = formatted(64 * MIB);
     let dir = tempfile::tempdir().unwrap();

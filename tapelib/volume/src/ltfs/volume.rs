@@ -102,8 +102,10 @@ impl Volume {
             return Ok(());
         }
         let block_bytes = u64::from(self.label.block_bytes);
-        let mut at =
-            BlockAddress { partition: Partition::Data, block: start_block + range.start / block_bytes };
+        let mut at = BlockAddress {
+            partition: Partition::Data,
+            block: start_block.saturating_add(range.start / block_bytes),
+        };
         let mut offset = range.start / block_bytes * block_bytes;
         if self.cursor.take() != Some(at) {
             tape.locate(at)?;
