@@ -117,10 +117,7 @@ fn write_bucket(draft: &mut Draft<'_>, mut row: Bucket) -> Result<(), Refusal> {
 fn touch(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
     let old: Option<Archive> = query::row(draft, &archive_key(id))?;
     if let Some(old) = old.filter(|row| row.state.stage().is_live()) {
-        let row = Archive {
-            touched: true,
-            ..old.clone()
-        };
+        let row = Archive { touched: true, ..old.clone() };
         replace(draft, Some(&old), row);
     }
     Ok(())
@@ -131,20 +128,12 @@ fn forget_bucket(draft: &mut Draft<'_>, name: &BucketName) -> Result<(), Refusal
     let known: Option<Bucket> = query::row(draft, key)?;
     let bucket = known.ok_or_else(|| Refusal::Missing(format!("bucket {name}")))?;
     let mut live = false;
-    scan_prefix(
-        draft,
-        Table::ArchivesByKey,
-        &bucket_prefix(name),
-        None,
-        &mut |_, _| {
-            live = true;
-            ControlFlow::Break(())
-        },
-    )?;
+    scan_prefix(draft, Table::ArchivesByKey, &bucket_prefix(name), None, &mut |_, _| {
+        live = true;
+        ControlFlow::Break(())
+    })?;
     if live {
-        return Err(Refusal::Illegal(format!(
-            "bucket {name} may not be forgotten: it has live archives"
-        )));
+        return Err(Refusal::Illegal(format!("bucket {name} may not be forgotten: it has live archives")));
     }
     remove(draft, &bucket);
     Ok(())
@@ -157,9 +146,7 @@ fn forget_archive(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
     let stage = row.state.stage();
     let untaken = matches!(stage, ArchiveStage::Declared | ArchiveStage::Due) && row.extents.is_empty();
     if stage.is_live() && !untaken {
-        return Err(Refusal::Illegal(format!(
-            "archive {id} may not go from {stage:?} to forgotten"
-        )));
+        return Err(Refusal::Illegal(format!("archive {id} may not go from {stage:?} to forgotten")));
     }
     for extent in &row.extents {
         let pack: Option<Pack> = query::row(draft, &pack_key(extent.pack))?;
@@ -173,16 +160,10 @@ fn forget_archive(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
         }
     }
     let mut jobs = Vec::new();
-    scan_prefix(
-        draft,
-        Table::RestoresByArchive,
-        &archive_key(id),
-        None,
-        &mut |job, _| {
-            jobs.push(turned(job));
-            ControlFlow::Continue(())
-        },
-    )?;
+    scan_prefix(draft, Table::RestoresByArchive, &archive_key(id), None, &mut |job, _| {
+        jobs.push(turned(job));
+        ControlFlow::Continue(())
+    })?;
     for job in jobs {
         let job: RestoreJob = query::indexed(draft, Table::RestoresByArchive, &job)?;
         if is_over(&job) {

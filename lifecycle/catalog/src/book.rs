@@ -109,10 +109,7 @@ impl<S: Store> Book<S> {
 
     fn fail(&self, operation: &'static str, error: Error) -> CatalogError {
         self.store.latch().trip(&error);
-        CatalogError::Failed {
-            operation,
-            source: Box::new(error),
-        }
+        CatalogError::Failed { operation, source: Box::new(error) }
     }
 }
 
@@ -164,13 +161,7 @@ impl<S: Store> Catalog for Book<S> {
     ) -> Result<Vec<Archive>, CatalogError> {
         let after = after.map(archive_key);
         self.listing("listing archives by stage", move |read| {
-            query::page(
-                read,
-                Table::ArchivesByStage,
-                &[stage as u8],
-                after.as_deref(),
-                limit,
-            )
+            query::page(read, Table::ArchivesByStage, &[stage as u8], after.as_deref(), limit)
         })
         .await
     }
@@ -183,13 +174,7 @@ impl<S: Store> Catalog for Book<S> {
     ) -> Result<Vec<Archive>, CatalogError> {
         let after = after.map(archive_key);
         self.listing("listing the archives of a pack", move |read| {
-            query::page(
-                read,
-                Table::ArchivesByPack,
-                &pack_key(pack),
-                after.as_deref(),
-                limit,
-            )
+            query::page(read, Table::ArchivesByPack, &pack_key(pack), after.as_deref(), limit)
         })
         .await
     }
@@ -219,9 +204,7 @@ impl<S: Store> Catalog for Book<S> {
     }
 
     async fn copies_of(&self, pack: PackId) -> Result<Vec<PackCopy>, CatalogError> {
-        self.point("reading the copies of a pack", |read| {
-            query::copies_of(read, pack)
-        })
+        self.point("reading the copies of a pack", |read| query::copies_of(read, pack))
     }
 
     async fn copies_in(
@@ -284,13 +267,7 @@ impl<S: Store> Catalog for Book<S> {
     ) -> Result<Vec<RestoreJob>, CatalogError> {
         let after = after.map(restore_key);
         self.listing("listing restores by stage", move |read| {
-            query::page(
-                read,
-                Table::RestoresByStage,
-                &[stage as u8],
-                after.as_deref(),
-                limit,
-            )
+            query::page(read, Table::RestoresByStage, &[stage as u8], after.as_deref(), limit)
         })
         .await
     }

@@ -110,10 +110,7 @@ pub struct Draft<'b> {
 impl<'b> Draft<'b> {
     /// A draft without writes.
     pub fn new(base: &'b dyn Read) -> Self {
-        Self {
-            base,
-            writes: std::array::from_fn(|_| Writes::new()),
-        }
+        Self { base, writes: std::array::from_fn(|_| Writes::new()) }
     }
 
     /// Writes a value.
@@ -128,10 +125,7 @@ impl<'b> Draft<'b> {
 
     /// The writes to be made, table by table.
     pub fn into_writes(self) -> impl Iterator<Item = (Table, Writes)> {
-        Table::ALL
-            .into_iter()
-            .zip(self.writes)
-            .filter(|(_, writes)| !writes.is_empty())
+        Table::ALL.into_iter().zip(self.writes).filter(|(_, writes)| !writes.is_empty())
     }
 }
 

@@ -15,9 +15,7 @@ pub struct Latch {
 impl Latch {
     /// A latch of a catalog that works.
     pub fn new() -> Self {
-        Self {
-            reason: watch::Sender::new(None),
-        }
+        Self { reason: watch::Sender::new(None) }
     }
 
     /// Notes a failure; only the first counts.
@@ -35,9 +33,7 @@ impl Latch {
     /// Refuses when the catalog has failed.
     pub fn check(&self) -> Result<(), Error> {
         match &*self.reason.borrow() {
-            Some(reason) => Err(Error::Stopped {
-                reason: reason.clone(),
-            }),
+            Some(reason) => Err(Error::Stopped { reason: reason.clone() }),
             None => Ok(()),
         }
     }
@@ -46,11 +42,7 @@ impl Latch {
     pub fn tripped(&self) -> impl Future<Output = Arc<str>> + Send + use<> {
         let mut reason = self.reason.subscribe();
         async move {
-            let seen = reason
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|seen| seen.clone());
+            let seen = reason.wait_for(Option::is_some).await.ok().and_then(|seen| seen.clone());
             match seen {
                 Some(reason) => reason,
                 None => std::future::pending().await,

@@ -20,12 +20,7 @@ pub type MemoryCatalog = Book<MemoryStore>;
 impl MemoryCatalog {
     /// An empty catalog.
     pub fn new() -> Self {
-        Self {
-            store: MemoryStore {
-                tables: RwLock::default(),
-                latch: Latch::new(),
-            },
-        }
+        Self { store: MemoryStore { tables: RwLock::default(), latch: Latch::new() } }
     }
 }
 

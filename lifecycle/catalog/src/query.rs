@@ -117,14 +117,10 @@ pub fn counts(read: &dyn Read) -> Result<Counts, Error> {
         counts.archives.push((stage, rows, bytes));
     }
     for stage in RestoreStage::ALL {
-        counts
-            .restores
-            .push((stage, tally(read, Table::RestoresByStage, stage as u8)?.0));
+        counts.restores.push((stage, tally(read, Table::RestoresByStage, stage as u8)?.0));
     }
     for stage in PackCopyStage::ALL {
-        counts
-            .copies
-            .push((stage, tally(read, Table::CopiesByStage, stage as u8)?.0));
+        counts.copies.push((stage, tally(read, Table::CopiesByStage, stage as u8)?.0));
     }
     Ok(counts)
 }

@@ -35,11 +35,8 @@ impl RedbCatalog {
     /// Blocks for as long as compacting takes. Dropping the catalog waits for commits under way and closes the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let database = tables::open(path.as_ref())?;
-        let shared = Arc::new(Shared {
-            buckets: RwLock::new(buckets_in(&database)?),
-            database,
-            latch: Latch::new(),
-        });
+        let shared =
+            Arc::new(Shared { buckets: RwLock::new(buckets_in(&database)?), database, latch: Latch::new() });
         let (queue, requests) = mpsc::channel(QUEUE_COMMITS_MAX);
         let writer = std::thread::Builder::new()
             .name("catalog".into())
@@ -47,17 +44,8 @@ impl RedbCatalog {
                 let shared = shared.clone();
                 move || writer::run(&shared, requests)
             })
-            .map_err(|error| Error::Open {
-                path: path.as_ref().to_owned(),
-                source: error.into(),
-            })?;
-        Ok(Self {
-            store: RedbStore {
-                shared,
-                queue: Some(queue),
-                writer: Some(writer),
-            },
-        })
+            .map_err(|error| Error::Open { path: path.as_ref().to_owned(), source: error.into() })?;
+        Ok(Self { store: RedbStore { shared, queue: Some(queue), writer: Some(writer) } })
     }
 }
 
@@ -65,10 +53,7 @@ impl RedbCatalog {
 /// file of that name; one that is there already is refused.
 pub fn rebuild(path: impl AsRef<Path>, snapshot: impl std::io::Read) -> Result<u64, Error> {
     let path = path.as_ref();
-    let fault = |source: std::io::Error| Error::Open {
-        path: path.to_owned(),
-        source: source.into(),
-    };
+    let fault = |source: std::io::Error| Error::Open { path: path.to_owned(), source: source.into() };
     if path.try_exists().map_err(fault)? {
         return Err(fault(std::io::ErrorKind::AlreadyExists.into()));
     }
@@ -106,10 +91,8 @@ impl Shared {
 }
 
 fn view(database: &Database) -> Result<View, Error> {
-    let transaction = database.begin_read().map_err(|error| Error::Read {
-        table: "the catalog",
-        source: error.into(),
-    })?;
+    let transaction =
+        database.begin_read().map_err(|error| Error::Read { table: "the catalog", source: error.into() })?;
     Ok(View::new(transaction))
 }
 
@@ -125,9 +108,7 @@ impl Store for RedbStore {
         let sent = queue.send(Request { changes, reply }).await;
         match (sent, answer.await) {
             (Ok(()), Ok(answer)) => answer,
-            _ => Err(Refusal::Fault(Error::Write {
-                source: "the writer has ended".into(),
-            })),
+            _ => Err(Refusal::Fault(Error::Write { source: "the writer has ended".into() })),
         }
     }
 
@@ -141,12 +122,7 @@ impl Store for RedbStore {
     ) -> Result<T, Error> {
         let shared = self.shared.clone();
         let answer = tokio::task::spawn_blocking(move || shared.ask(question)).await;
-        answer.unwrap_or_else(|error| {
-            Err(Error::Read {
-                table: "the catalog",
-                source: error.into(),
-            })
-        })
+        answer.unwrap_or_else(|error| Err(Error::Read { table: "the catalog", source: error.into() }))
     }
 
     fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>, Error> {

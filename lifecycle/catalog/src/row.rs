@@ -40,10 +40,7 @@ pub fn encode<R: Row>(row: &R) -> Vec<u8> {
 
 /// The row of [`encode`]d bytes.
 pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
-    let fault = |source| Error::Decode {
-        row: format!("{} {}", R::TABLE.name(), hex(key)),
-        source,
-    };
+    let fault = |source| Error::Decode { row: format!("{} {}", R::TABLE.name(), hex(key)), source };
     match bytes.split_first() {
         Some((&ENCODING, rest)) => postcard::from_bytes(rest).map_err(|error| fault(error.into())),
         Some((other, _)) => Err(fault(format!("unknown encoding {other}").into())),
@@ -159,9 +156,7 @@ impl Row for Pack {
         &mut self.revision
     }
     fn entries(&self) -> Entries {
-        let spooled = self
-            .spooled
-            .then(|| ((Table::PacksSpooled, self.key()), Vec::new()));
+        let spooled = self.spooled.then(|| ((Table::PacksSpooled, self.key()), Vec::new()));
         spooled.into_iter().collect()
     }
     fn illegal_step(&self, _: &Self) -> Option<String> {
@@ -184,10 +179,7 @@ impl Row for PackCopy {
         let (key, stage) = (self.key(), self.state.stage() as u8);
         let mut entries = Entries::from([((Table::CopiesByStage, joined(&[stage], &key)), Vec::new())]);
         if let Some(volume) = self.volume {
-            entries.insert(
-                (Table::CopiesByVolume, joined(&volume_key(volume), &key)),
-                Vec::new(),
-            );
+            entries.insert((Table::CopiesByVolume, joined(&volume_key(volume), &key)), Vec::new());
         }
         entries
     }

@@ -42,9 +42,7 @@ const LEVEL: i32 = 3;
 
 /// Writes every row of a view; returns how many there were.
 pub fn write(view: &dyn Read, writer: impl Write) -> Result<u64, Error> {
-    let fault = |source: io::Error| Error::Snapshot {
-        source: source.into(),
-    };
+    let fault = |source: io::Error| Error::Snapshot { source: source.into() };
     let mut stream = zstd::Encoder::new(writer, LEVEL).map_err(fault)?;
     stream.include_checksum(true).map_err(fault)?;
     stream.write_all(MAGIC).map_err(fault)?;
@@ -55,20 +53,13 @@ pub fn write(view: &dyn Read, writer: impl Write) -> Result<u64, Error> {
         view.scan(table, &[], &mut |key, row| {
             rows += 1;
             written = write_row(&mut stream, kind, key, row);
-            if written.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         written.map_err(fault)?;
     }
     stream.write_all(&[END]).map_err(fault)?;
     stream.write_all(&rows.to_be_bytes()).map_err(fault)?;
-    stream
-        .finish()
-        .and_then(|mut writer| writer.flush())
-        .map_err(fault)?;
+    stream.finish().and_then(|mut writer| writer.flush()).map_err(fault)?;
     Ok(rows)
 }
 
@@ -88,18 +79,14 @@ pub fn read(
     reader: impl io::Read,
     accept: &mut dyn FnMut(Entries) -> Result<(), Error>,
 ) -> Result<u64, Error> {
-    let fault = |source: io::Error| Error::Snapshot {
-        source: source.into(),
-    };
+    let fault = |source: io::Error| Error::Snapshot { source: source.into() };
     let mut stream = zstd::Decoder::new(reader).map_err(fault)?;
     if take::<16>(&mut stream).map_err(fault)? != *MAGIC {
         return Err(fault(invalid("not a snapshot of a catalog")));
     }
     let version = u32::from_be_bytes(take(&mut stream).map_err(fault)?);
     if version != VERSION {
-        return Err(fault(invalid(&format!(
-            "a snapshot of unknown version {version}"
-        ))));
+        return Err(fault(invalid(&format!("a snapshot of unknown version {version}"))));
     }
     let mut rows = 0_u64;
     loop {
@@ -108,10 +95,7 @@ pub fn read(
             break;
         }
         let (key, row) = read_row(&mut stream).map_err(fault)?;
-        let table = KINDS
-            .iter()
-            .find(|(known, _)| *known == kind)
-            .map(|(_, table)| *table);
+        let table = KINDS.iter().find(|(known, _)| *known == kind).map(|(_, table)| *table);
         accept(expand(table, &key, row)?)?;
         rows += 1;
     }
@@ -119,9 +103,7 @@ pub fn read(
     // Reading on to the end is what makes zstd compare its checksum.
     let rest = io::copy(&mut stream, &mut io::sink()).map_err(fault)?;
     if promised != rows || rest != 0 {
-        return Err(fault(invalid(&format!(
-            "{rows} rows where {promised} were promised"
-        ))));
+        return Err(fault(invalid(&format!("{rows} rows where {promised} were promised"))));
     }
     Ok(rows)
 }
@@ -135,11 +117,7 @@ fn read_row(stream: &mut impl io::Read) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut piece = |length: u64| -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = stream.by_ref().take(length).read_to_end(&mut bytes)?;
-        if read as u64 == length {
-            Ok(bytes)
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
+        if read as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     };
     Ok((piece(key_bytes.into())?, piece(row_bytes.into())?))
 }
@@ -153,9 +131,7 @@ fn expand(table: Option<Table>, key: &[u8], row: Vec<u8>) -> Result<Entries, Err
         Some(Table::Volumes) => entries_of::<Volume>(key, &row),
         Some(Table::Restores) => entries_of::<RestoreJob>(key, &row),
         Some(Table::Buckets) => entries_of::<Bucket>(key, &row),
-        _ => Err(Error::Snapshot {
-            source: "a row of an unknown kind".into(),
-        }),
+        _ => Err(Error::Snapshot { source: "a row of an unknown kind".into() }),
     }?;
     if let Some(table) = table {
         entries.insert((table, key.to_vec()), row);
@@ -166,9 +142,7 @@ fn expand(table: Option<Table>, key: &[u8], row: Vec<u8>) -> Result<Entries, Err
 fn entries_of<R: Row>(key: &[u8], row: &[u8]) -> Result<Entries, Error> {
     let row: R = decode(key, row)?;
     if row.key() != key {
-        return Err(Error::Snapshot {
-            source: format!("{} under another key", row.name()).into(),
-        });
+        return Err(Error::Snapshot { source: format!("{} under another key", row.name()).into() });
     }
     Ok(row.entries())
 }

@@ -108,17 +108,13 @@ fn archive_state(stage: u8) -> ArchiveState {
         ArchiveStage::Due => ArchiveState::Due,
         ArchiveStage::Packed => ArchiveState::Packed,
         ArchiveStage::Taped => ArchiveState::Taped,
-        ArchiveStage::Flipping => ArchiveState::Flipping {
-            attempt: 1,
-            deadline: Timestamp::from_seconds(1),
-        },
+        ArchiveStage::Flipping => ArchiveState::Flipping { attempt: 1, deadline: Timestamp::from_seconds(1) },
         ArchiveStage::Archived => ArchiveState::Archived,
         ArchiveStage::Dead => ArchiveState::Dead,
         ArchiveStage::Withdrawn => ArchiveState::Withdrawn,
-        ArchiveStage::Failed => ArchiveState::Failed {
-            reason: "because".into(),
-            retry_at: Timestamp::from_seconds(1),
-        },
+        ArchiveStage::Failed => {
+            ArchiveState::Failed { reason: "because".into(), retry_at: Timestamp::from_seconds(1) }
+        }
     }
 }
 
@@ -127,9 +123,7 @@ fn restore_state(stage: u8) -> RestoreState {
         RestoreStage::Accepted => RestoreState::Accepted,
         RestoreStage::Queued => RestoreState::Queued,
         RestoreStage::Reading => RestoreState::Reading,
-        RestoreStage::Copied => RestoreState::Copied {
-            until: Timestamp::from_seconds(1),
-        },
+        RestoreStage::Copied => RestoreState::Copied { until: Timestamp::from_seconds(1) },
         RestoreStage::Lapsed => RestoreState::Lapsed,
         RestoreStage::Failed => RestoreState::Failed { reason: "so".into() },
     }
@@ -163,24 +157,16 @@ impl Rows {
                 let old = self.archives.get(&id);
                 let bucket = cell(&BUCKETS, number);
                 let mut row = samples::archive(number, bucket, cell(&KEYS, number / 2), step.size);
-                let stages: Vec<_> = (0..9_u8)
-                    .map(|i| archive_state(step.stage.wrapping_add(i) % 9))
-                    .collect();
+                let stages: Vec<_> =
+                    (0..9_u8).map(|i| archive_state(step.stage.wrapping_add(i) % 9)).collect();
                 let legal =
                     |next: &ArchiveState| old.is_none_or(|old| old.state.stage().may_become(next.stage()));
-                let pick = if step.kind == 0 {
-                    stages.first()
-                } else {
-                    stages.iter().find(|next| legal(next))
-                };
+                let pick =
+                    if step.kind == 0 { stages.first() } else { stages.iter().find(|next| legal(next)) };
                 row.state = pick.unwrap().clone();
                 row.revision = old.map_or(0, |old| old.revision) + stale;
                 row.touched = step.flag;
-                row.extents = step
-                    .packs
-                    .iter()
-                    .map(|pack| samples::extent(PackId::new(*pack, 0)))
-                    .collect();
+                row.extents = step.packs.iter().map(|pack| samples::extent(PackId::new(*pack, 0))).collect();
                 Change::Archive(row)
             }
             4 => Change::Touch(id),
@@ -192,11 +178,7 @@ impl Rows {
             6 => {
                 let on = Some(u128::from(step.size % 3)).filter(|on| *on > 0);
                 let mut row = samples::copy(number, u8::from(step.flag), on, copy_state(step.stage));
-                row.revision = self
-                    .copies
-                    .get(&(row.pack, row.number))
-                    .map_or(0, |old| old.revision)
-                    + stale;
+                row.revision = self.copies.get(&(row.pack, row.number)).map_or(0, |old| old.revision) + stale;
                 Change::PackCopy(row)
             }
             7 => {
@@ -236,21 +218,13 @@ impl Rows {
                 self.archives.insert(row.id, row);
             }
             Change::Touch(id) => {
-                if let Some(row) = self
-                    .archives
-                    .get_mut(&id)
-                    .filter(|row| row.state.stage().is_live())
-                {
+                if let Some(row) = self.archives.get_mut(&id).filter(|row| row.state.stage().is_live()) {
                     row.touched = true;
                     row.revision += 1;
                 }
             }
             Change::Pack(mut row) => {
-                row.revision = settle(
-                    row.revision,
-                    self.packs.get(&row.id).map(|old| old.revision),
-                    true,
-                )?;
+                row.revision = settle(row.revision, self.packs.get(&row.id).map(|old| old.revision), true)?;
                 self.packs.insert(row.id, row);
             }
             Change::PackCopy(mut row) => {
@@ -260,11 +234,7 @@ impl Rows {
                 self.copies.insert((row.pack, row.number), row);
             }
             Change::Volume(mut row) => {
-                row.revision = settle(
-                    row.revision,
-                    self.volumes.get(&row.id).map(|old| old.revision),
-                    true,
-                )?;
+                row.revision = settle(row.revision, self.volumes.get(&row.id).map(|old| old.revision), true)?;
                 self.volumes.insert(row.id, row);
             }
             Change::Restore(mut row) => {
@@ -324,19 +294,11 @@ impl Rows {
         }
         for number in 0..SMALL {
             let (id, pack) = (ArchiveId::new(number, 0), PackId::new(number, 0));
-            assert_eq!(
-                catalog.archive(id).await.unwrap().as_ref(),
-                self.archives.get(&id)
-            );
+            assert_eq!(catalog.archive(id).await.unwrap().as_ref(), self.archives.get(&id));
             let within = archives(&|row| row.extents.iter().any(|extent| extent.pack == pack));
             assert_eq!(catalog.archives_of_pack(pack, None, 100).await.unwrap(), within);
             assert_eq!(catalog.pack(pack).await.unwrap().as_ref(), self.packs.get(&pack));
-            let copies: Vec<_> = self
-                .copies
-                .values()
-                .filter(|copy| copy.pack == pack)
-                .cloned()
-                .collect();
+            let copies: Vec<_> = self.copies.values().filter(|copy| copy.pack == pack).cloned().collect();
             assert_eq!(catalog.copies_of(pack).await.unwrap(), copies);
             let latest = self.restores.values().rfind(|job| job.archive == id);
             assert_eq!(catalog.restore_of(id).await.unwrap().as_ref(), latest);
@@ -349,10 +311,7 @@ impl Rows {
                     |row: &&Archive| row.bucket == bucket && row.key == *key && row.state.stage().is_live();
                 assert_eq!(found, archives(&here));
             }
-            assert_eq!(
-                catalog.bucket(&bucket).await.unwrap().as_ref(),
-                self.buckets.get(bucket.as_str())
-            );
+            assert_eq!(catalog.bucket(&bucket).await.unwrap().as_ref(), self.buckets.get(bucket.as_str()));
         }
         let touched = archives(&|row| row.touched && row.state.stage().is_live());
         assert_eq!(catalog.archives_touched(None, 100).await.unwrap(), touched);
@@ -361,12 +320,8 @@ impl Rows {
         let volumes: Vec<_> = self.volumes.values().cloned().collect();
         assert_eq!(catalog.volumes().await.unwrap(), volumes);
         for volume in [1, 2].map(VolumeId::from_u128) {
-            let on: Vec<_> = self
-                .copies
-                .values()
-                .filter(|copy| copy.volume == Some(volume))
-                .cloned()
-                .collect();
+            let on: Vec<_> =
+                self.copies.values().filter(|copy| copy.volume == Some(volume)).cloned().collect();
             assert_eq!(catalog.copies_on(volume, None, 100).await.unwrap(), on);
         }
         self.compare_counts(catalog).await;
@@ -375,35 +330,19 @@ impl Rows {
     async fn compare_counts(&self, catalog: &dyn Catalog) {
         let counts = catalog.counts().await.unwrap();
         for (stage, rows, bytes) in counts.archives {
-            let sizes: Vec<u64> = self
-                .archives
-                .values()
-                .filter(|row| row.state.stage() == stage)
-                .map(|row| row.size)
-                .collect();
-            assert_eq!(
-                (rows, bytes),
-                (sizes.len() as u64, sizes.iter().sum()),
-                "{stage:?}"
-            );
+            let sizes: Vec<u64> =
+                self.archives.values().filter(|row| row.state.stage() == stage).map(|row| row.size).collect();
+            assert_eq!((rows, bytes), (sizes.len() as u64, sizes.iter().sum()), "{stage:?}");
         }
         for (stage, rows) in counts.restores {
-            let jobs: Vec<_> = self
-                .restores
-                .values()
-                .filter(|job| job.state.stage() == stage)
-                .cloned()
-                .collect();
+            let jobs: Vec<_> =
+                self.restores.values().filter(|job| job.state.stage() == stage).cloned().collect();
             assert_eq!(rows, jobs.len() as u64);
             assert_eq!(catalog.restores_in(stage, None, 100).await.unwrap(), jobs);
         }
         for (stage, rows) in counts.copies {
-            let copies: Vec<_> = self
-                .copies
-                .values()
-                .filter(|copy| copy.state.stage() == stage)
-                .cloned()
-                .collect();
+            let copies: Vec<_> =
+                self.copies.values().filter(|copy| copy.state.stage() == stage).cloned().collect();
             assert_eq!(rows, copies.len() as u64);
             assert_eq!(catalog.copies_in(stage, None, 100).await.unwrap(), copies);
         }

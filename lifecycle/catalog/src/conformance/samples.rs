@@ -48,12 +48,7 @@ pub fn archive(number: u64, bucket: &str, key: &str, size: u64) -> Archive {
 }
 
 pub fn extent(pack: PackId) -> Extent {
-    Extent {
-        pack,
-        offset: 512,
-        length: 7,
-        digest: [7; 32],
-    }
+    Extent { pack, offset: 512, length: 7, digest: [7; 32] }
 }
 
 pub fn pack(number: u64, spooled: bool) -> Pack {
@@ -115,10 +110,5 @@ pub fn restore(number: u64, archive: ArchiveId, state: RestoreState) -> RestoreJ
 }
 
 pub fn bucket(name: &str) -> Bucket {
-    Bucket {
-        name: bucket_name(name),
-        revision: 0,
-        lifecycle: None,
-        has_archives: false,
-    }
+    Bucket { name: bucket_name(name), revision: 0, lifecycle: None, has_archives: false }
 }

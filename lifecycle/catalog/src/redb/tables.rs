@@ -37,24 +37,13 @@ const SAMPLE_ENTRIES: usize = 256;
 
 /// Opens or makes the file, refuses foreign ones, and compacts it when most of it is free.
 pub fn open(path: &Path) -> Result<Database, Error> {
-    let fault = |source: Cause| Error::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let mut database = Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .create(path)
-        .map_err(|error| fault(error.into()))?;
+    let fault = |source: Cause| Error::Open { path: path.to_owned(), source };
+    let mut database =
+        Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| fault(error.into()))?;
     let known = settle_format(&database).map_err(|error| fault(error.into()))?;
-    known.map_err(|found| Error::UnknownFormat {
-        path: path.to_owned(),
-        found,
-        known: FORMAT,
-    })?;
+    known.map_err(|found| Error::UnknownFormat { path: path.to_owned(), found, known: FORMAT })?;
     settle_name(path).map_err(|error| fault(error.into()))?;
-    let length = std::fs::metadata(path)
-        .map_err(|error| fault(error.into()))?
-        .len();
+    let length = std::fs::metadata(path).map_err(|error| fault(error.into()))?.len();
     if is_mostly_free(&database, length).map_err(|error| fault(error.into()))? {
         tracing::info!(bytes = length, "compacting the catalog");
         database.compact().map_err(|error| fault(error.into()))?;
@@ -178,10 +167,7 @@ pub struct View {
 impl View {
     /// The view of a transaction.
     pub fn new(transaction: ReadTransaction) -> Self {
-        Self {
-            transaction,
-            tables: Default::default(),
-        }
+        Self { transaction, tables: Default::default() }
     }
 
     fn table(&self, table: Table) -> Result<&ReadOnlyTable<Bytes, Bytes>, Error> {
@@ -228,10 +214,7 @@ fn scan(
 }
 
 fn unreadable(table: Table, error: impl Into<Cause>) -> Error {
-    Error::Read {
-        table: table.name(),
-        source: error.into(),
-    }
+    Error::Read { table: table.name(), source: error.into() }
 }
 
 // === writing ===

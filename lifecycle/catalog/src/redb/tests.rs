@@ -47,11 +47,7 @@ proptest! {
 fn a_conflict_in_a_group_is_its_own() {
     let folder = TempDir::new().unwrap();
     let database = tables::open(&folder.path().join("catalog.redb")).unwrap();
-    let shared = Shared {
-        buckets: RwLock::default(),
-        database,
-        latch: Latch::new(),
-    };
+    let shared = Shared { buckets: RwLock::default(), database, latch: Latch::new() };
     let (queue, requests) = mpsc::channel(8);
     let row = archive(1, "photos", "a", 10);
     let mut next = row.clone();
@@ -59,10 +55,7 @@ fn a_conflict_in_a_group_is_its_own() {
     let commits = [
         vec![Change::Archive(row.clone())],
         // Stale only because of the commit before; the other row of it must not stay.
-        vec![
-            Change::Archive(archive(2, "photos", "b", 1)),
-            Change::Archive(row.clone()),
-        ],
+        vec![Change::Archive(archive(2, "photos", "b", 1)), Change::Archive(row.clone())],
         vec![Change::Archive(next), Change::Bucket(bucket("photos"))],
         vec![Change::ForgetBucket(bucket_name("music"))],
     ];
@@ -76,30 +69,14 @@ fn a_conflict_in_a_group_is_its_own() {
         .collect();
     drop(queue);
     writer::run(&shared, requests);
-    let answers: Vec<_> = answers
-        .into_iter()
-        .map(|answer| answer.blocking_recv().unwrap())
-        .collect();
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
     assert!(matches!(
         answers.as_slice(),
-        [
-            Ok(()),
-            Err(Refusal::Conflict(_)),
-            Ok(()),
-            Err(Refusal::Missing(_))
-        ]
+        [Ok(()), Err(Refusal::Conflict(_)), Ok(()), Err(Refusal::Missing(_))]
     ));
     let rows: Vec<model::Archive> = shared.ask(query::all).unwrap();
-    assert_eq!(
-        rows.iter()
-            .map(|row| (row.size, row.revision))
-            .collect::<Vec<_>>(),
-        [(20, 2)]
-    );
-    assert_eq!(
-        buckets_in(&shared.database).unwrap(),
-        *shared.buckets.read().unwrap()
-    );
+    assert_eq!(rows.iter().map(|row| (row.size, row.revision)).collect::<Vec<_>>(), [(20, 2)]);
+    assert_eq!(buckets_in(&shared.database).unwrap(), *shared.buckets.read().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,10 +86,7 @@ async fn many_writers_lose_nothing() {
     let folder = TempDir::new().unwrap();
     let catalog = Arc::new(open(&folder));
     let first = archive(0, "photos", "shared", 0);
-    catalog
-        .commit(vec![Change::Archive(first.clone())])
-        .await
-        .unwrap();
+    catalog.commit(vec![Change::Archive(first.clone())]).await.unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for writer in 1..=WRITERS {
         let (catalog, id) = (catalog.clone(), first.id);
@@ -137,10 +111,7 @@ async fn many_writers_lose_nothing() {
     let catalog = open(&folder);
     let row = catalog.archive(first.id).await.unwrap().unwrap();
     assert_eq!((row.size, row.revision), (WRITERS * ROUNDS, WRITERS * ROUNDS + 1));
-    assert_eq!(
-        catalog.counts().await.unwrap().archives[1].1,
-        WRITERS * ROUNDS + 1
-    );
+    assert_eq!(catalog.counts().await.unwrap().archives[1].1, WRITERS * ROUNDS + 1);
 }
 
 #[tokio::test]
@@ -155,9 +126,7 @@ async fn a_failure_is_the_last_word() {
         {
             let definition = ::redb::TableDefinition::<&[u8], &[u8]>::new("archives");
             let mut table = transaction.open_table(definition).unwrap();
-            table
-                .insert(row.id.as_u128().to_be_bytes().as_slice(), [9_u8, 1].as_slice())
-                .unwrap();
+            table.insert(row.id.as_u128().to_be_bytes().as_slice(), [9_u8, 1].as_slice()).unwrap();
         }
         transaction.commit().unwrap();
     }
@@ -166,19 +135,11 @@ async fn a_failure_is_the_last_word() {
     assert_eq!(catalog.bucket(&row.bucket).await.unwrap(), None);
     let error = catalog.commit(vec![Change::Touch(row.id)]).await.unwrap_err();
     assert!(matches!(error, CatalogError::Failed { .. }));
-    let reason = tokio::time::timeout(Duration::from_secs(10), failed)
-        .await
-        .unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(10), failed).await.unwrap();
     assert!(reason.contains("unknown encoding 9"), "{reason}");
-    assert!(matches!(
-        catalog.bucket(&row.bucket).await,
-        Err(CatalogError::Failed { .. })
-    ));
+    assert!(matches!(catalog.bucket(&row.bucket).await, Err(CatalogError::Failed { .. })));
     assert!(matches!(catalog.counts().await, Err(CatalogError::Failed { .. })));
-    assert!(matches!(
-        catalog.commit(Vec::new()).await,
-        Err(CatalogError::Failed { .. })
-    ));
+    assert!(matches!(catalog.commit(Vec::new()).await, Err(CatalogError::Failed { .. })));
 }
 
 fn refusal(path: &Path) -> String {
@@ -194,11 +155,7 @@ fn foreign_and_future_files_are_refused() {
         let database = Database::create(path).unwrap();
         let transaction = database.begin_write().unwrap();
         let definition = ::redb::TableDefinition::<&str, u32>::new(table);
-        transaction
-            .open_table(definition)
-            .unwrap()
-            .insert("format", 77)
-            .unwrap();
+        transaction.open_table(definition).unwrap().insert("format", 77).unwrap();
         transaction.commit().unwrap();
     };
     tamper(&path, "file");
@@ -230,9 +187,7 @@ fn a_file_that_is_mostly_free_shrinks_when_it_is_opened() {
         let transaction = database.begin_write().unwrap();
         let mut table = transaction.open_table(definition).unwrap();
         for key in 0..80_u32 {
-            table
-                .insert(key.to_be_bytes().as_slice(), vec![7; BYTES / 80].as_slice())
-                .unwrap();
+            table.insert(key.to_be_bytes().as_slice(), vec![7; BYTES / 80].as_slice()).unwrap();
         }
         drop(table);
         transaction.commit().unwrap();
@@ -266,15 +221,7 @@ fn a_snapshot_makes_the_same_catalog() {
         Change::Archive(row.clone()),
         Change::Touch(row.id),
         Change::Pack(pack(1, true)),
-        Change::PackCopy(copy(
-            1,
-            0,
-            Some(1),
-            PackCopyState::Verified {
-                start_block: 1,
-                blocks: 1,
-            },
-        )),
+        Change::PackCopy(copy(1, 0, Some(1), PackCopyState::Verified { start_block: 1, blocks: 1 })),
         Change::Volume(volume(1)),
         Change::Restore(job.clone()),
     ];
@@ -300,18 +247,16 @@ fn a_snapshot_makes_the_same_catalog() {
         seen
     };
     assert_eq!(everything(&again), everything(&catalog));
-    let found = runtime
-        .block_on(again.archives_at(&row.bucket, &object_key("a")))
-        .unwrap();
+    let found = runtime.block_on(again.archives_at(&row.bucket, &object_key("a"))).unwrap();
     assert!(found[0].touched);
-    assert!(
-        crate::rebuild(&path, stream.as_slice()).is_err(),
-        "there is one already"
-    );
+    assert!(crate::rebuild(&path, stream.as_slice()).is_err(), "there is one already");
 
-    let path = folder.path().join("damaged.redb");
+    a_damaged_snapshot_makes_none(&stream, &folder.path().join("damaged.redb"));
+}
+
+fn a_damaged_snapshot_makes_none(stream: &[u8], path: &Path) {
     for cut in [0, 10, stream.len() / 2, stream.len() - 1] {
-        assert!(crate::rebuild(&path, &stream[..cut]).is_err(), "cut at {cut}");
+        assert!(crate::rebuild(path, &stream[..cut]).is_err(), "cut at {cut}");
     }
     let read = |stream: &[u8]| -> Result<Vec<_>, Error> {
         let mut rows = Vec::new();
@@ -321,15 +266,12 @@ fn a_snapshot_makes_the_same_catalog() {
         })?;
         Ok(rows)
     };
-    let whole = read(&stream).unwrap();
+    let whole = read(stream).unwrap();
     for at in 0..stream.len() {
-        let mut damaged = stream.clone();
+        let mut damaged = stream.to_vec();
         damaged[at] ^= 1;
         // Some bits of a zstd header (the window's size) change nothing.
-        assert!(
-            read(&damaged).is_ok_and(|rows| rows == whole) || read(&damaged).is_err(),
-            "byte {at}"
-        );
+        assert!(read(&damaged).is_ok_and(|rows| rows == whole) || read(&damaged).is_err(), "byte {at}");
     }
     assert!(!path.exists());
 }
