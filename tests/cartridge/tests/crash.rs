@@ -160,6 +160,11 @@ fn at_every_block_written_the_committed_packs_are_found() {
 }
 
 #[test]
+fn a_power_cut_at_every_block_costs_no_committed_pack() {
+    assert_eq!(die_at_every(WRITE, Death::Power, Effect::SilenceAfter), 6);
+}
+
+#[test]
 fn at_every_filemark_and_attribute_the_committed_packs_are_found() {
     assert_eq!(die_at_every(WRITE_FILEMARKS, Death::Process, REFUSED), 2);
     assert_eq!(die_at_every(WRITE_FILEMARKS, Death::Power, Effect::SilenceAfter), 2);
