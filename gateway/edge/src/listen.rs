@@ -31,6 +31,8 @@ use crate::Edge;
 use inbound::Inbound;
 use timed::Timed;
 
+/// Smallest bound on a head that the HTTP library takes, in bytes.
+const HEAD_BYTES_MIN: usize = 8 << 10;
 /// Pause after the operating system refused to hand out a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longest that a connection is read on after its last answer.
@@ -88,7 +90,7 @@ async fn connection(edge: &Edge, stream: TcpStream, mut stopped: watch::Receiver
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_read)
         .max_headers(limits.headers)
-        .max_buf_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN))
         .serve_connection(TokioIo::new(Timed::new(stream, limits.write_idle)), service);
     let mut stopping = false;
     let ended = loop {

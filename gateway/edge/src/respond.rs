@@ -52,6 +52,9 @@ pub(crate) fn respond(context: &Context, now: Timestamp, outcome: Result<Respons
             refusal(context, &s3(&error))
         }
     };
+    let Context { request_id, path, .. } = context;
+    let operation = context.operation.map_or("-", Operation::as_str);
+    tracing::debug!(request_id, operation, path, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     for name in [reserved::HEADER, "x-amz-request-id", "x-amz-id-2"] {
         headers.remove(name);

@@ -156,6 +156,7 @@ async fn declare(
     let row = direct::declaration(house, target, class).await?;
     let headers = &mut ask.head.headers;
     if let (Directive::Copy, Some(Source { head, view: None, .. })) = (directive, source) {
+        Conditions::parse_source(headers).source(&head.etag, head.last_modified)?;
         take_over(headers, head);
         headers.insert("x-amz-metadata-directive", HeaderValue::from_static("REPLACE"));
         let pinned = "x-amz-copy-source-if-match";
@@ -219,11 +220,13 @@ fn take_over(headers: &mut HeaderMap, source: &ObjectHead) {
     }
 }
 
-/// Takes out what makes a request a copy.
+/// Takes out what makes a request a copy. Tags stay where they are the request's own.
 fn without_copy(headers: &mut HeaderMap) {
-    let of_copy = |name: &str| {
-        name.starts_with("x-amz-copy-source")
-            || matches!(name, "x-amz-metadata-directive" | "x-amz-tagging-directive" | "x-amz-tagging")
+    let own_tags = headers.get("x-amz-tagging-directive").is_some_and(|directive| directive == "REPLACE");
+    let of_copy = |name: &str| match name {
+        "x-amz-metadata-directive" | "x-amz-tagging-directive" => true,
+        "x-amz-tagging" => !own_tags,
+        _ => name.starts_with("x-amz-copy-source"),
     };
     let names: Vec<HeaderName> = headers.keys().filter(|name| of_copy(name.as_str())).cloned().collect();
     for name in names {

@@ -45,7 +45,8 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     if kept.is_empty() {
         return Ok(document(answer(&refusals)));
     }
-    let changed = kept != request.targets;
+    // Trailers that were read here do not go on.
+    let changed = kept != request.targets || ask.headers().contains_key("x-amz-trailer");
     let touched: Vec<Change> = kept
         .iter()
         .filter_map(|target| rows.get(&target.key))

@@ -1,5 +1,6 @@
 //! What clients see of an archived object: absent, ongoing, restored, expired.
 
+use model::store::ObjectStore;
 use model::{RestoreState, TapeClass};
 
 use crate::world::{World, large, target};

@@ -2,7 +2,7 @@
 
 use model::archive::ArchiveStage;
 use model::fence::Work;
-use model::store::ObjectHead;
+use model::store::{ObjectHead, ObjectStore};
 
 use crate::world::{World, large, target};
 

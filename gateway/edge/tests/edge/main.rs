@@ -4,6 +4,8 @@
 mod archived;
 mod copies;
 mod direct;
+mod failing;
+mod faults;
 mod gate;
 mod lifecycle;
 mod listing;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::failing::{Failing, Lossy};
 use bytes::Bytes;
-use catalog::MemoryCatalog;
 use dialect::reserved::MarkerKey;
 use dialect::sigv4::{PayloadToken, Secret, Signer};
 use edge::{Edge, Limits, Ports, Settings};
@@ -32,8 +32,8 @@ pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 pub struct World {
     pub edge: Edge,
-    pub store: Arc<dyn ObjectStore>,
-    pub catalog: Arc<MemoryCatalog>,
+    pub store: Arc<Lossy>,
+    pub catalog: Arc<Failing>,
     pub fence: Arc<MemoryFence>,
     pub clock: Arc<Hand>,
     pub bells: Arc<Bells>,
@@ -118,9 +118,9 @@ impl World {
         let embedded = EmbeddedStore::open(directory.path(), options).unwrap();
         let marker_key = MarkerKey::new([7; 32]);
         let reserved = Reserved { bucket: bucket("tapegate-reserved"), catalog: "test".to_owned() };
-        let store: Arc<dyn ObjectStore> =
-            Arc::new(S3Store::open(embedded, reserved, marker_key.clone()).await.unwrap());
-        let catalog = Arc::new(MemoryCatalog::new());
+        let store =
+            Arc::new(Lossy::new(S3Store::open(embedded, reserved, marker_key.clone()).await.unwrap()));
+        let catalog = Arc::new(Failing::default());
         let fence = Arc::new(MemoryFence::default());
         let clock =
             Arc::new(Hand(AtomicI64::new(Timestamp::from(std::time::SystemTime::now()).milliseconds())));
