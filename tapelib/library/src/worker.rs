@@ -57,7 +57,9 @@ impl Worker {
     /// The thread.
     pub(crate) fn run(mut self) {
         loop {
-            let result = match self.shared.next_action(self.me) {
+            let action = self.shared.next_action(self.me);
+            let unloading = matches!(action, Action::Unload);
+            let result = match action {
                 Action::Run(job) => self.run_job(job),
                 Action::Fail(job, error) => {
                     job.fail(error);
@@ -67,14 +69,14 @@ impl Worker {
                 Action::End => break,
                 Action::Wait(_) => unreachable!("waited for in next_action"),
             };
-            self.report(result.err());
+            self.report(result.err(), unloading);
         }
         self.shared.state().drives[self.me].ended = true;
         self.shared.changed.notify_all();
     }
 
-    /// Tells everybody how the drive stands after an action.
-    fn report(&self, error: Option<Error>) {
+    /// Tells everybody how the drive stands after an action, which may have been to unload it.
+    fn report(&self, error: Option<Error>, unloading: bool) {
         let mut state = self.shared.state();
         let stopping = state.stopping;
         let record = &mut state.drives[self.me];
@@ -94,7 +96,8 @@ impl Worker {
                 tracing::warn!(drive = self.serial, error = why, "a drive's action failed");
                 record.last_error = Some(why.clone());
             }
-            let cannot_stop = stopping && self.loaded.is_some();
+            // Tried in order to stop, and not to be tried for ever.
+            let cannot_stop = stopping && unloading && self.loaded.is_some();
             if self.is_down_after(&error) || cannot_stop {
                 tracing::error!(code = "TL-0411", drive = self.serial, error = why, "drive set down");
                 record.state = DriveState::Down { why };

@@ -125,6 +125,10 @@ impl Cartridge {
     }
 
     pub fn sync(&mut self) -> Result<(), Sense> {
+        if self.home.read_only {
+            // What an ended process left unsynced is read as it is; nothing of ours is in flight.
+            return Ok(());
+        }
         self.partitions.iter_mut().try_for_each(Partition::sync)
     }
 

@@ -113,7 +113,7 @@ pub fn copy(cartridge: &Path, target: &Path) {
 /// Writes a cartridge as a directory of blocks, from its folder alone.
 pub fn export(cartridge: &Path, target: &Path) {
     std::fs::create_dir(target).unwrap();
-    let drive = virtual_library::open_cartridge_writable(cartridge).unwrap();
+    let drive = virtual_library::open_cartridge(cartridge).unwrap();
     volume::ltfs::export_ltfs_dir(&mut DriveTape::ready(drive, PATIENCE).unwrap(), target).unwrap();
 }
 
