@@ -1,1 +1,130 @@
+//! The whole gateway in this process: put, get, and the end.
+#![allow(clippy::unwrap_used)]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::mpsc;
+
+use console::Question;
+use dialect::sigv4::{PayloadToken, Secret, Signer};
+use serde_json::Value;
+
+use super::*;
+use crate::cli::At;
+use crate::client::Client;
+use crate::data::RootOrigin;
+
+const ROOT: &str = "root-of-tests";
+const SECRET: &str = "secret-of-tests";
+
+/// A gateway that serves until dropped; its end must be a good one.
+struct Running {
+    address: SocketAddr,
+    at: At,
+    stop: watch::Sender<bool>,
+    thread: Option<std::thread::JoinHandle<Result<(), Error>>>,
+}
+
+fn start(data: &Path) -> Running {
+    let mut config =
+        Config::parse("[[library]]\nname = \"main\"\nkind = \"virtual\"\nslots = 2\ndrives = 1", data)
+            .unwrap();
+    config.data = data.to_owned();
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.admin_listen = "127.0.0.1:0".parse().unwrap();
+    let root =
+        Root { access_key_id: ROOT.to_owned(), secret: SECRET.to_owned(), origin: RootOrigin::Environment };
+    let (stop, stopped) = watch::channel(false);
+    let (told, ready) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(run(&config, Some(root), stopped, |welcome| {
+            told.send(welcome.address).unwrap();
+            Ok(())
+        }))
+    });
+    let at = At { data: data.to_owned(), admin: None, json: false };
+    Running { address: ready.recv().unwrap(), at, stop, thread: Some(thread) }
+}
+
+impl Running {
+    /// Status and body of the answer to a signed request.
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        self.ask_as(SECRET, method, path, body)
+    }
+
+    fn ask_as(&self, secret: &str, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let headers = signed(secret, method, path, self.address);
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        socket.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+        (status, answer[end + 4..].to_vec())
+    }
+
+    fn admin(&self, question: &Question) -> Value {
+        Client::new(&self.at).ask(question).unwrap()
+    }
+
+    fn end(mut self) {
+        self.stop.send_replace(true);
+        self.thread.take().unwrap().join().unwrap().unwrap();
+    }
+}
+
+/// The headers of a request signed as the aws cli signs over plain HTTP: the payload by its length alone.
+fn signed(secret: &str, method: &str, path: &str, address: SocketAddr) -> String {
+    let request = http::Request::builder().method(method).uri(path).header("host", address.to_string());
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    let signer = Signer::new(ROOT, Secret::new(secret), "us-east-1");
+    let now = model::Timestamp::from(std::time::SystemTime::now());
+    signer.sign(&mut parts, &PayloadToken::Unsigned, now).unwrap();
+    parts.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect()
+}
+
+#[test]
+fn an_object_goes_in_and_out_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    let gateway = start(folder.path());
+    assert_eq!(gateway.ask("PUT", "/first-try", b"").0, 200);
+    assert_eq!(gateway.ask("PUT", "/first-try/a%20key", &bytes).0, 200);
+    assert_eq!(gateway.ask_as("another secret", "GET", "/first-try/a%20key", b"").0, 403);
+    gateway.end();
+
+    let gateway = start(folder.path());
+    assert_eq!(gateway.ask("GET", "/first-try/a%20key", b""), (200, bytes));
+    gateway.end();
+}
+
+#[test]
+fn administrators_are_answered_with_and_without_a_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = start(folder.path());
+    gateway.ask("PUT", "/first-try", b"");
+    let status = gateway.admin(&Question::Status);
+    assert_eq!(
+        (&status["running"], &status["libraries"][0]["drives"]),
+        (&Value::Bool(true), &Value::from(1))
+    );
+    assert_eq!(gateway.admin(&Question::Buckets)["buckets"][0]["name"], "first-try");
+    let elements = gateway.admin(&Question::Inventory { library: Some("main".to_owned()) });
+    assert_eq!(elements["elements"].as_array().unwrap().len(), 1 + 4 + 2);
+    let unknown = Client::new(&gateway.at).ask(&Question::Inventory { library: Some("other".to_owned()) });
+    assert!(unknown.unwrap_err().to_string().contains("no library other"));
+    let second = DataDir::existing(folder.path());
+    assert!(matches!(second, Err(Error::DataInUse { .. })), "the directory is the gateway's");
+    let at = gateway.at.clone();
+    gateway.end();
+
+    assert_eq!(Client::new(&at).ask(&Question::Status).unwrap()["running"], false);
+    assert!(matches!(Client::new(&at).ask(&Question::Drives), Err(Error::NotRunning { .. })));
+}
