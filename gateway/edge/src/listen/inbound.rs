@@ -23,7 +23,7 @@ pub(super) struct Inbound(Arc<Mutex<Source>>);
 
 struct Source {
     body: Incoming,
-    /// Somebody has asked for bytes: the client was told to go on.
+    /// Somebody has asked for bytes that there are: the client was told to go on.
     begun: bool,
     ended: bool,
     idle: Duration,
@@ -46,13 +46,19 @@ impl Inbound {
         Reader(Arc::clone(&self.0)).boxed_unsync()
     }
 
-    /// Once the answer is there: whether the whole body has been read, so that the connection can be kept. A little
-    /// of it is read and thrown away for that, unless the client `waits` to be told to send it.
+    /// Once the answer is there: whether the connection can be kept, which takes that the whole body has been read.
+    /// A little of it is read and thrown away for that, unless the client still `waits` to be told to send it.
+    ///
+    /// A client that waited and was never told, even for a body of no bytes, has its connection closed: botocore
+    /// (1.43) takes the next answer on it for this one.
     pub(super) async fn finish(self, waits: bool) -> bool {
         {
             let source = lock(&self.0);
-            if source.ended || (waits && !source.begun) {
-                return source.ended;
+            if waits && !source.begun {
+                return false;
+            }
+            if source.ended {
+                return true;
             }
         }
         let mut rest = Reader(self.0);
@@ -75,10 +81,10 @@ impl Inbound {
 
 impl Source {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.begun = true;
         if self.ended {
             return Poll::Ready(None);
         }
+        self.begun = true;
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 self.timer = None;

@@ -118,6 +118,19 @@ async fn an_early_refusal_closes_and_does_not_hang() {
 }
 
 #[tokio::test]
+async fn a_client_never_told_to_go_on_is_let_go() {
+    let served = served().await;
+    let mut stream = served.connect().await;
+    let head = served.head("PUT", "/bkt/empty", &[("expect", "100-continue")], b"");
+    stream.write_all(&head).await.unwrap();
+    let answer = to_end(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_client_that_sends_on_reads_its_answer() {
     let served = served().await;
     let mut stream = served.connect().await;
