@@ -68,7 +68,8 @@ def cases():
         ("a key of 1025 bytes", put(key="k" * 1025), 400, "KeyTooLongError"),
         ("metadata above 2 KiB", put(headers={"x-amz-meta-long": "m" * 2048}), 400, "MetadataTooLarge"),
         ("a header of 100 KiB", put(headers={"x-amz-meta-long": "m" * 102_400}), 400, "RequestHeaderSectionTooLarge"),
-        ("a forged record of the archive", put(headers={"x-amz-meta-tapegate": "v1;stub;forged"}), 400, "InvalidRequest"),
+        ("a header of 300 KiB", put(headers={"x-amz-meta-long": "m" * 307_200}), 431, None),
+        ("a forged record", put(headers={"x-amz-meta-tapegate": "v1;stub;forged"}), 400, "InvalidRequest"),
         ("an unknown storage class", put(headers={"x-amz-storage-class": "TAPE"}), 400, "InvalidStorageClass"),
         ("a bucket that is not there", Request("PUT", "/nowhere/key", body=b"x"), 404, "NoSuchBucket"),
         ("a bad bucket name", Request("PUT", "/Bad_Bucket"), 400, "InvalidBucketName"),
@@ -83,7 +84,8 @@ def cases():
         ("a rule with a bad class", lifecycle(GOOD_RULE.replace(
             b"<Expiration><Days>1000</Days></Expiration>",
             b"<Transition><Days>1</Days><StorageClass>TAPE</StorageClass></Transition>")), 400, "MalformedXML"),
-        ("a rule without a checksum", Request("PUT", f"/{BUCKET}", "lifecycle=", body=GOOD_RULE), 400, "InvalidRequest"),
+        ("a rule without a checksum", Request("PUT", f"/{BUCKET}", "lifecycle=", body=GOOD_RULE), 400,
+         "InvalidRequest"),
         ("a rule of 5 MiB", lifecycle(padding(GOOD_RULE, LIFECYCLE_BYTES_MAX)), 400, "MaxMessageLengthExceeded"),
         ("an unknown size setting", lifecycle(
             GOOD_RULE, **{"x-amz-transition-default-minimum-object-size": "none"}), 400, "InvalidRequest"),
@@ -95,7 +97,7 @@ def cases():
         ("a restore that is not XML", Request("POST", archived, "restore=", body=b"{}"), 400, "MalformedXML"),
         ("a restore of 3 MiB", Request("POST", archived, "restore=", body=padding(
             b"<RestoreRequest><Days>1</Days></RestoreRequest>", RESTORE_BYTES_MAX)), 400, "MaxMessageLengthExceeded"),
-        ("a completion that is not XML", Request("POST", object_path, "uploadId=none", body=b"<"), 400, "MalformedXML"),
+        ("an upload that is not there", Request("POST", object_path, "uploadId=none", body=b"<"), 404, "NoSuchUpload"),
     )
 
 
@@ -205,6 +207,15 @@ def expired(url):
     return (status, told) if status != 200 else None
 
 
+def bad_completion(server):
+    """A completion that is not XML leaves the upload as it was."""
+    s3 = server.s3()
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key="victim")["UploadId"]
+    request = Request("POST", f"/{BUCKET}/victim", f"uploadId={encode(upload)}", body=b"<")
+    same("the completion", ask(server.port, request)[:2], (400, "MalformedXML"))
+    s3.abort_multipart_upload(Bucket=BUCKET, Key="victim", UploadId=upload)
+
+
 def serves(server, s3):
     """The canary is there, on a connection that was kept and on a new one; the victim is not."""
     same("the canary", body(s3, BUCKET, "canary"), CANARY)
@@ -223,6 +234,7 @@ def run_requests(report, binary):
                      for name, request, *expected in cases()]
             for name, send, status, code in (*every, *BY_HAND):
                 one(report, f"badinput: {name}", lambda: same(name, send(server.port)[:2], (status, code)), server, s3)
+            one(report, "badinput: a completion that is not XML", lambda: bad_completion(server), server, s3)
             one(report, "badinput: a truncated body", lambda: truncated_body(server), server, s3)
             one(report, "badinput: an expired presigned URL", lambda: presigned_expires(server), server, s3)
             one(report, "badinput: no rule was set", lambda: same(

@@ -28,6 +28,7 @@ ODD = "odd"
 DIRECT = "direct"
 AGED = "aged"
 
+PIECE = re.compile(r"\.\d{5}-of-\d{5}$")
 GET_REFUSED = "The operation is not valid for the object's storage class"
 COPY_REFUSED = "Operation is not valid for the source object's storage class"
 RESTORE_REFUSED = "Restore is not allowed for the object's current storage class"
@@ -117,7 +118,7 @@ class Flow:
         # A stub takes a block of the disk; objects smaller than a stub stay.
         objects = sum(len(entries) for entries in self.before.values())
         wait_until(lambda: self.server.hot_bytes() <= objects * 4096, 20, "hot bytes shrank to the stubs")
-        check(self.hot_before > 20 * MIB, f"only {self.hot_before} bytes were hot before")
+        check(self.hot_before > 10 * MIB, f"only {self.hot_before} bytes were hot before")
 
     def unchanged(self, bucket, after):
         """Size, ETag, LastModified as before; archived."""
@@ -246,7 +247,8 @@ class Flow:
         aws("s3", "cp", f"s3://{TREE}/{key}", target / "one", "--only-show-errors")
         same("cp of a restored object", harness.file_sha256(target / "one"), harness.file_sha256(self.tree / key))
         told = aws("s3", "sync", f"s3://{TREE}", target / "many", code=2)
-        check("Skipping file" in told and not (target / "many").exists(), "a recursive copy did not skip by class")
+        check("Skipping file" in told, f"sync said: {told[-200:]}")
+        same("files copied by class", harness.tree_digests(target / "many"), {})
 
     def copies_expire_and_are_restored_again(self):
         # A restore of a live copy moves its end, here to sooner.
@@ -275,7 +277,8 @@ class Flow:
         local.write_bytes(self.random.randbytes(9 * MIB))
         self.server.aws("s3", "cp", local, f"s3://{DIRECT}/by-cli", "--storage-class", "GLACIER", "--only-show-errors")
         deep = b"deep" * 50_000
-        answer = self.s3.put_object(Bucket=DIRECT, Key="deep", Body=deep, StorageClass="DEEP_ARCHIVE", Metadata=METADATA)
+        answer = self.s3.put_object(
+            Bucket=DIRECT, Key="deep", Body=deep, StorageClass="DEEP_ARCHIVE", Metadata=METADATA)
         same("ETag", answer["ETag"], f'"{md5(deep)}"')
         self.s3.copy_object(
             Bucket=DIRECT, Key="hot", CopySource={"Bucket": DIRECT, "Key": "hot"}, StorageClass="GLACIER")
@@ -306,10 +309,9 @@ class Flow:
         rule["Rules"][0]["Transitions"] = [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}]
         harness.put_rule(self.s3, AGED, rule)
         self.s3.put_object(Bucket=AGED, Key="young", Body=b"y" * 5000)
-        began = time.time()
         due = self.s3.head_object(Bucket=AGED, Key="young")["LastModified"].timestamp() + DAY_SECONDS
         harness.wait_archived(self.s3, AGED, ARCHIVE_SECONDS, "DEEP_ARCHIVE")
-        check(time.time() >= due, f"archived {due - time.time()} s before its day, {time.time() - began} s after the PUT")
+        check(time.time() >= due, f"archived {due - time.time()} s before its day")
 
     def tapes_alone_give_everything(self):
         before = {bucket: listing(self.s3, bucket) for bucket in (TREE, ODD, AGED)}
@@ -388,7 +390,9 @@ def tape_contents(server):
         place = (record["bucket"], record["key"])
         # Archive ids sort by the time they were made.
         if place not in newest or record["archive"] > newest[place][0]:
-            newest[place] = (record["archive"], Path(target, record["file"]))
+            # The pieces of a large object are joined under its name.
+            whole = PIECE.sub("", record["path"]) if record["segment"] else record["path"]
+            newest[place] = (record["archive"], Path(target, whole))
     return {place: md5(path.read_bytes()) for place, (_, path) in newest.items()}
 
 

@@ -61,8 +61,8 @@ class Server:
     """One data folder, one configuration, and the process that serves them."""
 
     def __init__(self, binary, folder, **settings):
-        """`settings` are sections of the configuration to change: testing={...}, library={...}, pool={...}, store={...},
-        spool={...}."""
+        """`settings` are sections of the configuration to change: testing={...}, library={...}, pool={...},
+        store={...}, spool={...}."""
         self.binary = str(Path(binary).resolve())
         self.folder = Path(folder)
         self.data = self.folder / "data"

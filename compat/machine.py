@@ -70,7 +70,7 @@ def why_no_disk():
 
 
 def disk_full(binary):
-    with small_disk() as disk, harness.server(binary, parent=disk, library={"cartridge_bytes": 64 * MIB}) as server:
+    with small_disk() as disk, harness.server(binary, parent=disk) as server:
         s3 = server.s3()
         s3.create_bucket(Bucket=BUCKET)
         contents = fill_disk(s3)

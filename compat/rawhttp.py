@@ -72,8 +72,8 @@ def sha256(data):
 
 
 def canonical_query(query):
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    return "&".join(sorted(f"{name}={value}" for name, _, value in pairs))
+    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def encode(key):
