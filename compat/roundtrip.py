@@ -94,7 +94,11 @@ def tree(server, folders, figures, objects_min, bytes_min):
         server.aws("s3", "sync", f"s3://{TREE}", out, "--force-glacier-transfer", "--only-show-errors", seconds=HOURS)
     check(harness.tree_digests(out) == {name: harness.file_sha256(path) for name, path in files.items()},
           "what came out differs from what went in")
-    return {"hot_bytes_before": hot, "hot_bytes_archived": hot_after}
+    return {
+        "hot_bytes_before": hot,
+        "hot_bytes_archived": hot_after,
+        "store_bytes_with_copies_and_database": harness.disk_bytes(server.data / "store"),
+    }
 
 
 def regular_files(folder):
