@@ -16,6 +16,8 @@ use crate::error::Error;
 /// Directory of a volume that holds packs.
 const PACKS: &str = "packs";
 const PACK_SUFFIX: &str = ".tar.zst";
+const IN_USE: &str =
+    "a drive of a running gateway has it; wait until it is back in its slot, or stop the gateway";
 
 /// A volume being read.
 pub struct Cartridge {
@@ -42,8 +44,11 @@ pub fn tape(folder: &Path) -> Result<TableDrive, Error> {
         cartridge: name_of(folder),
         source,
     };
-    let mut drive =
-        Drive::new(virtual_library::open_cartridge(folder).map_err(|error| failed(error.into()))?);
+    let transport = virtual_library::open_cartridge(folder).map_err(|error| match error {
+        virtual_library::Error::CartridgeInUse { .. } => failed(IN_USE.into()),
+        error => failed(error.into()),
+    })?;
+    let mut drive = Drive::new(transport);
     drive.wait_ready(Duration::ZERO, &|_| {}).map_err(|error| failed(error.into()))?;
     drive.set_variable_blocks().map_err(|error| failed(error.into()))?;
     Ok(TableDrive::new(drive))
