@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Measures the real server in one go, in about three minutes, with the limits of this machine beside its figures.
+# Measures the real server in one go, in about two minutes, with the limits of this machine beside its figures.
 #   tests/bench/run.sh [--only limits|cells|tape] [--small N] [--large N]
 # BENCH_DIR: where data and figures go (default: a fresh directory under target/). The figures stay in its
 # figures.jsonl and table.md; the data is removed.
+# BENCH_BINARIES: a directory with the binaries tapegate and bench; nothing is built then.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cargo build --release --locked -p tapegate -p bench
+binaries=${BENCH_BINARIES:-target/release}
+if [ -z "${BENCH_BINARIES:-}" ]; then
+  cargo build --release --locked -p tapegate -p bench
+fi
 mkdir -p target
 directory=${BENCH_DIR:-$(mktemp -d "$PWD/target/bench.XXXXXX")}
 mkdir -p "$directory"
@@ -23,7 +27,7 @@ trap finish EXIT
 
 export TAPEGATE_ACCESS_KEY=BENCHBENCHBENCHBENCH
 export TAPEGATE_SECRET_KEY=bench-secret-bench-secret-bench-secret-0
-{ read -r port; read -r admin_port; } < <(target/release/bench ports 2)
+{ read -r port; read -r admin_port; } < <("$binaries/bench" ports 2)
 
 # Instant timing, and the waits that are there for people shortened: what is left is work.
 cat > "$directory/tapegate.toml" <<'TOML'
@@ -45,13 +49,13 @@ grace_seconds = 0
 virtual_time_scale = 0.0
 TOML
 
-TAPEGATE_LOG=${TAPEGATE_LOG:-warn} target/release/tapegate serve \
+TAPEGATE_LOG=${TAPEGATE_LOG:-warn} "$binaries/tapegate" serve \
   --config "$directory/tapegate.toml" --data "$directory/data" \
   --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin_port" \
   > "$directory/server.out" 2> "$directory/server.err" &
 server=$!
 
-if ! target/release/bench run --endpoint "127.0.0.1:$port" --pid "$server" --folder "$directory/limits" \
+if ! "$binaries/bench" run --endpoint "127.0.0.1:$port" --pid "$server" --folder "$directory/limits" \
   --lines "$directory/figures.jsonl" "$@" | tee "$directory/table.md"; then
   echo "the server said:" >&2
   tail -n 40 "$directory/server.err" >&2

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::data::Contents;
 use crate::error::{Result, file};
 use crate::report::{Report, Row};
+use database::Repair;
 
 /// Longest time of one limit.
 const TIME_MAX: Duration = Duration::from_millis(1500);
@@ -32,8 +33,10 @@ pub fn measure(report: &mut Report, contents: &Contents, folder: &Path) -> Resul
         compute::sha256(contents),
         compute::compress(contents)?,
         compute::expand(contents)?,
-        database::commits(folder, 1)?,
-        database::commits(folder, 256)?,
+        database::commits(folder, 1, Repair::Whole)?,
+        database::commits(folder, 1, Repair::Quick)?,
+        database::commits(folder, 16, Repair::Quick)?,
+        database::commits(folder, 256, Repair::Quick)?,
     ];
     for row in rows {
         report.add(row).map_err(file("writing the report"))?;
