@@ -390,7 +390,8 @@ def disk_bytes(folder, leave_out=None):
 
 
 def arguments(parser):
-    """The arguments every script takes."""
+    """The arguments every script takes. A script asked to end tidies up first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
     parser.add_argument("--binary", default="target/release/tapegate", help="the tapegate to try")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run (default: a new seed, printed)")
     return parser
