@@ -62,7 +62,7 @@ pub use sweep::Damage;
 /// The layout written today.
 const LAYOUT: u64 = 1;
 /// Memory the database may keep pages in, in bytes.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 
 /// How the store behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,12 +22,12 @@ use crate::queue;
 use crate::schedule::{self, Piece};
 use crate::volumes;
 
-/// Objects of one segment up to this size go to the store from memory.
-const MEMORY_BYTES_MAX: u64 = 1 << 20;
+/// Objects of one segment up to this size go to the store from memory; times what is under way, this bounds it.
+const MEMORY_BYTES_MAX: u64 = 256 << 10;
 /// Objects read but not yet handed over to the store; bounds the memory.
 const READ_AHEAD: usize = 16;
-/// Copies written to the store at a time.
-const COPIES_AT_A_TIME: usize = 16;
+/// Copies written to the store at a time: many, because small ones share the store's commits.
+const COPIES_AT_A_TIME: usize = 128;
 
 /// Reads what is queued for the most urgent volume, in one mount. Counts the restores that became readable; `None`
 /// when nothing is queued.
@@ -39,11 +39,16 @@ pub async fn recall(house: &Arc<House>) -> Result<Option<u64>, Error> {
         return Ok(None);
     }
     let result = recall.run(pieces).await;
-    if let Err(error) = &result {
-        volumes::read_failed(house, volume, error).await?;
-    }
     recall.return_unread(result.as_ref().err()).await?;
-    result.map(|()| Some(recall.readable))
+    match result {
+        Ok(()) => Ok(Some(recall.readable)),
+        // One volume's trouble holds up no other: it rests, and the next round takes another.
+        Err(error @ Error::Library(_)) => {
+            volumes::read_failed(house, volume, &error).await?;
+            Ok(Some(recall.readable))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// One mount's worth of restores.

@@ -5,7 +5,7 @@ use model::store::ObjectHead;
 use model::{Archive, ArchiveState};
 
 use crate::error::Error;
-use crate::flip::standing;
+use crate::flip::{milliseconds, standing};
 use crate::house::{House, current};
 
 /// What another look came to.
@@ -32,10 +32,13 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
     if stage == ArchiveStage::Flipping || !(archive.touched || stage == ArchiveStage::Declared) {
         return Ok(Resolved::Later);
     }
+    let over = archive.since.plus_milliseconds(milliseconds(house.settings.store_deadline));
     let head = house.store.head(&current(&archive)).await?;
     let ours = head.as_ref().is_some_and(|head| stands(&archive, head));
     match (stage, head) {
         (ArchiveStage::Declared, Some(head)) if ours => declared_is_due(house, archive, &head).await,
+        // The write may still arrive.
+        (ArchiveStage::Declared, _) if house.now() <= over => Ok(Resolved::Later),
         // The upload may be completed at any time; the edge ends the row when it is completed or aborted.
         (ArchiveStage::Declared, _) if archive.upload.is_some() => Ok(Resolved::Later),
         (_, _) if ours => {

@@ -17,8 +17,8 @@ use crate::{lapse, packing, promote, queue, recall, resolve, set_aside, verify, 
 
 /// Scratch volumes kept at hand in each library.
 const SCRATCH_LOW_WATER: usize = 2;
-/// Flips under way at a time.
-const FLIPS_AT_A_TIME: usize = 16;
+/// Flips under way at a time: many, because each waits for three commits that it shares with the others.
+const FLIPS_AT_A_TIME: usize = 128;
 /// Due archives looked at in one round.
 const CANDIDATES_MAX: usize = 200_000;
 const PAGE: usize = 1_000;
@@ -123,11 +123,20 @@ async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
 
 async fn write_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
     let mut written = 0;
+    let mut trouble = None;
     for (pool, settings) in &house.settings.pools {
-        written += writing::write(house, pool, settings).await?;
+        match writing::write(house, pool, settings).await {
+            Ok(packs) => written += packs,
+            Err(error) if error::is_fatal(&error) => return Err(error),
+            // One pool's trouble holds up no other; the last one is told.
+            Err(error) => trouble = Some(error),
+        }
     }
     ring_if(written > 0, bells, Stage::Verify);
-    Ok(written > 0)
+    match trouble {
+        Some(error) => Err(error),
+        None => Ok(written > 0),
+    }
 }
 
 async fn verify_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {

@@ -1,11 +1,12 @@
 //! Volumes and cartridges: the only file that knows both the book's word and the machine's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use library::{Barcode, End, Expected, Library, Mount, MountReport, Overwrite, VolumeIdentity, VolumeUuid};
 use model::catalog::Change;
 use model::volume::{Volume, VolumeStage, VolumeState};
-use model::{PoolName, VolumeId};
+use model::{PoolName, Remedy, VolumeId};
 
 use crate::error::Error;
 use crate::house::House;
@@ -96,11 +97,19 @@ fn condemns(error: &library::Error) -> Option<String> {
     }
 }
 
+/// How many times longer a volume rests that is not what it should be: only a person can change that.
+const REST_OF_STRANGERS: u32 = 6;
+
 /// Notes that a mount for reading failed: the volume rests, and one whose cartridge is not there is `Offline`.
 pub(crate) async fn read_failed(house: &House, id: VolumeId, error: &Error) -> Result<(), Error> {
-    house
-        .resting
-        .rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(house.settings.retry_after)));
+    let code = match error.remedy() {
+        Remedy::Operator(code) => code,
+        _ => "-",
+    };
+    tracing::error!(code, volume = %id, error = crate::error::chain(error), "a volume cannot be read now");
+    let rest = |rest: Duration| {
+        house.resting.rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(rest)));
+    };
     match error {
         Error::Library(library::Error::Missing { .. }) => {
             let Some(mut volume) = house.catalog.volume(id).await? else { return Ok(()) };
@@ -108,9 +117,13 @@ pub(crate) async fn read_failed(house: &House, id: VolumeId, error: &Error) -> R
             save(house, &mut volume).await
         }
         Error::Library(error @ library::Error::Fence { .. }) => {
+            rest(house.settings.retry_after * REST_OF_STRANGERS);
             suspect(house, id, crate::error::chain(error)).await
         }
-        _ => Ok(()),
+        _ => {
+            rest(house.settings.retry_after);
+            Ok(())
+        }
     }
 }
 

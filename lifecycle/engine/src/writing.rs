@@ -19,8 +19,8 @@ use crate::volumes;
 
 /// A commit group ends after this many bytes.
 const COMMIT_GROUP_BYTES: u64 = 32_000_000_000;
-/// Bytes a pack takes on tape beside itself, at most: its manifest and the blocks of an index.
-const BESIDE_PACK_BYTES: u64 = 256 << 20;
+/// Bytes a pack takes on tape beside itself and its manifest, at most: what the last blocks leave empty.
+const BESIDE_PACK_BYTES: u64 = 4 << 20;
 /// Deaths written into one journal.
 const JOURNAL_DEATHS_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
@@ -29,7 +29,10 @@ const PAGE: usize = 1_000;
 pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings) -> Result<u64, Error> {
     let packs = spooled(house, pool).await?;
     let Some(first) = packs.first() else { return Ok(0) };
-    let wanted = first.pack.bytes + BESIDE_PACK_BYTES;
+    // A manifest that is not there is found out when the pack is appended.
+    let manifest_bytes =
+        std::fs::metadata(house.spool.manifest_path(first.pack.id)).map_or(0, |file| file.len());
+    let wanted = first.pack.bytes + manifest_bytes + BESIDE_PACK_BYTES;
     let rows = house.catalog.volumes().await?;
     let Some(volume) = volumes::choose(&rows, &settings.library, pool, wanted) else {
         let ours = house.settings.labels_blank.contains(&settings.library);

@@ -37,6 +37,22 @@ fn what_is_appended_in_one_life_is_read_in_the_next() {
 }
 
 #[test]
+fn a_cartridge_left_in_a_drive_by_a_dead_process_makes_room_for_another() {
+    let mut host = Host::new(1);
+    let (left, other) = (host.barcode(0), host.barcode(1));
+    let mut row = host.label(&left, 1);
+    host.append(&left, &mut row, &[1]).unwrap();
+    // The process died and the power went: the drive loads again by itself and has several attentions to tell.
+    host.library.quiesce(Duration::from_secs(60)).unwrap();
+    host.machine.cut_power().unwrap();
+    host.restart();
+    host.label(&other, 2);
+    assert_eq!(host.packs(&left, &row).unwrap(), [1]);
+    assert!(host.library.drives().iter().all(|drive| drive.last_error.is_none()));
+    host.library.shutdown(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
 fn a_pack_is_read_at_any_offset() {
     let host = Host::new(1);
     let barcode = host.barcode(0);

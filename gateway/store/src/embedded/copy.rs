@@ -106,6 +106,7 @@ impl Inner {
             length_max: PUT_BYTES_MAX,
             demand: Demand::default(),
             algorithm,
+            pinned: false,
         };
         drop(found.snapshot);
         receive(&self.files, sized_body(stream, length), expected).await

@@ -36,6 +36,17 @@ pub(crate) struct Expected {
     pub(crate) demand: Demand,
     /// What is computed when no checksum was announced.
     pub(crate) algorithm: Algorithm,
+    /// `algorithm` is what is kept even when another checksum was announced, which is then only checked.
+    pub(crate) pinned: bool,
+}
+
+impl Expected {
+    /// The algorithm kept, and the one announced where it is another.
+    fn algorithms(&self) -> (Algorithm, Option<Algorithm>) {
+        let announced = self.demand.checksum.map(|demanded| demanded.algorithm());
+        let kept = announced.filter(|_| !self.pinned).unwrap_or(self.algorithm);
+        (kept, announced.filter(|announced| *announced != kept))
+    }
 }
 
 /// A body that was received whole and is what it should be; not visible yet.
@@ -43,6 +54,8 @@ pub(crate) struct Expected {
 pub(crate) struct Received {
     pub(crate) md5: Md5,
     pub(crate) checksum: Checksum,
+    /// The checksum of the algorithm announced, where it is not the one kept.
+    announced: Option<Checksum>,
     pub(crate) size: u64,
     content: Content,
 }
@@ -94,9 +107,8 @@ impl Deposit {
 /// Errors: what the body's sender refuses; `IncompleteBody` when it ends early or goes on too long, `EntityTooLarge`,
 /// `BadDigest`. Whatever was staged is gone then, and also when the future is dropped.
 pub(crate) async fn receive(files: &Arc<Files>, body: Body, expected: Expected) -> Outcome<Received> {
-    let algorithm = expected.demand.checksum.map_or(expected.algorithm, |demanded| demanded.algorithm());
     files.check_reserve()?;
-    let mut intake = Intake::new(Arc::clone(files), algorithm);
+    let mut intake = Intake::new(Arc::clone(files), &expected);
     let trailers = match intake.gather(body, &expected).await {
         Ok(trailers) => trailers,
         Err(failure) => {
@@ -144,7 +156,7 @@ fn check(received: &Received, demand: &Demand, trailers: Option<&HeaderMap>) -> 
             Checksum::parse(algorithm, text.unwrap_or_default().trim_ascii())?
         }
     };
-    if expected == received.checksum {
+    if expected == received.announced.unwrap_or(received.checksum) {
         Ok(())
     } else {
         Err(ChecksumError::Mismatch { algorithm: expected.algorithm() })
@@ -165,14 +177,18 @@ struct Intake {
 struct Sink {
     md5: Md5Hasher,
     hasher: Hasher,
+    announced: Option<Hasher>,
     file: Option<StagedWriter>,
 }
 
 // === impl Intake ===
 
 impl Intake {
-    fn new(files: Arc<Files>, algorithm: Algorithm) -> Self {
-        let sink = Sink { md5: Md5Hasher::default(), hasher: Hasher::new(algorithm), file: None };
+    fn new(files: Arc<Files>, expected: &Expected) -> Self {
+        let (kept, announced) = expected.algorithms();
+        let hasher = Hasher::new(kept);
+        let sink =
+            Sink { md5: Md5Hasher::default(), hasher, announced: announced.map(Hasher::new), file: None };
         Self { files, size: 0, held: Vec::new(), held_bytes: 0, sink: Some(sink), busy: None }
     }
 
@@ -266,6 +282,9 @@ impl Sink {
     fn hash(&mut self, piece: &[u8]) {
         self.md5.update(piece);
         self.hasher.update(piece);
+        if let Some(announced) = &mut self.announced {
+            announced.update(piece);
+        }
     }
 
     fn absorb(&mut self, files: &Arc<Files>, pieces: &[Bytes]) -> Result<(), Fault> {
@@ -280,7 +299,8 @@ impl Sink {
     }
 
     fn received(self, size: u64, content: Content) -> Received {
-        Received { md5: self.md5.finish(), checksum: self.hasher.finish(), size, content }
+        let (checksum, announced) = (self.hasher.finish(), self.announced.map(Hasher::finish));
+        Received { md5: self.md5.finish(), checksum, announced, size, content }
     }
 }
 

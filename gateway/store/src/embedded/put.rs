@@ -114,7 +114,7 @@ pub(super) fn expected(headers: &HeaderMap, body: &Body, algorithm: Algorithm) -
         return Err(super::intake::too_large(length, PUT_BYTES_MAX).into());
     }
     let demand = Demand::from_headers(headers)?;
-    Ok(Expected { length: announced, length_max: PUT_BYTES_MAX, demand, algorithm })
+    Ok(Expected { length: announced, length_max: PUT_BYTES_MAX, demand, algorithm, pinned: false })
 }
 
 /// Judges the conditions of a write in its transaction.

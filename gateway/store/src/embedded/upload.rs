@@ -62,11 +62,14 @@ impl Inner {
         let upload = UploadId::of(ask)?;
         let number = part_number(&ask.route.query)?;
         let (checksum, chosen) = self.upload_checksum(ask, &upload)?;
-        let expected = expected(&ask.headers, &body, checksum.algorithm())?;
-        if let Some(sent) = expected.demand.checksum.map(|demanded| demanded.algorithm())
+        let mut expected = expected(&ask.headers, &body, checksum.algorithm())?;
+        // An upload that chose no algorithm gets its own checksum from ours; the part's is only checked.
+        expected.pinned = !chosen;
+        if chosen
+            && let Some(sent) = expected.demand.checksum.map(|demanded| demanded.algorithm())
             && sent != checksum.algorithm()
         {
-            return Err(mismatch(chosen.then(|| checksum.algorithm()), sent).into());
+            return Err(mismatch(checksum.algorithm(), sent).into());
         }
         let received = receive(&self.files, body, expected).await?;
         let part = self.keep_part(ask, &upload, number, received).await?;
@@ -316,6 +319,6 @@ fn whole_seconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_seconds(Timestamp::from_milliseconds(milliseconds).seconds())
 }
 
-fn mismatch(expected: Option<Algorithm>, sent: Algorithm) -> ChecksumError {
-    ChecksumError::TypeMismatch { expected, actual: Some(sent) }
+fn mismatch(expected: Algorithm, sent: Algorithm) -> ChecksumError {
+    ChecksumError::TypeMismatch { expected: Some(expected), actual: Some(sent) }
 }

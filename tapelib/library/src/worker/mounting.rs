@@ -1,5 +1,7 @@
 //! Cartridges into the drive and back.
 
+use std::time::Duration;
+
 use scsi::Drive;
 use volume::ltfs::memory;
 
@@ -110,11 +112,23 @@ impl Worker {
     }
 }
 
-/// Unloads. A drive tells once what happened to it before (a reset, an earlier write that failed); by then the
-/// volume is closed or given up.
+/// Most attentions a drive may have to tell of before it unloads: a power-on, a new medium, changed settings, a write
+/// that failed.
+const ATTENTIONS_MAX: usize = 4;
+
+/// Unloads. A drive tells once of everything that happened to it before (a cartridge found in it at the start may have
+/// seen a reset and a load); by now the volume is closed or given up, so none of it matters any more.
 fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
-    match drive.unload() {
-        Err(scsi::Error::Attention { .. } | scsi::Error::Deferred { .. }) => drive.unload(),
-        result => result,
+    for _ in 0..ATTENTIONS_MAX {
+        match drive.unload() {
+            Err(error @ (scsi::Error::Attention { .. } | scsi::Error::Deferred { .. })) => {
+                tracing::debug!(error = chain(&error), "told before unloading");
+                if let Err(error) = drive.wait_ready(Duration::ZERO, &|_| {}) {
+                    tracing::debug!(error = chain(&error), "not ready before unloading");
+                }
+            }
+            result => return result,
+        }
     }
+    drive.unload()
 }
