@@ -1,6 +1,7 @@
 //! Puts the rooms together: the only place that knows every one of them.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ const SPOOL_PACKS_MIN: u64 = 4;
 const PACK_PART: u64 = 8;
 /// How long a message to a store in this process can still change it after its sender is gone.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the store is asked whether it still takes writes.
+const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long requests under way may go on at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -39,12 +42,15 @@ pub struct Gateway {
     pub edge: Edge,
     /// The background work, with everything it works on.
     pub engine: Engine,
+    /// Ends with the reason once the catalog or the store can no longer be written: the process must end and be
+    /// started again, which puts right what can be put right.
+    pub broken: Pin<Box<dyn Future<Output = String> + Send>>,
 }
 
 /// Opens everything in the data directory and starts the background work.
 pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Gateway, Error> {
     let installation = data.installation()?;
-    let (catalog, store, libraries) = tokio::try_join!(
+    let ((catalog, catalog_failed), (store, service), libraries) = tokio::try_join!(
         open_catalog(data),
         open_store(config, data, &installation),
         open_libraries(config, data),
@@ -71,33 +77,50 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine })
+    let broken = Box::pin(async move {
+        tokio::select! {
+            reason = catalog_failed => format!("the catalog failed: {reason}"),
+            () = stopped(&service) => "the metadata of the store could not be written".to_owned(),
+        }
+    });
+    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine, broken })
 }
 
-async fn open_catalog(data: &DataDir) -> Result<Arc<dyn Catalog>, Error> {
+/// Ends once the store takes no writes any more.
+async fn stopped(service: &EmbeddedStore) {
+    let mut look = tokio::time::interval(STORE_LOOK);
+    while !service.has_stopped() {
+        look.tick().await;
+    }
+}
+
+async fn open_catalog(
+    data: &DataDir,
+) -> Result<(Arc<dyn Catalog>, impl Future<Output = Arc<str>> + Send + 'static), Error> {
     let path = data.catalog();
     let catalog = blocking("catalog", move || RedbCatalog::open(path)).await?;
-    Ok(Arc::new(catalog))
+    let failed = catalog.failed();
+    Ok((Arc::new(catalog), failed))
 }
 
 async fn open_store(
     config: &Config,
     data: &DataDir,
     installation: &Installation,
-) -> Result<Arc<dyn ObjectStore>, Error> {
+) -> Result<(Arc<dyn ObjectStore>, Arc<EmbeddedStore>), Error> {
     let options = Options {
         region: config.region.clone(),
         pretend_remote: config.pretend_remote,
         ..Options::default()
     };
     let folder = data.store();
-    let service = blocking("store", move || EmbeddedStore::open(&folder, options)).await?;
+    let service = Arc::new(blocking("store", move || EmbeddedStore::open(&folder, options)).await?);
     let reserved = Reserved {
         bucket: installation.reserved_bucket.clone(),
         catalog: installation.catalog_id.to_string(),
     };
-    let store = S3Store::open(service, reserved, installation.marker_key.clone()).await;
-    Ok(Arc::new(store.map_err(|error| Error::assemble("store", error))?))
+    let store = S3Store::open(service.clone(), reserved, installation.marker_key.clone()).await;
+    Ok((Arc::new(store.map_err(|error| Error::assemble("store", error))?), service))
 }
 
 async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<String, Arc<Library>>, Error> {

@@ -56,7 +56,7 @@ pub async fn run(
     let admin_listener = listen(config.admin_listen).await?;
     let (address, admin_address) =
         (local(&listener, config.listen)?, local(&admin_listener, config.admin_listen)?);
-    let Gateway { edge, engine } = assemble(config, &data, &root).await?;
+    let Gateway { edge, engine, broken } = assemble(config, &data, &root).await?;
     let engine = Arc::new(engine);
     data.note_admin_address(admin_address)?;
 
@@ -82,6 +82,7 @@ pub async fn run(
     let outcome = tokio::select! {
         () = holds(stop) => Ok(()),
         reason = engine.failed() => Err(Error::Fatal { reason }),
+        reason = broken => Err(Error::Fatal { reason }),
         _ = &mut serving => Err(Error::Fatal { reason: "the S3 listener ended".to_owned() }),
         _ = &mut admin => Err(Error::Fatal { reason: "the admin listener ended".to_owned() }),
     };

@@ -1,9 +1,11 @@
 //! The loops that carry the work on, each a stage of a flow: a hint or the poll interval starts a round, and a round
 //! goes on while it makes progress. The only place where a [`Remedy`] becomes an action.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use model::archive::ArchiveStage;
 use model::fence::Wake;
 use model::{ArchiveId, Remedy};
@@ -52,7 +54,15 @@ impl Engine {
         for stage in STAGES {
             let runner =
                 Runner { stage, house: house.clone(), bells: bells.clone(), notices: notices.clone() };
-            tasks.spawn(runner.run(stopped.clone(), fail.clone()));
+            let (stopped, fail) = (stopped.clone(), fail.clone());
+            tasks.spawn(async move {
+                // A panic is a broken promise of ours, such as an illegal step of a state: the process must end, not
+                // go on without one of its stages.
+                let ended = AssertUnwindSafe(runner.run(stopped, fail.clone())).catch_unwind().await;
+                if ended.is_err() {
+                    fail.send_replace(Some(format!("the stage {} panicked", stage.name())));
+                }
+            });
         }
         Ok(Self { house, bells, stop, failed, notices, tasks: tokio::sync::Mutex::new(tasks) })
     }

@@ -1,6 +1,6 @@
 //! The keys of the configuration, one function a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -276,7 +276,15 @@ fn pools(
             root.fault(&place, format!("{name} is there twice"), "give every pool its own name");
         }
     }
+    let mut named = BTreeSet::new();
     for (place, name, copy) in siblings {
+        if !named.insert((name.clone(), copy.clone())) {
+            root.fault(
+                &place,
+                format!("{copy} is there twice"),
+                "two copies in one pool are one too many: name it once",
+            );
+        }
         if copy == name || !pools.contains_key(&copy) {
             root.fault(&place, format!("{copy} is no other pool"), "name other pools of this file");
         }

@@ -125,6 +125,10 @@ fn each_fault_names_its_key() {
         ("[[pool]]\nname = \"glacier\"\nsealed = true", "pool[0].sealed"),
         ("[[pool]]\nname = \"glacier\"\nlibrary = \"x\"", "pool[0].library"),
         ("[[pool]]\nname = \"glacier\"\ncopies = [\"glacier\"]", "pool[0].copies"),
+        (
+            "[[pool]]\nname = \"one\"\ncopies = [\"two\", \"two\"]\n[[pool]]\nname = \"two\"\n[class.GLACIER]\npool = \"one\"",
+            "pool[0].copies",
+        ),
         ("[[pool]]\nname = \"glacier\"\ncompression_level = 20", "pool[0].compression_level"),
         ("[[pool]]\nname = \"glacier\"\n[[pool]]\nname = \"glacier\"", "pool[1].name"),
         ("[[pool]]\nname = \"odd\"", "class"),
