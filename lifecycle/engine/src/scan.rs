@@ -94,7 +94,13 @@ fn decide(
         })
     });
     let unsettled = rows.iter().any(|row| row.touched || row.state.stage() == ArchiveStage::Flipping);
-    if unsettled {
+    // The listing may be older than the rows: what it shows is what has been replaced since.
+    let replaced = rows.iter().any(|row| {
+        row.identity.as_ref().is_some_and(|identity| {
+            identity.etag == entry.etag && identity.last_modified_seconds == entry.last_modified.seconds()
+        })
+    });
+    if unsettled || (replaced && standing.is_none()) {
         return None;
     }
     let mut subject = Subject {
