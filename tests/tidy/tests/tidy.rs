@@ -256,3 +256,29 @@ fn the_project_names_no_machine() {
         }
     }
 }
+
+/// `XX-1234` in quotes: a code that an operator will look up.
+fn operator_codes(text: &str) -> BTreeSet<String> {
+    let is_code = |word: &str| {
+        let bytes = word.as_bytes();
+        bytes.len() == 7
+            && bytes[..2].iter().all(u8::is_ascii_uppercase)
+            && bytes[2] == b'-'
+            && bytes[3..].iter().all(u8::is_ascii_digit)
+    };
+    text.split('"').filter(|word| is_code(word)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_operator_code_is_in_the_runbook() {
+    let runbook = fs::read_to_string(root().join("docs/RUNBOOK.md")).unwrap();
+    let mut codes = BTreeSet::new();
+    for (path, text) in sources() {
+        if is_product(&path) {
+            codes.extend(operator_codes(product_part(&text)));
+        }
+    }
+    assert!(codes.len() > 20, "the codes were not found: {codes:?}");
+    let missing: Vec<&String> = codes.iter().filter(|code| !runbook.contains(code.as_str())).collect();
+    assert!(missing.is_empty(), "not in docs/RUNBOOK.md: {missing:?}");
+}
