@@ -195,6 +195,11 @@ fn draw_status(status: &Value) -> String {
         let most = status["spool"]["bytes_max"].as_u64().unwrap_or_default();
         text.push_str(&format!("spool    {} of {}\n", bytes(used), bytes(most)));
     }
+    for trouble in status["trouble"].as_array().into_iter().flatten() {
+        let part = |name: &str| trouble[name].as_str().unwrap_or("-").to_owned();
+        let (code, stage, since) = (part("code"), part("stage"), part("since"));
+        text.push_str(&format!("trouble  {code} {stage} since {since}: {}\n", part("text")));
+    }
     for (title, list, columns) in [
         ("archives", "archives", ARCHIVE_COUNTS),
         ("restores", "restores", COUNTS),

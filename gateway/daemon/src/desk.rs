@@ -37,6 +37,15 @@ impl Desk {
         status["running"] = json!(true);
         status["libraries"] = self.library_list();
         status["spool"] = json!({"bytes": used, "bytes_max": quota});
+        let notice = |notice: &engine::Notice| {
+            json!({
+                "stage": notice.stage,
+                "code": notice.code,
+                "text": notice.text,
+                "since": notice.since.to_string(),
+            })
+        };
+        status["trouble"] = self.engine.notices().iter().map(notice).collect();
         Ok(status)
     }
 
