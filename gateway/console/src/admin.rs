@@ -29,29 +29,17 @@ pub struct AdminError {
 impl AdminError {
     /// There is no such thing.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self {
-            status: 404,
-            code: "NotFound".to_owned(),
-            message: message.into(),
-        }
+        Self { status: 404, code: "NotFound".to_owned(), message: message.into() }
     }
 
     /// The question cannot be understood.
     pub fn bad_question(message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: "BadQuestion".to_owned(),
-            message: message.into(),
-        }
+        Self { status: 400, code: "BadQuestion".to_owned(), message: message.into() }
     }
 
     /// The answer could not be had.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self {
-            status: 500,
-            code: "Failed".to_owned(),
-            message: message.into(),
-        }
+        Self { status: 500, code: "Failed".to_owned(), message: message.into() }
     }
 }
 

@@ -37,21 +37,12 @@ pub async fn serve(
     token: Token,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(admin, token))
-        .with_graceful_shutdown(stop)
-        .await
+    axum::serve(listener, router(admin, token)).with_graceful_shutdown(stop).await
 }
 
 fn router(admin: Arc<dyn Admin>, token: Token) -> Router {
-    let desk = Desk {
-        admin,
-        token,
-        turns: Semaphore::new(QUESTIONS_AT_A_TIME),
-    };
-    Router::new()
-        .route("/health", get(health))
-        .fallback(question)
-        .with_state(Arc::new(desk))
+    let desk = Desk { admin, token, turns: Semaphore::new(QUESTIONS_AT_A_TIME) };
+    Router::new().route("/health", get(health)).fallback(question).with_state(Arc::new(desk))
 }
 
 async fn health() -> Response {
@@ -67,18 +58,12 @@ async fn question(State(desk): State<Arc<Desk>>, request: Request) -> Response {
 
 async fn answer(desk: &Desk, request: Request) -> Result<Value, AdminError> {
     let (parts, body) = request.into_parts();
-    let shown = parts
-        .headers
-        .get(AUTHORIZATION)
-        .is_some_and(|value| desk.token.is_shown_by(value.as_bytes()));
+    let shown =
+        parts.headers.get(AUTHORIZATION).is_some_and(|value| desk.token.is_shown_by(value.as_bytes()));
     if !shown {
         let message =
             "the admin token is missing or wrong; it is in the file admin-token of the data directory";
-        return Err(AdminError {
-            status: 401,
-            code: "Unauthorized".to_owned(),
-            message: message.to_owned(),
-        });
+        return Err(AdminError { status: 401, code: "Unauthorized".to_owned(), message: message.to_owned() });
     }
     let body = to_bytes(body, BODY_BYTES_MAX).await;
     let body = body.map_err(|_| AdminError::bad_question("the body broke off or is over 64 KiB"))?;
@@ -97,17 +82,11 @@ async fn answer(desk: &Desk, request: Request) -> Result<Value, AdminError> {
 fn refuse(error: &AdminError) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_server_error() {
-        tracing::warn!(
-            code = error.code,
-            error = error.message,
-            "an admin question has no answer"
-        );
+        tracing::warn!(code = error.code, error = error.message, "an admin question has no answer");
     }
     let mut response = respond(status, &json!({"code": error.code, "message": error.message}));
     if status == StatusCode::UNAUTHORIZED {
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

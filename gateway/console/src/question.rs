@@ -134,37 +134,23 @@ impl Question {
 
     /// Understands a request.
     pub fn parse(method: &str, path: &str, query: &str, body: &[u8]) -> Result<Self, BadQuestion> {
-        let unknown = || BadQuestion::Unknown {
-            method: method.to_owned(),
-            path: clipped(path),
-        };
-        let parts: Vec<&str> = path
-            .strip_prefix("/v1/")
-            .ok_or_else(unknown)?
-            .split('/')
-            .collect();
+        let unknown = || BadQuestion::Unknown { method: method.to_owned(), path: clipped(path) };
+        let parts: Vec<&str> = path.strip_prefix("/v1/").ok_or_else(unknown)?.split('/').collect();
         let mut query = parameters(query)?;
         let question = match (method, &parts[..]) {
             ("GET", ["status"]) => Self::Status,
             ("GET", ["libraries"]) => Self::Libraries,
-            ("GET", ["inventory"]) => Self::Inventory {
-                library: library(&mut query)?,
-            },
+            ("GET", ["inventory"]) => Self::Inventory { library: library(&mut query)? },
             ("GET", ["drives"]) => Self::Drives,
             ("GET", ["volumes"]) => Self::Volumes,
             ("GET", ["volumes", id]) => Self::Volume(parsed("the volume", id)?),
-            ("GET", ["volumes", id, "packs"]) => Self::PacksOn {
-                volume: parsed("the volume", id)?,
-                after: after(&mut query)?,
-            },
-            ("GET", ["packs", id, "archives"]) => Self::ArchivesOf {
-                pack: parsed("the pack", id)?,
-                after: after(&mut query)?,
-            },
-            ("GET", ["restores"]) => Self::Restores {
-                stage: stage(&mut query)?,
-                after: after(&mut query)?,
-            },
+            ("GET", ["volumes", id, "packs"]) => {
+                Self::PacksOn { volume: parsed("the volume", id)?, after: after(&mut query)? }
+            }
+            ("GET", ["packs", id, "archives"]) => {
+                Self::ArchivesOf { pack: parsed("the pack", id)?, after: after(&mut query)? }
+            }
+            ("GET", ["restores"]) => Self::Restores { stage: stage(&mut query)?, after: after(&mut query)? },
             ("GET", ["restores", id]) => Self::Restore(parsed("the restore", id)?),
             ("GET", ["buckets"]) => Self::Buckets,
             ("POST", ["migrate"]) => Self::Migrate(migrate(body)?),
@@ -192,9 +178,7 @@ fn after_in(path: String, after: Option<impl std::fmt::Display>) -> String {
 fn parameters(query: &str) -> Result<BTreeMap<&str, &str>, BadQuestion> {
     let mut found = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| malformed("the parameter", pair))?;
+        let (name, value) = pair.split_once('=').ok_or_else(|| malformed("the parameter", pair))?;
         if found.insert(name, value).is_some() {
             return Err(malformed("the repeated parameter", name));
         }
@@ -216,17 +200,12 @@ fn library(query: &mut BTreeMap<&str, &str>) -> Result<Option<String>, BadQuesti
 
 fn stage(query: &mut BTreeMap<&str, &str>) -> Result<RestoreStage, BadQuestion> {
     let name = query.remove("stage").unwrap_or_default();
-    let found = RestoreStage::ALL
-        .into_iter()
-        .find(|stage| stage_name(*stage) == name);
+    let found = RestoreStage::ALL.into_iter().find(|stage| stage_name(*stage) == name);
     found.ok_or_else(|| malformed("the stage", name))
 }
 
 fn after<T: std::str::FromStr>(query: &mut BTreeMap<&str, &str>) -> Result<Option<T>, BadQuestion> {
-    query
-        .remove("after")
-        .map(|text| parsed("the parameter after", text))
-        .transpose()
+    query.remove("after").map(|text| parsed("the parameter after", text)).transpose()
 }
 
 fn migrate(body: &[u8]) -> Result<Migrate, BadQuestion> {
@@ -236,15 +215,8 @@ fn migrate(body: &[u8]) -> Result<Migrate, BadQuestion> {
     let text = || String::from_utf8_lossy(body).into_owned();
     let migrate: Migrate = serde_json::from_slice(body).map_err(|_| malformed("the body", &text()))?;
     // A name that came as text is not parsed yet.
-    let legal = migrate
-        .bucket
-        .as_ref()
-        .is_none_or(|name| BucketName::parse(name.as_str()).is_ok());
-    if legal {
-        Ok(migrate)
-    } else {
-        Err(malformed("the bucket in", &text()))
-    }
+    let legal = migrate.bucket.as_ref().is_none_or(|name| BucketName::parse(name.as_str()).is_ok());
+    if legal { Ok(migrate) } else { Err(malformed("the bucket in", &text())) }
 }
 
 fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, BadQuestion> {
@@ -252,10 +224,7 @@ fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, Bad
 }
 
 fn malformed(what: &'static str, text: &str) -> BadQuestion {
-    BadQuestion::Malformed {
-        what,
-        text: clipped(text),
-    }
+    BadQuestion::Malformed { what, text: clipped(text) }
 }
 
 fn clipped(text: &str) -> String {
@@ -275,29 +244,18 @@ mod tests {
             Question::Status,
             Question::Libraries,
             Question::Inventory { library: None },
-            Question::Inventory {
-                library: Some("main_2".to_owned()),
-            },
+            Question::Inventory { library: Some("main_2".to_owned()) },
             Question::Drives,
             Question::Volumes,
             Question::Volume(volume),
             Question::PacksOn { volume, after: None },
-            Question::PacksOn {
-                volume,
-                after: Some(pack),
-            },
+            Question::PacksOn { volume, after: Some(pack) },
             Question::ArchivesOf { pack, after: None },
-            Question::ArchivesOf {
-                pack,
-                after: Some(ArchiveId::new(3, 4)),
-            },
+            Question::ArchivesOf { pack, after: Some(ArchiveId::new(3, 4)) },
             Question::Restore(JobId::new(5, 6)),
             Question::Buckets,
             Question::Migrate(Migrate::default()),
-            Question::Migrate(Migrate {
-                bucket,
-                dry_run: true,
-            }),
+            Question::Migrate(Migrate { bucket, dry_run: true }),
         ];
         questions.extend(RestoreStage::ALL.map(|stage| Question::Restores { stage, after: None }));
         for question in questions {

@@ -39,14 +39,10 @@ pub const TRAILERS_MAX: usize = 8;
 /// The Content-Encoding to keep with the object: without `aws-chunked`, which is of the wire alone, and with every
 /// other coding in order. `None` when nothing is left.
 pub fn stored_content_encoding(headers: &HeaderMap) -> Option<String> {
-    let values = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let codings = values.flat_map(|value| value.split(',')).map(str::trim);
-    let kept: Vec<&str> = codings
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(AWS_CHUNKED))
-        .collect();
+    let kept: Vec<&str> =
+        codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(AWS_CHUNKED)).collect();
     (!kept.is_empty()).then(|| kept.join(","))
 }
 

@@ -44,10 +44,7 @@ pub fn read_create(body: &[u8]) -> Result<Option<String>> {
     }
     let root = xml::read(body, "CreateBucketConfiguration", CREATE_BYTES_MAX)?;
     root.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
-    Ok(root
-        .leaf("LocationConstraint")?
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned))
+    Ok(root.leaf("LocationConstraint")?.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 /// The owner a client expects the bucket to have (`x-amz-expected-bucket-owner`), 12 digits.
@@ -63,10 +60,7 @@ pub fn expected_owner(headers: &HeaderMap) -> Result<Option<&str>> {
     }
     let message =
         format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{text}]");
-    Err(S3Error::with_message(
-        Code::InvalidBucketOwnerAWSAccountID,
-        message,
-    ))
+    Err(S3Error::with_message(Code::InvalidBucketOwnerAWSAccountID, message))
 }
 
 /// The document of GetBucketLocation; the region `us-east-1` is written as nothing, as S3 does.
@@ -94,9 +88,7 @@ mod tests {
         assert_eq!(read_create(b"").unwrap(), None);
         assert_eq!(with("").unwrap(), None);
         assert_eq!(
-            with("<LocationConstraint>eu-west-1</LocationConstraint>")
-                .unwrap()
-                .as_deref(),
+            with("<LocationConstraint>eu-west-1</LocationConstraint>").unwrap().as_deref(),
             Some("eu-west-1")
         );
         assert!(with("<Unheard/>").is_err());
@@ -131,14 +123,9 @@ mod tests {
             text(location_document("us-east-1")),
             format!("{head}<LocationConstraint {ns}></LocationConstraint>")
         );
-        let owner = Owner {
-            id: "i".into(),
-            display_name: "n".into(),
-        };
-        let line = BucketLine {
-            name: BucketName::parse("bkt").unwrap(),
-            created: Timestamp::from_seconds(0),
-        };
+        let owner = Owner { id: "i".into(), display_name: "n".into() };
+        let line =
+            BucketLine { name: BucketName::parse("bkt").unwrap(), created: Timestamp::from_seconds(0) };
         assert_eq!(
             text(list_document(&owner, &[line], None)),
             format!(

@@ -44,13 +44,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order S3 lists them in its error texts.
-    pub const ALL: [Self; 5] = [
-        Self::Crc32,
-        Self::Crc32c,
-        Self::Crc64Nvme,
-        Self::Sha1,
-        Self::Sha256,
-    ];
+    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
     /// The name as `x-amz-checksum-algorithm` and XML write it.
     pub const fn name(self) -> &'static str {
@@ -111,17 +105,13 @@ impl Algorithm {
     /// # Errors
     /// [`ChecksumError::Unsupported`] for a name outside [`Algorithm::ALL`].
     pub fn parse(name: &str) -> Result<Self, ChecksumError> {
-        let known = Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name));
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name));
         known.ok_or(ChecksumError::Unsupported)
     }
 
     /// The algorithm whose value the header of this name carries, if it is one of those.
     pub fn from_header(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|algorithm| algorithm.header().eq_ignore_ascii_case(name))
     }
 
     const fn crc(self) -> Option<CrcAlgorithm> {
@@ -171,9 +161,7 @@ impl Checksum {
             return Err(invalid);
         }
         let bytes = STANDARD.decode(base64).ok();
-        bytes
-            .and_then(|bytes| Self::from_bytes(algorithm, &bytes))
-            .ok_or(invalid)
+        bytes.and_then(|bytes| Self::from_bytes(algorithm, &bytes)).ok_or(invalid)
     }
 
     /// Computes the checksum of bytes already in hand.
@@ -210,9 +198,7 @@ impl Checksum {
     }
 
     fn as_u64(&self) -> u64 {
-        self.as_bytes()
-            .iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte))
+        self.as_bytes().iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 
     /// Keeps the low bytes of a CRC register, which holds nothing above the algorithm's width.
@@ -282,9 +268,7 @@ impl Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hasher")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("Hasher").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 

@@ -42,12 +42,7 @@ struct Tag {
     opaque: String,
 }
 
-const NAMES: [&str; 4] = [
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-];
+const NAMES: [&str; 4] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 const SOURCE_NAMES: [&str; 4] = [
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-none-match",
@@ -104,13 +99,9 @@ impl Conditions {
             Outcome::NotModified if self.if_none_match.is_some() => {
                 Err(S3Error::precondition_failed("x-amz-copy-source-If-None-Match"))
             }
-            Outcome::NotModified => Err(S3Error::precondition_failed(
-                "x-amz-copy-source-If-Modified-Since",
-            )),
+            Outcome::NotModified => Err(S3Error::precondition_failed("x-amz-copy-source-If-Modified-Since")),
             Outcome::Failed("If-Match") => Err(S3Error::precondition_failed("x-amz-copy-source-If-Match")),
-            Outcome::Failed(_) => Err(S3Error::precondition_failed(
-                "x-amz-copy-source-If-Unmodified-Since",
-            )),
+            Outcome::Failed(_) => Err(S3Error::precondition_failed("x-amz-copy-source-If-Unmodified-Since")),
         }
     }
 
@@ -136,12 +127,8 @@ impl Conditions {
     }
 
     fn from_names(headers: &HeaderMap, [matches, none_match, modified, unmodified]: [&str; 4]) -> Self {
-        let date = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .and_then(date::parse_http)
-        };
+        let date =
+            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).and_then(date::parse_http);
         Self {
             if_match: Tags::parse(headers, matches),
             if_none_match: Tags::parse(headers, none_match),
@@ -174,11 +161,7 @@ impl Tags {
         let mut listed = Vec::new();
         for line in headers.get_all(name) {
             let text = String::from_utf8_lossy(line.as_bytes());
-            for part in text
-                .split(',')
-                .map(str::trim_ascii)
-                .filter(|part| !part.is_empty())
-            {
+            for part in text.split(',').map(str::trim_ascii).filter(|part| !part.is_empty()) {
                 if part == "*" {
                     return Some(Self::Any);
                 }
@@ -191,9 +174,7 @@ impl Tags {
     fn contain(&self, etag: &ETag, weakly: bool) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(tags) => tags
-                .iter()
-                .any(|tag| tag.opaque == etag.as_str() && (weakly || !tag.weak)),
+            Self::Listed(tags) => tags.iter().any(|tag| tag.opaque == etag.as_str() && (weakly || !tag.weak)),
         }
     }
 }
@@ -201,14 +182,8 @@ impl Tags {
 impl Tag {
     fn parse(text: &str) -> Self {
         let (weak, rest) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
-        let opaque = rest
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .unwrap_or(rest);
-        Self {
-            weak,
-            opaque: opaque.to_owned(),
-        }
+        let opaque = rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(rest);
+        Self { weak, opaque: opaque.to_owned() }
     }
 }
 
@@ -252,22 +227,10 @@ mod tests {
             (&[("if-modified-since", "yesterday")], Proceed),
             (&[("if-unmodified-since", DATE)], Proceed),
             (&[("if-unmodified-since", BEFORE)], Failed("If-Unmodified-Since")),
-            (
-                &[("if-match", "\"abc\""), ("if-unmodified-since", BEFORE)],
-                Proceed,
-            ),
-            (
-                &[("if-none-match", "\"x\""), ("if-modified-since", DATE)],
-                Proceed,
-            ),
-            (
-                &[("if-none-match", "\"abc\""), ("if-modified-since", BEFORE)],
-                NotModified,
-            ),
-            (
-                &[("if-match", "\"x\""), ("if-none-match", "\"abc\"")],
-                Failed("If-Match"),
-            ),
+            (&[("if-match", "\"abc\""), ("if-unmodified-since", BEFORE)], Proceed),
+            (&[("if-none-match", "\"x\""), ("if-modified-since", DATE)], Proceed),
+            (&[("if-none-match", "\"abc\""), ("if-modified-since", BEFORE)], NotModified),
+            (&[("if-match", "\"x\""), ("if-none-match", "\"abc\"")], Failed("If-Match")),
         ] {
             assert_eq!(conditions(headers).read(&etag, modified), expected, "{headers:?}");
         }
@@ -276,26 +239,13 @@ mod tests {
     #[test]
     fn writes() {
         let etag = ETag::parse("abc").unwrap();
-        let code = |headers, current| {
-            conditions(headers)
-                .write("k", current)
-                .map_err(|error| error.code)
-        };
+        let code = |headers, current| conditions(headers).write("k", current).map_err(|error| error.code);
         assert_eq!(code(&[], Some(&etag)), Ok(()));
         assert_eq!(code(&[("if-none-match", "*")], None), Ok(()));
-        assert_eq!(
-            code(&[("if-none-match", "*")], Some(&etag)),
-            Err(Code::PreconditionFailed)
-        );
-        assert_eq!(
-            code(&[("if-none-match", "\"abc\"")], None),
-            Err(Code::NotImplemented)
-        );
+        assert_eq!(code(&[("if-none-match", "*")], Some(&etag)), Err(Code::PreconditionFailed));
+        assert_eq!(code(&[("if-none-match", "\"abc\"")], None), Err(Code::NotImplemented));
         assert_eq!(code(&[("if-match", "\"abc\"")], Some(&etag)), Ok(()));
-        assert_eq!(
-            code(&[("if-match", "\"x\"")], Some(&etag)),
-            Err(Code::PreconditionFailed)
-        );
+        assert_eq!(code(&[("if-match", "\"x\"")], Some(&etag)), Err(Code::PreconditionFailed));
         assert_eq!(code(&[("if-match", "\"abc\"")], None), Err(Code::NoSuchKey));
     }
 
@@ -304,9 +254,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-copy-source-if-none-match", "\"abc\"".parse().unwrap());
         let etag = ETag::parse("abc").unwrap();
-        let error = Conditions::parse_source(&headers)
-            .source(&etag, Timestamp::from_seconds(0))
-            .unwrap_err();
+        let error = Conditions::parse_source(&headers).source(&etag, Timestamp::from_seconds(0)).unwrap_err();
         assert_eq!(error.code, Code::PreconditionFailed);
     }
 }

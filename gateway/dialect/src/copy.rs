@@ -51,18 +51,14 @@ impl CopySource {
         let value = headers.get("x-amz-copy-source").ok_or_else(|| refuse(""))?;
         let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refuse(""))?;
         let (path, version) = match text.split_once("?versionId=") {
-            Some((path, version)) => (
-                path,
-                Some(VersionId::parse(version).map_err(|_| invalid_version(version))?),
-            ),
+            Some((path, version)) => {
+                (path, Some(VersionId::parse(version).map_err(|_| invalid_version(version))?))
+            }
             None => (text, None),
         };
         let path = percent_decode_str(path).decode_utf8().map_err(|_| refuse(text))?;
-        let (bucket, key) = path
-            .strip_prefix('/')
-            .unwrap_or(&path)
-            .split_once('/')
-            .ok_or_else(|| refuse(text))?;
+        let (bucket, key) =
+            path.strip_prefix('/').unwrap_or(&path).split_once('/').ok_or_else(|| refuse(text))?;
         Ok(Self {
             bucket: BucketName::parse(bucket).map_err(|_| refuse(text))?,
             key: ObjectKey::parse(key).map_err(|_| refuse(text))?,
@@ -155,11 +151,7 @@ mod tests {
             assert_eq!(read.version.as_ref().map(VersionId::as_str), version, "{text}");
         }
         for text in ["", "bkt", "/bkt/", "B/k", "bkt/%FF", "bkt/k?versionId="] {
-            assert_eq!(
-                source(text).unwrap_err().code,
-                crate::Code::InvalidArgument,
-                "{text}"
-            );
+            assert_eq!(source(text).unwrap_err().code, crate::Code::InvalidArgument, "{text}");
         }
     }
 

@@ -15,23 +15,15 @@ pub fn http(moment: Timestamp) -> String {
 
 /// Reads an HTTP date in any of its three forms.
 pub fn parse_http(text: &str) -> Option<Timestamp> {
-    httpdate::parse_http_date(text.trim_ascii())
-        .ok()
-        .map(Timestamp::from)
+    httpdate::parse_http_date(text.trim_ascii()).ok().map(Timestamp::from)
 }
 
 /// Reads an ISO 8601 date with an offset (`2030-01-01T00:00:00Z`) or a bare day (`2030-01-01`).
 pub fn parse_iso(text: &str) -> Option<Timestamp> {
     let text = text.trim_ascii();
-    let whole = if text.len() == 10 {
-        format!("{text}T00:00:00Z")
-    } else {
-        text.to_owned()
-    };
+    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let moment = OffsetDateTime::parse(&whole, &Rfc3339).ok()?;
-    i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000))
-        .ok()
-        .map(Timestamp::from_milliseconds)
+    i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp::from_milliseconds)
 }
 
 #[cfg(test)]
@@ -50,13 +42,7 @@ mod tests {
         assert_eq!(parse_iso("Fri, 21 Dec 2012 00:00:00 GMT"), None);
         assert_eq!(parse_iso("2012-13-21"), None);
         assert_eq!(parse_iso("2012-12-2é"), None);
-        assert_eq!(
-            http(Timestamp::from_milliseconds(i64::MAX)),
-            "Fri, 31 Dec 9999 23:59:59 GMT"
-        );
-        assert_eq!(
-            http(Timestamp::from_milliseconds(i64::MIN)),
-            "Thu, 01 Jan 1970 00:00:00 GMT"
-        );
+        assert_eq!(http(Timestamp::from_milliseconds(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(http(Timestamp::from_milliseconds(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 }

@@ -48,11 +48,7 @@ impl DeleteRequest {
     pub fn read(body: &[u8]) -> Result<Self> {
         let root = xml::read(body, "Delete", BYTES_MAX)?;
         root.only(&["Object", "Quiet"])?;
-        let quiet = root
-            .at_most_one("Quiet")?
-            .map(Element::boolean)
-            .transpose()?
-            .unwrap_or(false);
+        let quiet = root.at_most_one("Quiet")?.map(Element::boolean).transpose()?.unwrap_or(false);
         let targets = root.all("Object").map(target).collect::<Result<Vec<_>>>()?;
         if targets.is_empty() || targets.len() > KEYS_MAX {
             return Err(S3Error::malformed_xml());
@@ -89,10 +85,7 @@ fn target(object: &Element) -> Result<Target> {
     if object.child("LastModifiedTime").is_some() || object.child("Size").is_some() {
         return Err(Code::NotImplemented.into());
     }
-    let key = object
-        .at_most_one("Key")?
-        .ok_or_else(S3Error::malformed_xml)?
-        .exact()?;
+    let key = object.at_most_one("Key")?.ok_or_else(S3Error::malformed_xml)?.exact()?;
     let key = ObjectKey::parse(key).map_err(|_| match key {
         "" => S3Error::malformed_xml(),
         _ => S3Error::new(Code::KeyTooLongError),
@@ -101,13 +94,8 @@ fn target(object: &Element) -> Result<Target> {
     let etag = object.leaf("ETag")?.filter(|text| !matches!(*text, "" | "*"));
     Ok(Target {
         key,
-        version: version
-            .map(|text| VersionId::parse(text).map_err(|_| invalid_version(text)))
-            .transpose()?,
-        etag: etag
-            .map(ETag::parse)
-            .transpose()
-            .map_err(|_| S3Error::malformed_xml())?,
+        version: version.map(|text| VersionId::parse(text).map_err(|_| invalid_version(text))).transpose()?,
+        etag: etag.map(ETag::parse).transpose().map_err(|_| S3Error::malformed_xml())?,
     })
 }
 
@@ -141,22 +129,10 @@ mod tests {
             (many(1001), Code::MalformedXML),
             ("<Object/>".to_owned(), Code::MalformedXML),
             ("<Object><Key></Key></Object>".to_owned(), Code::MalformedXML),
-            (
-                "<Object><Key>k</Key><Key>k</Key></Object>".to_owned(),
-                Code::MalformedXML,
-            ),
-            (
-                "<Object><Key>k</Key><Unheard/></Object>".to_owned(),
-                Code::MalformedXML,
-            ),
-            (
-                "<Object><Key>k</Key><Size>1</Size></Object>".to_owned(),
-                Code::NotImplemented,
-            ),
-            (
-                format!("<Object><Key>{}</Key></Object>", "k".repeat(1025)),
-                Code::KeyTooLongError,
-            ),
+            ("<Object><Key>k</Key><Key>k</Key></Object>".to_owned(), Code::MalformedXML),
+            ("<Object><Key>k</Key><Unheard/></Object>".to_owned(), Code::MalformedXML),
+            ("<Object><Key>k</Key><Size>1</Size></Object>".to_owned(), Code::NotImplemented),
+            (format!("<Object><Key>{}</Key></Object>", "k".repeat(1025)), Code::KeyTooLongError),
         ] {
             assert_eq!(read(&inner).unwrap_err().code, code, "{inner:.80}");
         }
@@ -170,10 +146,7 @@ mod tests {
         let text = |request: &DeleteRequest| String::from_utf8(request.document(&outcomes)).unwrap();
         let root = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
         let error = "<Error><Key>b</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-        assert_eq!(
-            text(&request),
-            format!("{root}<Deleted><Key>a</Key></Deleted>{error}</DeleteResult>")
-        );
+        assert_eq!(text(&request), format!("{root}<Deleted><Key>a</Key></Deleted>{error}</DeleteResult>"));
         request.quiet = true;
         assert_eq!(text(&request), format!("{root}{error}</DeleteResult>"));
     }

@@ -141,12 +141,7 @@ impl S3Error {
 
     /// The error with a text of its own.
     pub fn with_message(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            extras: Vec::new(),
-            headers: Vec::new(),
-        }
+        Self { code, message: message.into(), extras: Vec::new(), headers: Vec::new() }
     }
 
     /// Adds an element after the ones there are. Values are cut at 64 KiB.
@@ -219,9 +214,7 @@ impl S3Error {
 
     /// `NoSuchVersion`.
     pub fn no_such_version(key: &str, version: &str) -> Self {
-        Self::new(Code::NoSuchVersion)
-            .extra("Key", key)
-            .extra("VersionId", version)
+        Self::new(Code::NoSuchVersion).extra("Key", key).extra("VersionId", version)
     }
 
     /// `NoSuchLifecycleConfiguration`.
@@ -254,9 +247,7 @@ impl S3Error {
 
     /// `MethodNotAllowed` on a resource of this kind (`BUCKET`, `OBJECT`, `LIFECYCLE`, ...).
     pub fn method_not_allowed(method: &str, resource: impl Into<String>) -> Self {
-        Self::new(Code::MethodNotAllowed)
-            .extra("Method", method)
-            .extra("ResourceType", resource)
+        Self::new(Code::MethodNotAllowed).extra("Method", method).extra("ResourceType", resource)
     }
 
     /// `NotImplemented` because of this header.
@@ -292,15 +283,12 @@ impl From<&BodyError> for S3Error {
     fn from(error: &BodyError) -> Self {
         match error {
             BodyError::Broken(_) => Code::IncompleteBody.into(),
-            BodyError::Refused {
-                code,
-                message,
-                extras,
-            } => match Code::parse(code) {
-                Some(code) => extras.iter().fold(
-                    Self::with_message(code, message.clone()),
-                    |error, (name, value)| error.extra(*name, value),
-                ),
+            BodyError::Refused { code, message, extras } => match Code::parse(code) {
+                Some(code) => {
+                    extras.iter().fold(Self::with_message(code, message.clone()), |error, (name, value)| {
+                        error.extra(*name, value)
+                    })
+                }
                 None => Code::InternalError.into(),
             },
         }

@@ -81,9 +81,7 @@ pub fn require_digest(headers: &HeaderMap) -> Result<()> {
     if headers.keys().any(digest) {
         return Ok(());
     }
-    Err(S3Error::invalid_request(
-        "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
-    ))
+    Err(S3Error::invalid_request("Missing required header for this request: Content-MD5 OR x-amz-checksum-*"))
 }
 
 /// An id for a rule that came without one, from 128 random bits: 48 characters, the base64 of a version 4 UUID.

@@ -101,9 +101,7 @@ impl ListRequest {
                 start_after: query.filled("start-after").map(str::to_owned),
             }
         } else {
-            Form::V1 {
-                marker: text("marker"),
-            }
+            Form::V1 { marker: text("marker") }
         };
         Ok(Self {
             form,
@@ -149,19 +147,13 @@ impl ListRequest {
                     out.leaf("NextMarker", &self.encoded(next));
                 }
             }
-            Form::V2 {
-                continuation,
-                start_after,
-            } => {
+            Form::V2 { continuation, start_after } => {
                 out.optional("ContinuationToken", continuation.as_deref());
                 out.optional("NextContinuationToken", page.next.as_deref());
                 if let Some(start) = start_after {
                     out.leaf("StartAfter", &self.encoded(start));
                 }
-                out.leaf(
-                    "KeyCount",
-                    &(page.objects.len() + page.common_prefixes.len()).to_string(),
-                );
+                out.leaf("KeyCount", &(page.objects.len() + page.common_prefixes.len()).to_string());
             }
         }
     }
@@ -186,11 +178,7 @@ impl ListRequest {
     }
 
     fn encoded(&self, text: &str) -> String {
-        if self.url_encoded {
-            utf8_percent_encode(text, URL_ESCAPED).to_string()
-        } else {
-            text.to_owned()
-        }
+        if self.url_encoded { utf8_percent_encode(text, URL_ESCAPED).to_string() } else { text.to_owned() }
     }
 }
 
@@ -211,10 +199,7 @@ pub(crate) fn write_restore_status(out: &mut Writer, restore: Visible) {
     };
     out.open("RestoreStatus");
     out.leaf("IsRestoreInProgress", running);
-    out.optional(
-        "RestoreExpiryDate",
-        until.map(|until| until.to_string()).as_deref(),
-    );
+    out.optional("RestoreExpiryDate", until.map(|until| until.to_string()).as_deref());
     out.close("RestoreStatus");
 }
 
@@ -225,16 +210,9 @@ pub fn count(query: &Query, name: &str, default: usize) -> Result<usize> {
     let Some(text) = query.filled(name) else {
         return Ok(default);
     };
-    let number = text
-        .parse::<i32>()
-        .ok()
-        .and_then(|number| usize::try_from(number).ok());
+    let number = text.parse::<i32>().ok().and_then(|number| usize::try_from(number).ok());
     number.map(|number| number.min(default)).ok_or_else(|| {
-        S3Error::argument(
-            format!("Provided {name} not an integer or within integer range"),
-            name,
-            text,
-        )
+        S3Error::argument(format!("Provided {name} not an integer or within integer range"), name, text)
     })
 }
 
@@ -245,11 +223,9 @@ pub fn url_encoded(query: &Query) -> Result<bool> {
     match query.filled("encoding-type") {
         None => Ok(false),
         Some("url") => Ok(true),
-        Some(other) => Err(S3Error::argument(
-            "Invalid Encoding Method specified in Request",
-            "encoding-type",
-            other,
-        )),
+        Some(other) => {
+            Err(S3Error::argument("Invalid Encoding Method specified in Request", "encoding-type", other))
+        }
     }
 }
 
@@ -262,37 +238,23 @@ fn continuation(query: &Query) -> Result<Option<String>> {
 
 /// A continuation token that was not made by the store.
 pub fn invalid_token(token: &str) -> S3Error {
-    S3Error::argument(
-        "The continuation token provided is incorrect",
-        "continuation-token",
-        token,
-    )
+    S3Error::argument("The continuation token provided is incorrect", "continuation-token", token)
 }
 
 /// Whether `x-amz-optional-object-attributes: RestoreStatus` is asked for.
 ///
 /// Errors: `InvalidArgument` for any other attribute.
 pub fn restore_status(headers: &HeaderMap) -> Result<bool> {
-    match headers
-        .get("x-amz-optional-object-attributes")
-        .map(http::HeaderValue::as_bytes)
-    {
+    match headers.get("x-amz-optional-object-attributes").map(http::HeaderValue::as_bytes) {
         None => Ok(false),
         Some(b"RestoreStatus") => Ok(true),
-        Some(_) => Err(S3Error::with_message(
-            Code::InvalidArgument,
-            "Invalid attribute name specified",
-        )),
+        Some(_) => Err(S3Error::with_message(Code::InvalidArgument, "Invalid attribute name specified")),
     }
 }
 
 /// All but unreserved characters and the slash.
-const URL_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+const URL_ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests;

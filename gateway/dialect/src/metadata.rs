@@ -50,22 +50,14 @@ pub fn system(headers: &HeaderMap) -> Vec<(&'static str, String)> {
         "content-encoding" => (name, without_chunking(&joined(headers, name))),
         _ => (name, joined(headers, name)),
     });
-    values
-        .filter(|(name, value)| *name != "content-encoding" || !value.is_empty())
-        .collect()
+    values.filter(|(name, value)| *name != "content-encoding" || !value.is_empty()).collect()
 }
 
 /// The header value that carries this text: as it is when it can be, otherwise as an encoded word
 /// (`=?UTF-8?B?…?=`), which is how S3 returns metadata outside US-ASCII.
 pub fn header_value(text: &str) -> HeaderValue {
-    let plain = text
-        .bytes()
-        .all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte));
-    let carried = if plain {
-        text.to_owned()
-    } else {
-        format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
-    };
+    let plain = text.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte));
+    let carried = if plain { text.to_owned() } else { format!("=?UTF-8?B?{}?=", STANDARD.encode(text)) };
     HeaderValue::try_from(carried).expect("visible ASCII is a header value")
 }
 
@@ -83,8 +75,7 @@ pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass> {
 ///
 /// Errors: `InvalidStorageClass`.
 pub fn parse_storage_class(name: &str) -> Result<StorageClass> {
-    name.parse()
-        .map_err(|_| S3Error::new(Code::InvalidStorageClass).extra("StorageClassRequested", name))
+    name.parse().map_err(|_| S3Error::new(Code::InvalidStorageClass).extra("StorageClassRequested", name))
 }
 
 /// The `x-amz-storage-class` of GET and HEAD: absent for STANDARD.
@@ -93,12 +84,7 @@ pub fn storage_class_header(class: StorageClass) -> Option<&'static str> {
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> String {
-    headers
-        .get_all(name)
-        .iter()
-        .map(text)
-        .collect::<Vec<_>>()
-        .join(",")
+    headers.get_all(name).iter().map(text).collect::<Vec<_>>().join(",")
 }
 
 fn text(value: &HeaderValue) -> String {
@@ -139,13 +125,7 @@ mod tests {
             ("x-amz-metadata-directive", b"COPY"),
         ]);
         let found = user(&map).unwrap();
-        assert_eq!(
-            found,
-            [
-                ("a".into(), "\u{e9},\u{e9}".into()),
-                ("b".to_owned(), "2".to_owned())
-            ]
-        );
+        assert_eq!(found, [("a".into(), "\u{e9},\u{e9}".into()), ("b".to_owned(), "2".to_owned())]);
         assert_eq!(header_value("\u{e9}"), "=?UTF-8?B?w6k=?=");
         assert_eq!(header_value("plain; text"), "plain; text");
         assert_eq!(header_value("line\nend"), "=?UTF-8?B?bGluZQplbmQ=?=");
@@ -176,26 +156,13 @@ mod tests {
     #[test]
     fn classes() {
         assert_eq!(storage_class(&HeaderMap::new()).unwrap(), StorageClass::Standard);
-        for name in [
-            "STANDARD",
-            "REDUCED_REDUNDANCY",
-            "STANDARD_IA",
-            "ONEZONE_IA",
-            "INTELLIGENT_TIERING",
-            "GLACIER",
-        ] {
+        for name in
+            ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER"]
+        {
             assert_eq!(parse_storage_class(name).unwrap().as_str(), name);
         }
-        for name in [
-            "OUTPOSTS",
-            "SNOW",
-            "EXPRESS_ONEZONE",
-            "FSX_OPENZFS",
-            "FSX_ONTAP",
-            "TAPE",
-            "glacier",
-            "",
-        ] {
+        for name in ["OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP", "TAPE", "glacier", ""]
+        {
             let error = parse_storage_class(name).unwrap_err();
             let expected = S3Error::new(Code::InvalidStorageClass).extra("StorageClassRequested", name);
             assert_eq!(error, expected);

@@ -88,10 +88,7 @@ pub struct CompleteResult<'a> {
 /// Errors: `InvalidArgument` unless it is 1 to 10 000.
 pub fn part_number(query: &Query) -> Result<u32> {
     let text = query.value("partNumber").unwrap_or_default();
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=PARTS_MAX).contains(number));
+    let number = text.parse().ok().filter(|number| (1..=PARTS_MAX).contains(number));
     number.ok_or_else(|| {
         let message = format!("Part number must be an integer between 1 and {PARTS_MAX}, inclusive");
         S3Error::argument(message, "partNumber", text)
@@ -104,11 +101,7 @@ pub fn part_number(query: &Query) -> Result<u32> {
 pub fn read_complete(body: &[u8]) -> Result<Vec<CompletedPart>> {
     let root = xml::read(body, "CompleteMultipartUpload", COMPLETE_BYTES_MAX)?;
     root.only(&["Part"])?;
-    let parts = root
-        .children
-        .iter()
-        .map(completed_part)
-        .collect::<Result<Vec<_>>>()?;
+    let parts = root.children.iter().map(completed_part).collect::<Result<Vec<_>>>()?;
     if parts.is_empty() {
         return Err(S3Error::malformed_xml());
     }
@@ -136,19 +129,12 @@ impl PartsRequest {
     pub fn parse(query: &Query) -> Result<Self> {
         let after = match query.filled("part-number-marker") {
             None => 0,
-            Some(text) => text
-                .parse::<i32>()
-                .ok()
-                .and_then(|n| u32::try_from(n).ok())
-                .ok_or_else(|| {
-                    let message = "Provided part-number-marker not an integer or within integer range";
-                    S3Error::argument(message, "part-number-marker", text)
-                })?,
+            Some(text) => text.parse::<i32>().ok().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
+                let message = "Provided part-number-marker not an integer or within integer range";
+                S3Error::argument(message, "part-number-marker", text)
+            })?,
         };
-        Ok(Self {
-            after,
-            max_parts: listing::count(query, "max-parts", LIST_KEYS_MAX)?,
-        })
+        Ok(Self { after, max_parts: listing::count(query, "max-parts", LIST_KEYS_MAX)? })
     }
 }
 
@@ -215,25 +201,16 @@ fn completed_part(part: &Element) -> Result<CompletedPart> {
             _ => return Err(S3Error::malformed_xml()),
         }
     }
-    let number = part
-        .at_most_one("PartNumber")?
-        .ok_or_else(S3Error::malformed_xml)?
-        .integer()?;
-    let number = u32::try_from(number)
-        .ok()
-        .filter(|number| (1..=PARTS_MAX).contains(number))
-        .ok_or_else(|| {
+    let number = part.at_most_one("PartNumber")?.ok_or_else(S3Error::malformed_xml)?.integer()?;
+    let number =
+        u32::try_from(number).ok().filter(|number| (1..=PARTS_MAX).contains(number)).ok_or_else(|| {
             let message = format!("PartNumber must be an integer between 1 and {PARTS_MAX}, inclusive");
             S3Error::argument(message, "PartNumber", number.to_string())
         })?;
     let etag = part.leaf("ETag")?.ok_or_else(S3Error::malformed_xml)?;
     let etag = ETag::parse(etag)
         .map_err(|_| S3Error::new(Code::InvalidPart).extra("PartNumber", number.to_string()))?;
-    Ok(CompletedPart {
-        number,
-        etag,
-        checksums,
-    })
+    Ok(CompletedPart { number, etag, checksums })
 }
 
 /// The size a client says the completed object must have (`x-amz-mp-object-size`).

@@ -62,11 +62,7 @@ pub struct Overlay {
 /// The objects a listing names, in its order.
 pub fn entries(document: &[u8]) -> Result<Vec<Entry>, OverlayError> {
     let listing = Listing::scan(document)?;
-    listing
-        .contents
-        .iter()
-        .map(|contents| contents.entry(listing.url_encoded))
-        .collect()
+    listing.contents.iter().map(|contents| contents.entry(listing.url_encoded)).collect()
 }
 
 /// The listing with the overlays put in; with none, the bytes given.
@@ -125,13 +121,8 @@ impl Listing {
         if text.starts_with('\u{feff}') {
             return Err(OverlayError::Form);
         }
-        let mut scan = Scan {
-            listing: Self::default(),
-            depth: 0,
-            rooted: false,
-            child: None,
-            text: String::new(),
-        };
+        let mut scan =
+            Scan { listing: Self::default(), depth: 0, rooted: false, child: None, text: String::new() };
         let mut reader = Reader::from_str(text);
         loop {
             let start = position(&reader);
@@ -146,9 +137,9 @@ impl Listing {
                 Event::End(_) => scan.close(start, end)?,
                 Event::Text(text) => scan.text.push_str(&text.xml10_content()),
                 Event::CData(text) => scan.text.push_str(&text.xml10_content()),
-                Event::GeneralRef(name) => scan
-                    .text
-                    .push_str(&xml::resolve(&name).map_err(|_| OverlayError::Form)?),
+                Event::GeneralRef(name) => {
+                    scan.text.push_str(&xml::resolve(&name).map_err(|_| OverlayError::Form)?)
+                }
                 Event::DocType(_) => return Err(OverlayError::Form),
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
                 Event::Eof if scan.depth == 0 && scan.rooted => return Ok(scan.listing),
@@ -181,10 +172,7 @@ impl Scan {
                 self.child = Some(name.to_owned());
                 self.text.clear();
                 if name == "Contents" {
-                    let contents = Contents {
-                        prefix: prefix.to_owned(),
-                        ..Contents::default()
-                    };
+                    let contents = Contents { prefix: prefix.to_owned(), ..Contents::default() };
                     self.listing.contents.push(contents);
                 }
             }
@@ -233,30 +221,20 @@ impl Scan {
 
 impl Contents {
     fn entry(&self, url_encoded: bool) -> Result<Entry, OverlayError> {
-        let field = |name| {
-            self.field(name)
-                .map(|field| field.text.as_str())
-                .ok_or(OverlayError::Form)
-        };
+        let field = |name| self.field(name).map(|field| field.text.as_str()).ok_or(OverlayError::Form);
         let key = match (field("Key")?, url_encoded) {
             (key, false) => key.to_owned(),
             // Some stores write a space as `+`; a plus itself is always escaped in this encoding.
             (key, true) => {
                 let key = key.replace('+', " ");
-                percent_decode_str(&key)
-                    .decode_utf8()
-                    .map_err(|_| OverlayError::Form)?
-                    .into_owned()
+                percent_decode_str(&key).decode_utf8().map_err(|_| OverlayError::Form)?.into_owned()
             }
         };
         Ok(Entry {
             key: ObjectKey::parse(&key).map_err(|_| OverlayError::Form)?,
             etag: ETag::parse(field("ETag")?.trim_ascii()).map_err(|_| OverlayError::Form)?,
             last_modified: date::parse_iso(field("LastModified")?).ok_or(OverlayError::Form)?,
-            size: field("Size")?
-                .trim_ascii()
-                .parse()
-                .map_err(|_| OverlayError::Form)?,
+            size: field("Size")?.trim_ascii().parse().map_err(|_| OverlayError::Form)?,
         })
     }
 
@@ -267,21 +245,12 @@ impl Contents {
     /// What replaces what, in the order of the document. A field that is missing is added before the end tag.
     fn edits(&self, overlay: &Overlay) -> Vec<(Range<usize>, String)> {
         let replaced = [
-            (
-                "LastModified",
-                self.leaf("LastModified", &overlay.last_modified.to_string()),
-            ),
+            ("LastModified", self.leaf("LastModified", &overlay.last_modified.to_string())),
             ("ETag", self.leaf("ETag", &overlay.etag.quoted())),
             ("Size", self.leaf("Size", &overlay.size.to_string())),
             ("StorageClass", self.leaf("StorageClass", overlay.class.as_str())),
             // The store knows nothing of our restores: what it says of one goes.
-            (
-                "RestoreStatus",
-                overlay
-                    .restore
-                    .map(|restore| self.status(restore))
-                    .unwrap_or_default(),
-            ),
+            ("RestoreStatus", overlay.restore.map(|restore| self.status(restore)).unwrap_or_default()),
         ];
         let mut edits = Vec::new();
         let mut added = String::new();
@@ -311,9 +280,7 @@ impl Contents {
         };
         let prefix = &self.prefix;
         let running = self.leaf("IsRestoreInProgress", running);
-        let until = until
-            .map(|until| self.leaf("RestoreExpiryDate", &until.to_string()))
-            .unwrap_or_default();
+        let until = until.map(|until| self.leaf("RestoreExpiryDate", &until.to_string())).unwrap_or_default();
         format!("<{prefix}RestoreStatus>{running}{until}</{prefix}RestoreStatus>")
     }
 }

@@ -49,11 +49,7 @@ impl ByteRange {
             Self::Between(first, last) => first..size.min(last.saturating_add(1)),
             Self::Last(count) => size.saturating_sub(count)..size,
         };
-        if range.is_empty() {
-            Err(S3Error::invalid_range(&self.to_string(), size))
-        } else {
-            Ok(range)
-        }
+        if range.is_empty() { Err(S3Error::invalid_range(&self.to_string(), size)) } else { Ok(range) }
     }
 }
 
@@ -139,11 +135,7 @@ mod tests {
     fn copy_ranges_are_strict() {
         assert_eq!(copy_source("bytes=0-9", 10).unwrap(), 0..10);
         for text in ["bytes=0-10", "bytes=0-", "bytes=-1", "0-9", "bytes=3-2"] {
-            assert_eq!(
-                copy_source(text, 10).unwrap_err().code,
-                Code::InvalidArgument,
-                "{text}"
-            );
+            assert_eq!(copy_source(text, 10).unwrap_err().code, Code::InvalidArgument, "{text}");
         }
     }
 

@@ -39,11 +39,7 @@ pub fn render(marker: &Marker, bucket: &BucketName, key: &ObjectKey, secret: &Ma
     };
     let original = match &marker.original {
         None => "-;-;-".to_owned(),
-        Some(Original {
-            size,
-            etag,
-            last_modified,
-        }) => {
+        Some(Original { size, etag, last_modified }) => {
             let etag = utf8_percent_encode(etag.as_str(), ETAG_ESCAPED);
             format!("{size};{etag};{}", last_modified.milliseconds())
         }
@@ -87,12 +83,7 @@ pub fn unverified(record: &str) -> Result<Marker, MarkerError> {
         ("-", "-", "-") => None,
         _ => Some(original(size, etag, mtime).ok_or(MarkerError::Form)?),
     };
-    Ok(Marker {
-        kind,
-        archive,
-        class,
-        original,
-    })
+    Ok(Marker { kind, archive, class, original })
 }
 
 /// The body of a stub: text for a person who reads the store without the gateway, the record, and spaces up to
@@ -100,11 +91,7 @@ pub fn unverified(record: &str) -> Result<Marker, MarkerError> {
 pub fn stub_body(record: &str) -> Vec<u8> {
     let mut body = format!("{STUB_TEXT}\n{record}\n");
     let length = usize::try_from(STUB_BYTES).expect("a stub is small");
-    assert!(
-        body.len() < length,
-        "a record of {} bytes does not fit a stub",
-        record.len()
-    );
+    assert!(body.len() < length, "a record of {} bytes does not fit a stub", record.len());
     body.extend(std::iter::repeat_n(' ', length - body.len() - 1));
     body.push('\n');
     body.into_bytes()
@@ -112,9 +99,7 @@ pub fn stub_body(record: &str) -> Vec<u8> {
 
 /// The record in the body of a stub; nothing when the bytes are no stub.
 pub fn stub_record(body: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(body)
-        .ok()
-        .filter(|text| text.len() as u64 == STUB_BYTES)?;
+    let text = std::str::from_utf8(body).ok().filter(|text| text.len() as u64 == STUB_BYTES)?;
     text.strip_prefix(STUB_TEXT)?.strip_prefix('\n')?.lines().next()
 }
 
@@ -144,10 +129,7 @@ fn original(size: &str, etag: &str, mtime: &str) -> Option<Original> {
 
 fn sign(fields: &str, bucket: &BucketName, key: &ObjectKey, secret: &MarkerKey) -> String {
     // Neither the fields nor a bucket name can hold a line end, and the key comes last: no two inputs read alike.
-    calculate_signature(
-        secret.0,
-        format!("tapegate-marker\n{fields}\n{bucket}\n{key}").as_bytes(),
-    )
+    calculate_signature(secret.0, format!("tapegate-marker\n{fields}\n{bucket}\n{key}").as_bytes())
 }
 
 const VERSION: &str = "v1";

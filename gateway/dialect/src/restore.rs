@@ -12,10 +12,9 @@ pub fn header(visible: Visible) -> Option<String> {
     match visible {
         Visible::Archived => None,
         Visible::Ongoing => Some("ongoing-request=\"true\"".to_owned()),
-        Visible::Readable { until } => Some(format!(
-            "ongoing-request=\"false\", expiry-date=\"{}\"",
-            date::http(until)
-        )),
+        Visible::Readable { until } => {
+            Some(format!("ongoing-request=\"false\", expiry-date=\"{}\"", date::http(until)))
+        }
     }
 }
 
@@ -27,10 +26,7 @@ mod tests {
     #[test]
     fn texts_are_exact() {
         assert_eq!(header(Visible::Archived), None);
-        assert_eq!(
-            header(Visible::Ongoing).as_deref(),
-            Some("ongoing-request=\"true\"")
-        );
+        assert_eq!(header(Visible::Ongoing).as_deref(), Some("ongoing-request=\"true\""));
         let until = Timestamp::from_seconds(1_356_048_000);
         assert_eq!(
             header(Visible::Readable { until }).as_deref(),

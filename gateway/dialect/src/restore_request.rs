@@ -39,10 +39,7 @@ impl RestoreRequest {
             Some("SELECT") => return Err(select_not_allowed()),
             Some(_) => return Err(S3Error::malformed_xml()),
         }
-        if ["Tier", "SelectParameters", "OutputLocation"]
-            .iter()
-            .any(|name| root.child(name).is_some())
-        {
+        if ["Tier", "SelectParameters", "OutputLocation"].iter().any(|name| root.child(name).is_some()) {
             return Err(S3Error::malformed_xml());
         }
         let days = days(&root)?;
@@ -61,20 +58,11 @@ impl RestoreRequest {
 }
 
 fn days(root: &Element) -> Result<u32> {
-    let days = root
-        .at_most_one("Days")?
-        .ok_or_else(S3Error::malformed_xml)?
-        .integer()?;
+    let days = root.at_most_one("Days")?.ok_or_else(S3Error::malformed_xml)?.integer()?;
     if days < 1 {
-        return Err(S3Error::argument(
-            "restoration days should be at least 1",
-            "Days",
-            days.to_string(),
-        ));
+        return Err(S3Error::argument("restoration days should be at least 1", "Days", days.to_string()));
     }
-    i32::try_from(days)
-        .map(i32::unsigned_abs)
-        .map_err(|_| S3Error::malformed_xml())
+    i32::try_from(days).map(i32::unsigned_abs).map_err(|_| S3Error::malformed_xml())
 }
 
 fn tier(parameters: &Element) -> Result<Tier> {
@@ -99,10 +87,8 @@ mod tests {
     use super::*;
 
     fn check(inner: &str, class: TapeClass, expected: std::result::Result<(u32, Tier), (Code, &str)>) {
-        for open in [
-            "<RestoreRequest>",
-            "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
-        ] {
+        for open in ["<RestoreRequest>", "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"]
+        {
             let body = format!("{open}{inner}</RestoreRequest>");
             let read = RestoreRequest::read(body.as_bytes(), class);
             match expected {
@@ -128,28 +114,17 @@ mod tests {
         let expedited = "<GlacierJobParameters><Tier>Expedited</Tier></GlacierJobParameters>";
         for (inner, class, expected) in [
             ("<Days>3</Days>", Glacier, Ok((3, Tier::Standard))),
-            (
-                "<Days>2147483647</Days>",
-                Glacier,
-                Ok((2_147_483_647, Tier::Standard)),
-            ),
+            ("<Days>2147483647</Days>", Glacier, Ok((2_147_483_647, Tier::Standard))),
             (
                 "<GlacierJobParameters>\n<Tier>Bulk</Tier>\n</GlacierJobParameters> <Days> 3 </Days>",
                 DeepArchive,
                 Ok((3, Tier::Bulk)),
             ),
-            (
-                &format!("<Days>1</Days>{expedited}"),
-                Glacier,
-                Ok((1, Tier::Expedited)),
-            ),
+            (&format!("<Days>1</Days>{expedited}"), Glacier, Ok((1, Tier::Expedited))),
             (
                 &format!("<Days>1</Days>{expedited}"),
                 DeepArchive,
-                Err((
-                    Code::InvalidArgument,
-                    "Retrieval option is not supported by this storage class",
-                )),
+                Err((Code::InvalidArgument, "Retrieval option is not supported by this storage class")),
             ),
             ("", Glacier, malformed),
             (expedited, Glacier, malformed),
@@ -172,20 +147,11 @@ mod tests {
             ("<Days>1</Days><SelectParameters/>", Glacier, malformed),
             ("<Days>1</Days><Type>OTHER</Type>", Glacier, malformed),
             ("<Days>1</Days><Unheard/>", Glacier, malformed),
-            (
-                "<Type>SELECT</Type><Tier>Bulk</Tier>",
-                Glacier,
-                Err((Code::MethodNotAllowed, select)),
-            ),
+            ("<Type>SELECT</Type><Tier>Bulk</Tier>", Glacier, Err((Code::MethodNotAllowed, select))),
         ] {
             check(inner, class, expected);
         }
-        for body in [
-            &b""[..],
-            b"<RestoreRequest/>",
-            b"<Other><Days>1</Days></Other>",
-            b"\xff",
-        ] {
+        for body in [&b""[..], b"<RestoreRequest/>", b"<Other><Days>1</Days></Other>", b"\xff"] {
             assert_eq!(RestoreRequest::read(body, Glacier), Err(S3Error::malformed_xml()));
         }
     }

@@ -56,12 +56,7 @@ pub fn route(method: &Method, path: &str, query: &str, headers: &HeaderMap) -> R
     };
     let copies = headers.contains_key(COPY_SOURCE) || query.hoisted().any(|(name, _)| name == COPY_SOURCE);
     let operation = operation(method, level, &query, copies)?;
-    Ok(Route {
-        bucket,
-        key,
-        operation,
-        query,
-    })
+    Ok(Route { bucket, key, operation, query })
 }
 
 // === impl Route ===
@@ -127,21 +122,14 @@ fn misfit(method: &Method, level: Level, query: &Query) -> Option<S3Error> {
     let known = |row: &&Row| row.level == level && query.names().all(|name| ignored(name) || row.knows(name));
     let named = |row: &&Row| {
         row.selectors.iter().all(|name| query.has(name))
-            && query
-                .names()
-                .filter(|name| selected(name))
-                .all(|name| row.knows(name))
+            && query.names().filter(|name| selected(name)).all(|name| row.knows(name))
     };
     let other = ROWS.iter().filter(known).find(named)?;
     let same = |row: &Row| row.level == level && row.selectors == other.selectors;
     if ROWS.iter().any(|row| same(row) && row.method == method.as_str()) {
         return None;
     }
-    let mut methods: Vec<&str> = ROWS
-        .iter()
-        .filter(|row| same(row))
-        .map(|row| row.method)
-        .collect();
+    let mut methods: Vec<&str> = ROWS.iter().filter(|row| same(row)).map(|row| row.method).collect();
     methods.dedup();
     let allow = HeaderValue::try_from(methods.join(", ")).expect("method names are a header value");
     Some(S3Error::method_not_allowed(method.as_str(), resource(level, other)).header("allow", allow))
@@ -151,20 +139,14 @@ fn misfit(method: &Method, level: Level, query: &Query) -> Option<S3Error> {
 fn refine(operation: Operation, query: &Query) -> Result<Operation> {
     match (operation, query.value("list-type")) {
         (Operation::ListObjectsV2, Some("2")) | (_, None) => Ok(operation),
-        (_, Some(other)) => Err(S3Error::argument(
-            "Invalid List Type specified",
-            "list-type",
-            other,
-        )),
+        (_, Some(other)) => Err(S3Error::argument("Invalid List Type specified", "list-type", other)),
     }
 }
 
 /// Names S3 takes on any request: signatures in the query, the SDKs' operation name, response header overrides.
 fn ignored(name: &str) -> bool {
     name == "x-id"
-        || name
-            .get(..6)
-            .is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+        || name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
         || Query::is_override(name)
         || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }
@@ -180,22 +162,13 @@ fn resource(level: Level, row: &Row) -> String {
 
 /// The text behind percent escapes; nothing when an escape or the UTF-8 is broken.
 fn decode(text: &str) -> Option<String> {
-    let whole = text
-        .bytes()
-        .enumerate()
-        .filter(|(_, byte)| *byte == b'%')
-        .all(|(at, _)| {
-            text.as_bytes()
-                .get(at + 1..at + 3)
-                .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
-        });
+    let whole = text.bytes().enumerate().filter(|(_, byte)| *byte == b'%').all(|(at, _)| {
+        text.as_bytes().get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
+    });
     if !whole {
         return None;
     }
-    percent_decode_str(text)
-        .decode_utf8()
-        .ok()
-        .map(|text| text.into_owned())
+    percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
 }
 
 fn invalid_uri(path: &str) -> S3Error {

@@ -34,11 +34,7 @@ pub struct Element {
 /// Errors: `MalformedXML`, or `MaxMessageLengthExceeded` above `bytes_max`.
 pub fn read(document: &[u8], root: &str, bytes_max: usize) -> Result<Element> {
     let element = read_any(document, bytes_max)?;
-    if element.name == root {
-        Ok(element)
-    } else {
-        Err(S3Error::malformed_xml())
-    }
+    if element.name == root { Ok(element) } else { Err(S3Error::malformed_xml()) }
 }
 
 /// Reads a document with any root. Errors as [`read`].
@@ -70,16 +66,11 @@ pub fn read_any(document: &[u8], bytes_max: usize) -> Result<Element> {
 
 /// The text an entity or character reference stands for.
 pub(crate) fn resolve(reference: &BytesRef<'_>) -> Result<String> {
-    if let Some(character) = reference
-        .resolve_char_ref()
-        .map_err(|_| S3Error::malformed_xml())?
-    {
+    if let Some(character) = reference.resolve_char_ref().map_err(|_| S3Error::malformed_xml())? {
         return Ok(character.to_string());
     }
     let name = reference.xml10_content();
-    quick_xml::escape::resolve_xml_entity(&name)
-        .map(str::to_owned)
-        .ok_or_else(S3Error::malformed_xml)
+    quick_xml::escape::resolve_xml_entity(&name).map(str::to_owned).ok_or_else(S3Error::malformed_xml)
 }
 
 /// Text as it must stand between tags: markup is escaped, control characters are written as references (which
@@ -131,11 +122,7 @@ impl Element {
     pub fn at_most_one(&self, name: &str) -> Result<Option<&Element>> {
         let mut found = self.children.iter().filter(|child| child.name == name);
         let first = found.next();
-        if found.next().is_some() {
-            Err(S3Error::malformed_xml())
-        } else {
-            Ok(first)
-        }
+        if found.next().is_some() { Err(S3Error::malformed_xml()) } else { Ok(first) }
     }
 
     /// The text of a leaf without the white space around it; child elements are `MalformedXML`.
@@ -145,11 +132,7 @@ impl Element {
 
     /// The text of a leaf as it stands (keys, prefixes); child elements are `MalformedXML`.
     pub fn exact(&self) -> Result<&str> {
-        if self.children.is_empty() {
-            Ok(&self.text)
-        } else {
-            Err(S3Error::malformed_xml())
-        }
+        if self.children.is_empty() { Ok(&self.text) } else { Err(S3Error::malformed_xml()) }
     }
 
     /// The leaf as an integer; anything else, and anything beyond 64 bits, is `MalformedXML`.
@@ -173,15 +156,8 @@ impl Element {
 
     /// `MalformedXML` unless every child has one of these names and no text stands between them.
     pub fn only(&self, names: &[&str]) -> Result<()> {
-        let known = self
-            .children
-            .iter()
-            .all(|child| names.contains(&child.name.as_str()));
-        if known && self.text.trim_ascii().is_empty() {
-            Ok(())
-        } else {
-            Err(S3Error::malformed_xml())
-        }
+        let known = self.children.iter().all(|child| names.contains(&child.name.as_str()));
+        if known && self.text.trim_ascii().is_empty() { Ok(()) } else { Err(S3Error::malformed_xml()) }
     }
 }
 
@@ -194,10 +170,7 @@ impl Tree {
         if second_root || self.count > ELEMENTS_MAX || self.open.len() == DEPTH_MAX {
             return Err(S3Error::malformed_xml());
         }
-        self.open.push(Element {
-            name: name.to_owned(),
-            ..Element::default()
-        });
+        self.open.push(Element { name: name.to_owned(), ..Element::default() });
         Ok(())
     }
 
@@ -233,10 +206,7 @@ impl Tree {
 impl Writer {
     /// A document with no namespace (errors).
     pub fn bare() -> Self {
-        Self {
-            out: DECLARATION.to_owned(),
-            open: Vec::new(),
-        }
+        Self { out: DECLARATION.to_owned(), open: Vec::new() }
     }
 
     /// A document whose root, opened here, carries the namespace.
@@ -257,11 +227,7 @@ impl Writer {
 
     /// Closes the innermost element, which must be `name`.
     pub fn close(&mut self, name: &'static str) {
-        assert_eq!(
-            self.open.pop(),
-            Some(name),
-            "elements close in the order they were opened"
-        );
+        assert_eq!(self.open.pop(), Some(name), "elements close in the order they were opened");
         self.out.push_str("</");
         self.out.push_str(name);
         self.out.push('>');

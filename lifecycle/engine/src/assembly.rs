@@ -29,14 +29,30 @@ impl Assemblies {
         Self { spool, open: Mutex::default() }
     }
 
-    /// Makes room for an object of `bytes`; nothing to do when it is being assembled already.
+    /// Makes room for an object of `bytes`; nothing to do when it is being assembled already. One larger than the whole
+    /// quota is let in alone, charged with what is left: it would otherwise wait for ever beside the migration.
     pub(crate) fn begin(&self, archive: ArchiveId, bytes: u64) -> Result<(), Error> {
-        if self.lock().contains_key(&archive) {
+        let mut open = self.lock();
+        if open.contains_key(&archive) {
             return Ok(());
         }
-        let room = self.spool.reserve(bytes)?;
-        self.lock().insert(archive, Assembly { done: BTreeSet::new(), _room: room });
+        let (reserved, bytes_max) = self.spool.usage();
+        let alone = open.is_empty() && bytes > bytes_max;
+        let room =
+            self.spool.reserve(if alone { bytes_max.saturating_sub(reserved) } else { bytes })?;
+        open.insert(archive, Assembly { done: BTreeSet::new(), _room: room });
         Ok(())
+    }
+
+    /// Gives up what was begun for objects nobody waits for any more, or begun without a segment to show for it. Only
+    /// while nothing is being read.
+    pub(crate) fn retain(&self, wanted: impl Fn(ArchiveId) -> bool) -> Result<(), Error> {
+        let given_up: Vec<ArchiveId> = {
+            let open = self.lock();
+            let idle = open.iter().filter(|(id, assembly)| assembly.done.is_empty() || !wanted(**id));
+            idle.map(|(id, _)| *id).collect()
+        };
+        given_up.into_iter().try_for_each(|archive| self.end(archive))
     }
 
     /// Whether a segment is there already.

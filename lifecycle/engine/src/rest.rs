@@ -1,29 +1,46 @@
-//! Volumes that just failed rest for a while, so that they hold up nothing queued for others.
+//! What just failed rests for a while, so that it holds up nothing else: volumes, restores, flips, and what people
+//! were just told.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::{Timestamp, VolumeId};
 
-/// Until when each volume is left alone.
-#[derive(Default)]
-pub struct Resting {
-    until: Mutex<BTreeMap<VolumeId, Timestamp>>,
+/// Bounds the memory; forgetting a rest early only means another try.
+const ENTRIES_MAX: usize = 100_000;
+
+/// Until when each is left alone.
+pub struct Resting<K = VolumeId> {
+    until: Mutex<BTreeMap<K, Timestamp>>,
 }
 
-impl Resting {
-    /// Leaves a volume alone until then.
-    pub(crate) fn rest(&self, volume: VolumeId, until: Timestamp) {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner).insert(volume, until);
+impl<K> Default for Resting<K> {
+    fn default() -> Self {
+        Self { until: Mutex::default() }
+    }
+}
+
+impl<K: Ord> Resting<K> {
+    /// Leaves it alone until then.
+    pub(crate) fn rest(&self, what: K, until: Timestamp) {
+        let mut all = self.lock();
+        if all.len() >= ENTRIES_MAX {
+            all.clear();
+        }
+        all.insert(what, until);
     }
 
-    /// Whether a volume is left alone at `now`.
-    pub(crate) fn rests(&self, volume: VolumeId, now: Timestamp) -> bool {
-        let mut all = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let resting = all.get(&volume).is_some_and(|until| now < *until);
+    /// Whether it is left alone at `now`.
+    pub(crate) fn rests(&self, what: K, now: Timestamp) -> bool {
+        let mut all = self.lock();
+        let resting = all.get(&what).is_some_and(|until| now < *until);
         if !resting {
-            all.remove(&volume);
+            all.remove(&what);
         }
         resting
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, Timestamp>> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,9 +20,7 @@ pub struct Changer {
 impl Changer {
     /// A driver that owns the path to the unit. Sends nothing.
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        Self {
-            session: Session::new(transport, Unit::Changer),
-        }
+        Self { session: Session::new(transport, Unit::Changer) }
     }
 
     /// Who answers; fails when it is not a changer.
@@ -39,15 +37,12 @@ impl Changer {
 
     /// Which element addresses the library has.
     pub fn addresses(&mut self) -> Result<ElementAddresses, Error> {
-        self.session
-            .mode_page(page::ELEMENT_ADDRESSES, ElementAddresses::parse)
+        self.session.mode_page(page::ELEMENT_ADDRESSES, ElementAddresses::parse)
     }
 
     /// Has the robot look at every element again; minutes in a large library.
     pub fn initialize(&mut self) -> Result<(), Error> {
-        self.session
-            .ask(Command::InitializeElementStatus, &mut [], TIMEOUT_INITIALIZE)
-            .map(drop)
+        self.session.ask(Command::InitializeElementStatus, &mut [], TIMEOUT_INITIALIZE).map(drop)
     }
 
     /// Every element with what is in it, sorted by kind and address, as the library knows it; the robot does not
@@ -60,8 +55,7 @@ impl Changer {
             return Ok(elements);
         }
         let elements = self.read_elements()?;
-        self.session
-            .require_settled(Command::ReadElementStatus(query(None, ALL, 0)))?;
+        self.session.require_settled(Command::ReadElementStatus(query(None, ALL, 0)))?;
         Ok(elements)
     }
 
@@ -70,11 +64,7 @@ impl Changer {
     /// [`Error::Unanswered`] means that the cartridge may be at either end or in the arm: read `inventory` and trust
     /// only that. [`Error::Attention`] means that nothing was moved because somebody was at the library: the same.
     pub fn move_medium(&mut self, source: ElementAddress, destination: ElementAddress) -> Result<(), Error> {
-        let command = Command::MoveMedium {
-            transport: ElementAddress(0),
-            source,
-            destination,
-        };
+        let command = Command::MoveMedium { transport: ElementAddress(0), source, destination };
         self.session.require_settled(command)?;
         self.session.perform(command, Data::None, TIMEOUT_MOVE).map(drop)
     }
@@ -107,9 +97,7 @@ impl Changer {
             }
             status => status?,
         };
-        let wanted = u32::try_from(status.bytes_needed)
-            .unwrap_or(u32::MAX)
-            .min(TRANSFER_MAX);
+        let wanted = u32::try_from(status.bytes_needed).unwrap_or(u32::MAX).min(TRANSFER_MAX);
         let status = match wanted > query.allocation {
             true => {
                 query.allocation = wanted;
@@ -118,16 +106,10 @@ impl Changer {
             false => status,
         };
         if u32::try_from(status.bytes_needed).is_ok_and(|needed| needed <= query.allocation) {
-            return Ok(status
-                .elements
-                .into_iter()
-                .filter(|element| element.kind == kind)
-                .collect());
+            return Ok(status.elements.into_iter().filter(|element| element.kind == kind).collect());
         }
         // An element left out would look like a cartridge that has vanished.
-        Err(self
-            .session
-            .missing(Command::ReadElementStatus(query), "room for all elements"))
+        Err(self.session.missing(Command::ReadElementStatus(query), "room for all elements"))
     }
 
     fn read_status(&mut self, query: ElementQuery) -> Result<ElementStatus, Error> {
@@ -156,9 +138,6 @@ fn query(kind: Option<ElementKind>, range: ElementRange, allocation: u32) -> Ele
     }
 }
 
-const ALL: ElementRange = ElementRange {
-    first: ElementAddress(0),
-    count: u16::MAX,
-};
+const ALL: ElementRange = ElementRange { first: ElementAddress(0), count: u16::MAX };
 /// Room for a descriptor with two labels and a drive's name; a library that needs more says so.
 const DESCRIPTOR_ROOM: u32 = 160;

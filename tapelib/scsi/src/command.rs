@@ -37,12 +37,7 @@ impl Command {
         if ours.as_bytes().len() != cdb.as_bytes().len() {
             return Err(DecodeError::InvalidField { byte: 0 });
         }
-        match ours
-            .as_bytes()
-            .iter()
-            .zip(cdb.as_bytes())
-            .position(|(a, b)| a != b)
-        {
+        match ours.as_bytes().iter().zip(cdb.as_bytes()).position(|(a, b)| a != b) {
             None => Ok(command),
             Some(byte) => Err(DecodeError::InvalidField { byte }),
         }

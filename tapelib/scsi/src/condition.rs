@@ -154,15 +154,7 @@ const fn any(
     action: Action,
     meaning: &'static str,
 ) -> Row {
-    Row {
-        key,
-        asc: None,
-        ascq: Qualifier::Any,
-        condition,
-        party,
-        action,
-        meaning,
-    }
+    Row { key, asc: None, ascq: Qualifier::Any, condition, party, action, meaning }
 }
 
 const fn asc(
@@ -173,15 +165,7 @@ const fn asc(
     action: Action,
     meaning: &'static str,
 ) -> Row {
-    Row {
-        key,
-        asc: Some(asc),
-        ascq: Qualifier::Any,
-        condition,
-        party,
-        action,
-        meaning,
-    }
+    Row { key, asc: Some(asc), ascq: Qualifier::Any, condition, party, action, meaning }
 }
 
 const fn one(
@@ -192,15 +176,7 @@ const fn one(
     action: Action,
     meaning: &'static str,
 ) -> Row {
-    Row {
-        key,
-        asc: Some(code.0),
-        ascq: Qualifier::From(code.1, code.1),
-        condition,
-        party,
-        action,
-        meaning,
-    }
+    Row { key, asc: Some(code.0), ascq: Qualifier::From(code.1, code.1), condition, party, action, meaning }
 }
 
 const fn run(
@@ -211,15 +187,7 @@ const fn run(
     action: Action,
     meaning: &'static str,
 ) -> Row {
-    Row {
-        key,
-        asc: Some(code.0),
-        ascq: Qualifier::From(code.1, code.2),
-        condition,
-        party,
-        action,
-        meaning,
-    }
+    Row { key, asc: Some(code.0), ascq: Qualifier::From(code.1, code.2), condition, party, action, meaning }
 }
 
 use Action as A;
@@ -227,36 +195,12 @@ use Condition as C;
 use Party as P;
 use SenseKey as K;
 
-static FILEMARK: Row = one(
-    K::NoSense,
-    (0x00, 0x01),
-    C::Filemark,
-    P::Us,
-    A::Tell,
-    "a filemark",
-);
-static EARLY_WARNING: Row = one(
-    K::NoSense,
-    (0x00, 0x02),
-    C::EarlyWarning,
-    P::Us,
-    A::Close,
-    "near the end of the partition",
-);
-static INCORRECT_LENGTH: Row = any(
-    K::NoSense,
-    C::IncorrectLength,
-    P::Us,
-    A::Tell,
-    "the block is not as long as asked for",
-);
-static UNKNOWN: Row = any(
-    K::Reserved,
-    C::Unknown,
-    P::Device,
-    A::Elsewhere,
-    "a code without a known meaning",
-);
+static FILEMARK: Row = one(K::NoSense, (0x00, 0x01), C::Filemark, P::Us, A::Tell, "a filemark");
+static EARLY_WARNING: Row =
+    one(K::NoSense, (0x00, 0x02), C::EarlyWarning, P::Us, A::Close, "near the end of the partition");
+static INCORRECT_LENGTH: Row =
+    any(K::NoSense, C::IncorrectLength, P::Us, A::Tell, "the block is not as long as asked for");
+static UNKNOWN: Row = any(K::Reserved, C::Unknown, P::Device, A::Elsewhere, "a code without a known meaning");
 
 /// Sense codes of tape drives and changers.
 #[rustfmt::skip] // a table is read by columns

@@ -36,11 +36,7 @@ pub struct Drive {
 impl Drive {
     /// A driver that owns the path to the unit. Sends nothing.
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        Self {
-            session: Session::new(transport, Unit::Drive),
-            variable: false,
-            doubt: false,
-        }
+        Self { session: Session::new(transport, Unit::Drive), variable: false, doubt: false }
     }
 
     /// Who answers; fails when it is not a tape drive.
@@ -70,27 +66,14 @@ impl Drive {
     /// Loads the cartridge that is in the drive and waits as [`Drive::wait_ready`] does. A new LTO-9 cartridge takes
     /// up to two hours.
     pub fn load(&mut self, limit: Duration, wait: &dyn Fn(Duration)) -> Result<(), Error> {
-        self.session.ask(
-            Command::LoadUnload {
-                immediate: true,
-                load: true,
-            },
-            &mut [],
-            TIMEOUT_LOAD,
-        )?;
+        self.session.ask(Command::LoadUnload { immediate: true, load: true }, &mut [], TIMEOUT_LOAD)?;
         self.wait_ready(limit, wait)
     }
 
     /// Writes what is buffered, rewinds, and makes the cartridge ready to be taken. An error may be that of an
     /// earlier write.
     pub fn unload(&mut self) -> Result<(), Error> {
-        self.motion(
-            Command::LoadUnload {
-                immediate: false,
-                load: false,
-            },
-            TIMEOUT_LOAD,
-        )?;
+        self.motion(Command::LoadUnload { immediate: false, load: false }, TIMEOUT_LOAD)?;
         self.variable = false;
         Ok(())
     }
@@ -104,9 +87,7 @@ impl Drive {
 
     /// Keeps the cartridge in the drive, or lets it go.
     pub fn prevent_removal(&mut self, prevent: bool) -> Result<(), Error> {
-        self.session
-            .ask(spc::Command::PreventAllow { prevent }, &mut [], TIMEOUT_SMALL)
-            .map(drop)
+        self.session.ask(spc::Command::PreventAllow { prevent }, &mut [], TIMEOUT_SMALL).map(drop)
     }
 
     /// The cartridge cannot be written: its switch is set, or the drive only reads its generation.
@@ -119,29 +100,19 @@ impl Drive {
     /// How large a block may be.
     pub fn block_limits(&mut self) -> Result<BlockLimits, Error> {
         let mut buffer = [0; BlockLimits::LENGTH];
-        let length = self
-            .session
-            .ask(Command::ReadBlockLimits, &mut buffer, TIMEOUT_SMALL)?;
+        let length = self.session.ask(Command::ReadBlockLimits, &mut buffer, TIMEOUT_SMALL)?;
         BlockLimits::parse(&buffer[..length]).map_err(self.session.reply(Command::ReadBlockLimits))
     }
 
     /// One command, one block, of the command's length; and buffered writing. Lost by a reset or a new cartridge.
     pub fn set_variable_blocks(&mut self) -> Result<(), Error> {
         let current = self.session.mode_sense(HEADER_ONLY, true)?;
-        let block = current.block.unwrap_or(BlockDescriptor {
-            density: 0,
-            blocks: 0,
-            block_length: 0,
-        });
+        let block = current.block.unwrap_or(BlockDescriptor { density: 0, blocks: 0, block_length: 0 });
         if block.block_length != 0 || current.buffered == 0 {
             let density = block.density;
             self.session.mode_select(&ModeData {
                 buffered: 1,
-                block: Some(BlockDescriptor {
-                    density,
-                    blocks: 0,
-                    block_length: 0,
-                }),
+                block: Some(BlockDescriptor { density, blocks: 0, block_length: 0 }),
                 ..ModeData::default()
             })?;
         }
@@ -151,18 +122,12 @@ impl Drive {
 
     /// Switches the drive's compression, when it has one. Packs are compressed already.
     pub fn set_compression(&mut self, enabled: bool) -> Result<(), Error> {
-        let page = self
-            .session
-            .mode_page(mode::page::COMPRESSION, Compression::parse)?;
+        let page = self.session.mode_page(mode::page::COMPRESSION, Compression::parse)?;
         if page.enabled == enabled || !page.capable {
             return Ok(());
         }
         let pages = Compression { enabled, ..page }.encode();
-        self.session.mode_select(&ModeData {
-            buffered: 1,
-            pages,
-            ..ModeData::default()
-        })
+        self.session.mode_select(&ModeData { buffered: 1, pages, ..ModeData::default() })
     }
 
     /// Makes new partitions. **All data on the cartridge is gone.** The tape stands at the beginning afterwards.
@@ -172,46 +137,26 @@ impl Drive {
     pub fn partition(&mut self, unit_exponent: u8, sizes: &[u16]) -> Result<(), Error> {
         let wanted = sizes.len();
         if !(1..=PARTITIONS_MAX).contains(&wanted) {
-            return Err(Error::Partitions {
-                wanted,
-                possible: PARTITIONS_MAX,
-            });
+            return Err(Error::Partitions { wanted, possible: PARTITIONS_MAX });
         }
         // Only possible from here; also the check that the position is known.
         self.locate(0, 0)?;
         if wanted == 1 {
             return self.format(Format::Default);
         }
-        let page = self
-            .session
-            .mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse)?;
+        let page = self.session.mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse)?;
         let possible = 1 + usize::from(page.additional_max);
         if wanted > possible {
             return Err(Error::Partitions { wanted, possible });
         }
         // The drive's own fields go back as they came.
-        let pages = MediumPartition {
-            unit_exponent,
-            sizes: sizes.to_vec(),
-            ..page
-        }
-        .encode();
-        self.session.mode_select(&ModeData {
-            buffered: 1,
-            pages,
-            ..ModeData::default()
-        })?;
+        let pages = MediumPartition { unit_exponent, sizes: sizes.to_vec(), ..page }.encode();
+        self.session.mode_select(&ModeData { buffered: 1, pages, ..ModeData::default() })?;
         self.format(Format::Partition)
     }
 
     fn format(&mut self, format: Format) -> Result<(), Error> {
-        self.motion(
-            Command::FormatMedium {
-                immediate: false,
-                format,
-            },
-            TIMEOUT_FORMAT,
-        )
+        self.motion(Command::FormatMedium { immediate: false, format }, TIMEOUT_FORMAT)
     }
 
     /// A command that goes to a known place: an attention is told once, then the command may be sent again.
@@ -224,10 +169,7 @@ impl Drive {
 
     /// One attribute of the cartridge's memory; `None` when it has no such attribute.
     pub fn attribute(&mut self, partition: u8, id: u16) -> Result<Option<Attribute>, Error> {
-        Ok(self
-            .attributes_from(partition, id)?
-            .into_iter()
-            .find(|attribute| attribute.id == id))
+        Ok(self.attributes_from(partition, id)?.into_iter().find(|attribute| attribute.id == id))
     }
 
     /// All attributes of one partition, by id.
@@ -240,25 +182,15 @@ impl Drive {
     pub fn write_attributes(&mut self, partition: u8, attributes: &[Attribute]) -> Result<(), Error> {
         let bytes = mam::encode_attributes(attributes);
         let length = u32::try_from(bytes.len()).expect("attributes are a few KiB");
-        let command = spc::Command::WriteAttribute {
-            write_through: true,
-            partition,
-            length,
-        };
+        let command = spc::Command::WriteAttribute { write_through: true, partition, length };
         self.session.require_settled(command)?;
-        self.session
-            .perform(command, Data::Out(&bytes), TIMEOUT_SMALL)
-            .map(drop)
+        self.session.perform(command, Data::Out(&bytes), TIMEOUT_SMALL).map(drop)
     }
 
     fn attributes_from(&mut self, partition: u8, first: u16) -> Result<Vec<Attribute>, Error> {
         let allocation = u32::from(PAGE_BYTES_MAX);
-        let command = spc::Command::ReadAttribute {
-            what: AttributeQuery::Values,
-            partition,
-            first,
-            allocation,
-        };
+        let command =
+            spc::Command::ReadAttribute { what: AttributeQuery::Values, partition, first, allocation };
         let mut buffer = vec![0; usize::from(PAGE_BYTES_MAX)];
         match self.session.ask(command, &mut buffer, TIMEOUT_SMALL) {
             Ok(length) => mam::parse_attributes(&buffer[..length]).map_err(self.session.reply(command)),
@@ -271,12 +203,7 @@ impl Drive {
     /// How much fits and is free, by partition: native figures of the drive, and about.
     pub fn capacities(&mut self) -> Result<Vec<Capacity>, Error> {
         let page = log::page::VOLUME_STATISTICS;
-        let command = spc::Command::LogSense {
-            page,
-            subpage: 0,
-            parameter: 0,
-            allocation: PAGE_BYTES_MAX,
-        };
+        let command = spc::Command::LogSense { page, subpage: 0, parameter: 0, allocation: PAGE_BYTES_MAX };
         let mut buffer = vec![0; usize::from(PAGE_BYTES_MAX)];
         let length = self.session.ask(command, &mut buffer, TIMEOUT_SMALL)?;
         log::parse_page(page, &buffer[..length])
@@ -287,9 +214,7 @@ impl Drive {
 
 impl fmt::Debug for Drive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drive")
-            .field("variable", &self.variable)
-            .finish_non_exhaustive()
+        f.debug_struct("Drive").field("variable", &self.variable).finish_non_exhaustive()
     }
 }
 

@@ -40,10 +40,7 @@ pub fn parse_page(page: u8, bytes: &[u8]) -> Result<Vec<LogParameter>, ParseErro
         let Some(value) = tail.get(..usize::from(*length)) else {
             break;
         };
-        parameters.push(LogParameter {
-            code: u16::from_be_bytes([*a, *b]),
-            value: value.to_vec(),
-        });
+        parameters.push(LogParameter { code: u16::from_be_bytes([*a, *b]), value: value.to_vec() });
         rest = &tail[value.len()..];
     }
     Ok(parameters)
@@ -87,10 +84,7 @@ pub fn parse_partition_records(value: &[u8]) -> Result<Vec<PartitionRecord>, Par
             return Err(fields.invalid(0));
         }
         fields.slice(0, length)?;
-        records.push(PartitionRecord {
-            partition: fields.u16(2)?,
-            value: fields.u32(4)?,
-        });
+        records.push(PartitionRecord { partition: fields.u16(2)?, value: fields.u32(4)? });
         rest = &rest[length..];
     }
     Ok(records)
@@ -130,11 +124,7 @@ pub fn capacities(parameters: &[LogParameter]) -> Result<Vec<Capacity>, ParseErr
     let known = |record: &&PartitionRecord| record.value != u32::MAX;
     let mut capacities = Vec::new();
     for record in maximum.iter().filter(known) {
-        if let Some(free) = remaining
-            .iter()
-            .filter(known)
-            .find(|free| free.partition == record.partition)
-        {
+        if let Some(free) = remaining.iter().filter(known).find(|free| free.partition == record.partition) {
             capacities.push(Capacity {
                 partition: record.partition,
                 maximum_mib: record.value,

@@ -67,12 +67,7 @@ pub struct Attribute {
 impl Attribute {
     /// A binary attribute of the host's.
     pub fn binary(id: u16, value: &[u8]) -> Self {
-        Self {
-            id,
-            read_only: false,
-            format: AttributeFormat::Binary,
-            value: value.to_vec(),
-        }
+        Self { id, read_only: false, format: AttributeFormat::Binary, value: value.to_vec() }
     }
 
     /// An attribute of the host's that is text, padded with spaces (or cut, at a character) to `width` bytes.
@@ -85,12 +80,7 @@ impl Attribute {
             value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
         value.resize(width, b' ');
-        Self {
-            id,
-            read_only: false,
-            format,
-            value,
-        }
+        Self { id, read_only: false, format, value }
     }
 
     /// Reads the attribute at the start of `bytes` (5 bytes of header, then the value) and tells how many it took.
@@ -105,15 +95,7 @@ impl Attribute {
         };
         let length = usize::from(fields.u16(3)?);
         let value = fields.slice(5, length)?.to_vec();
-        Ok((
-            Self {
-                id: fields.u16(0)?,
-                read_only: flags & READ_ONLY != 0,
-                format,
-                value,
-            },
-            5 + length,
-        ))
+        Ok((Self { id: fields.u16(0)?, read_only: flags & READ_ONLY != 0, format, value }, 5 + length))
     }
 
     /// The attribute's bytes. Panics on a value of 64 KiB or more.
@@ -125,11 +107,7 @@ impl Attribute {
         };
         let mut bytes = Vec::with_capacity(5 + self.value.len());
         bytes.extend(self.id.to_be_bytes());
-        bytes.push(if self.read_only {
-            READ_ONLY | format
-        } else {
-            format
-        });
+        bytes.push(if self.read_only { READ_ONLY | format } else { format });
         bytes.extend(len16(self.value.len()).to_be_bytes());
         bytes.extend_from_slice(&self.value);
         bytes
@@ -164,10 +142,7 @@ pub fn encode_attributes(attributes: &[Attribute]) -> Vec<u8> {
 /// Attribute ids behind a 4-byte length: the list form of READ ATTRIBUTE.
 pub fn parse_ids(bytes: &[u8]) -> Result<Vec<u16>, ParseError> {
     let (list, _) = list(bytes)?;
-    Ok(list
-        .chunks_exact(2)
-        .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-        .collect())
+    Ok(list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
 }
 
 /// The bytes for [`parse_ids`].

@@ -176,17 +176,9 @@ impl ElementAddresses {
             return Err(fields.invalid(0));
         }
         let range = |at: usize| -> Result<ElementRange, ParseError> {
-            Ok(ElementRange {
-                first: ElementAddress(fields.u16(at)?),
-                count: fields.u16(at + 2)?,
-            })
+            Ok(ElementRange { first: ElementAddress(fields.u16(at)?), count: fields.u16(at + 2)? })
         };
-        Ok(Self {
-            transport: range(2)?,
-            storage: range(6)?,
-            import_export: range(10)?,
-            drive: range(14)?,
-        })
+        Ok(Self { transport: range(2)?, storage: range(6)?, import_export: range(10)?, drive: range(14)? })
     }
 
     /// The page's 20 bytes.
@@ -249,9 +241,7 @@ impl MediumPartition {
             0x10 => 6,
             _ => fields.u8(6)? & 0x0F,
         };
-        let sizes = (0..count)
-            .map(|index| fields.u16(8 + 2 * index))
-            .collect::<Result<_, _>>()?;
+        let sizes = (0..count).map(|index| fields.u16(8 + 2 * index)).collect::<Result<_, _>>()?;
         Ok(Self {
             additional_max: fields.u8(2)?,
             on_format: fields.u8(4)? & ON_FORMAT != 0,
@@ -269,12 +259,7 @@ impl MediumPartition {
         assert!((1..=PARTITIONS_MAX).contains(&count), "{count} partitions");
         let additional = len8(count - 1);
         let flags = CHOSEN_BY_HOST | UNITS_MASK | if self.on_format { ON_FORMAT } else { 0 };
-        let mut bytes = vec![
-            page::MEDIUM_PARTITION,
-            6 + 2 * len8(count),
-            self.additional_max,
-            additional,
-        ];
+        let mut bytes = vec![page::MEDIUM_PARTITION, 6 + 2 * len8(count), self.additional_max, additional];
         bytes.extend([flags, self.recognition, self.unit_exponent & 0x0F, 0]);
         bytes.extend(self.sizes.iter().flat_map(|size| size.to_be_bytes()));
         bytes
@@ -304,10 +289,7 @@ impl Compression {
             return Err(fields.invalid(0));
         }
         let flags = fields.u8(2)?;
-        Ok(Self {
-            enabled: flags & 0x80 != 0,
-            capable: flags & 0x40 != 0,
-        })
+        Ok(Self { enabled: flags & 0x80 != 0, capable: flags & 0x40 != 0 })
     }
 
     /// The page's 16 bytes; decompression stays on, the algorithm is the drive's default.

@@ -143,15 +143,9 @@ impl Sense {
     }
 
     fn parse_descriptor(bytes: &[u8]) -> Option<Self> {
-        let mut sense = Self::new(
-            SenseKey::from_byte(*bytes.get(1)?),
-            *bytes.get(2)?,
-            *bytes.get(3)?,
-        );
+        let mut sense = Self::new(SenseKey::from_byte(*bytes.get(1)?), *bytes.get(2)?, *bytes.get(3)?);
         sense.deferred = bytes[0] & 0x7F == 0x73;
-        let end = bytes
-            .len()
-            .min(8 + usize::from(bytes.get(7).copied().unwrap_or(0)));
+        let end = bytes.len().min(8 + usize::from(bytes.get(7).copied().unwrap_or(0)));
         let mut rest = bytes.get(8..end).unwrap_or_default();
         while let [kind, length, ..] = *rest {
             let Some(descriptor) = rest.get(..2 + usize::from(length)) else {
@@ -202,16 +196,8 @@ impl Sense {
 
     /// Descriptor format, with an information descriptor when there is information and a stream commands descriptor.
     pub fn encode_descriptor(&self) -> Vec<u8> {
-        let mut bytes = vec![
-            0x72 | u8::from(self.deferred),
-            self.key.code(),
-            self.asc,
-            self.ascq,
-            0,
-            0,
-            0,
-            0,
-        ];
+        let mut bytes =
+            vec![0x72 | u8::from(self.deferred), self.key.code(), self.asc, self.ascq, 0, 0, 0, 0];
         if let Some(information) = self.information {
             bytes.extend([INFORMATION, 10, VALID, 0]);
             bytes.extend(information.to_be_bytes());
@@ -235,14 +221,7 @@ impl Sense {
 impl fmt::Display for Sense {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let when = if self.deferred { "deferred: " } else { "" };
-        write!(
-            f,
-            "{when}{} ({:x}/{:02x}/{:02x})",
-            self.row().meaning,
-            self.key.code(),
-            self.asc,
-            self.ascq
-        )
+        write!(f, "{when}{} ({:x}/{:02x}/{:02x})", self.row().meaning, self.key.code(), self.asc, self.ascq)
     }
 }
 

@@ -44,19 +44,11 @@ struct Attention {
 
 impl Session {
     pub(crate) fn new(transport: Box<dyn Transport>, unit: Unit) -> Self {
-        Self {
-            transport,
-            unit,
-            attention: None,
-            cleaning_wanted: false,
-        }
+        Self { transport, unit, attention: None, cleaning_wanted: false }
     }
 
     pub(crate) fn step(&self, command: impl Into<Command>) -> Step {
-        Step {
-            unit: self.unit,
-            command: command.into(),
-        }
+        Step { unit: self.unit, command: command.into() }
     }
 
     pub(crate) fn cleaning_wanted(&self) -> bool {
@@ -152,10 +144,7 @@ impl Session {
             None => Ok(()),
             Some(attention) => {
                 attention.told = true;
-                Err(Error::Attention {
-                    step,
-                    sense: attention.sense,
-                })
+                Err(Error::Attention { step, sense: attention.sense })
             }
         }
     }
@@ -179,20 +168,14 @@ impl Session {
     }
 
     pub(crate) fn missing(&self, command: impl Into<Command>, what: &'static str) -> Error {
-        Error::Missing {
-            step: self.step(command),
-            what,
-        }
+        Error::Missing { step: self.step(command), what }
     }
 
     // === What every device answers ===
 
     pub(crate) fn identify(&mut self) -> Result<Identity, Error> {
         let mut buffer = [0; 96];
-        let command = spc::Command::Inquiry {
-            page: None,
-            allocation: 96,
-        };
+        let command = spc::Command::Inquiry { page: None, allocation: 96 };
         let length = self.ask(command, &mut buffer, TIMEOUT_SMALL)?;
         let inquiry = InquiryData::parse(&buffer[..length]).map_err(self.reply(command))?;
         let expected = match self.unit {
@@ -200,16 +183,10 @@ impl Session {
             Unit::Changer => DeviceType::Changer,
         };
         if inquiry.device_type != expected || !inquiry.connected {
-            return Err(Error::WrongDevice {
-                unit: self.unit,
-                found: inquiry.device_type,
-            });
+            return Err(Error::WrongDevice { unit: self.unit, found: inquiry.device_type });
         }
         let mut buffer = [0; 255];
-        let command = spc::Command::Inquiry {
-            page: Some(vpd::SERIAL),
-            allocation: 255,
-        };
+        let command = spc::Command::Inquiry { page: Some(vpd::SERIAL), allocation: 255 };
         let length = self.ask(command, &mut buffer, TIMEOUT_SMALL)?;
         let serial = spc::parse_serial(&buffer[..length]).map_err(self.reply(command))?;
         match serial.is_empty() {
@@ -233,9 +210,7 @@ impl Session {
                 Err(Error::Busy { .. }) => None,
                 Err(Error::Attention { .. }) if attentions < ATTENTIONS_MAX => {
                     attentions += 1;
-                    self.attention
-                        .iter_mut()
-                        .for_each(|attention| attention.told = false);
+                    self.attention.iter_mut().for_each(|attention| attention.told = false);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -244,11 +219,7 @@ impl Session {
                 return match last {
                     // No wait would have helped: say what it is.
                     Some(sense) if sense.row().action != Action::Wait => Err(Error::Check { step, sense }),
-                    _ => Err(Error::NotReady {
-                        unit: self.unit,
-                        seconds: limit.as_secs(),
-                        last,
-                    }),
+                    _ => Err(Error::NotReady { unit: self.unit, seconds: limit.as_secs(), last }),
                 };
             }
             let pause = READY_POLL.min(limit - waited);
@@ -274,22 +245,14 @@ impl Session {
         let data = self.mode_sense(page, false)?;
         let command = mode_sense(page, false);
         let found = data.page(page).and_then(|bytes| bytes.map(parse).transpose());
-        found
-            .map_err(self.reply(command))?
-            .ok_or_else(|| self.missing(command, "such page"))
+        found.map_err(self.reply(command))?.ok_or_else(|| self.missing(command, "such page"))
     }
 
     /// Sets header, block descriptor and pages.
     pub(crate) fn mode_select(&mut self, data: &ModeData) -> Result<(), Error> {
         let bytes = data.encode_select(ModeForm::Six);
         let length = u16::from(len8(bytes.len()));
-        self.tell(
-            spc::Command::ModeSelect {
-                form: ModeForm::Six,
-                length,
-            },
-            &bytes,
-        )
+        self.tell(spc::Command::ModeSelect { form: ModeForm::Six, length }, &bytes)
     }
 }
 
@@ -306,10 +269,7 @@ fn mode_sense(page: u8, block_descriptor: bool) -> spc::Command {
 
 /// Sense data that comes with a command that was done.
 pub(crate) fn is_done(sense: &Sense) -> bool {
-    matches!(
-        sense.condition(),
-        Condition::Nothing | Condition::Recovered | Condition::CleaningWanted
-    )
+    matches!(sense.condition(), Condition::Nothing | Condition::Recovered | Condition::CleaningWanted)
 }
 
 /// A state that ends by itself. A cartridge on its way into a drive is reported as none for a moment.

@@ -57,31 +57,11 @@ impl Command {
                 let [a, b, c] = be24(query.allocation);
                 let flags = current | u8::from(query.device_ids);
                 let kind = query.kind.map_or(0, ElementKind::code);
-                Cdb::new(&[
-                    opcode::READ_ELEMENT_STATUS,
-                    tags | kind,
-                    s,
-                    t,
-                    n,
-                    o,
-                    flags,
-                    a,
-                    b,
-                    c,
-                    0,
-                    0,
-                ])
+                Cdb::new(&[opcode::READ_ELEMENT_STATUS, tags | kind, s, t, n, o, flags, a, b, c, 0, 0])
             }
-            Command::MoveMedium {
-                transport,
-                source,
-                destination,
-            } => {
-                let ([t, u], [s, r], [d, e]) = (
-                    transport.0.to_be_bytes(),
-                    source.0.to_be_bytes(),
-                    destination.0.to_be_bytes(),
-                );
+            Command::MoveMedium { transport, source, destination } => {
+                let ([t, u], [s, r], [d, e]) =
+                    (transport.0.to_be_bytes(), source.0.to_be_bytes(), destination.0.to_be_bytes());
                 Cdb::new(&[opcode::MOVE_MEDIUM, 0, t, u, s, r, d, e, 0, 0, 0, 0])
             }
         }
@@ -111,11 +91,9 @@ impl Command {
                     allocation: u32::from_be_bytes([0, b[7], b[8], b[9]]),
                 })
             }
-            opcode::MOVE_MEDIUM => Command::MoveMedium {
-                transport: address(2),
-                source: address(4),
-                destination: address(6),
-            },
+            opcode::MOVE_MEDIUM => {
+                Command::MoveMedium { transport: address(2), source: address(4), destination: address(6) }
+            }
             _ => return None,
         }))
     }
@@ -129,9 +107,7 @@ impl fmt::Display for Command {
                 write!(f, "read element status of every {kind}")
             }
             Command::ReadElementStatus(_) => write!(f, "read element status"),
-            Command::MoveMedium {
-                source, destination, ..
-            } => {
+            Command::MoveMedium { source, destination, .. } => {
                 write!(f, "move from element {source} to {destination}")
             }
         }
@@ -302,10 +278,7 @@ impl ElementStatus {
             }
             at += PAGE_HEADER + length;
         }
-        Ok(Self {
-            elements,
-            bytes_needed,
-        })
+        Ok(Self { elements, bytes_needed })
     }
 
     /// The report's bytes for `elements` (sorted by kind first), with or without labels and identities; the caller
@@ -313,17 +286,11 @@ impl ElementStatus {
     ///
     /// Panics when the report exceeds 24 bits, or when a drive's name exceeds 255 bytes.
     pub fn encode(elements: &[Element], volume_tags: bool, device_ids: bool) -> Vec<u8> {
-        let first = elements
-            .iter()
-            .map(|element| element.address.0)
-            .min()
-            .unwrap_or(0);
+        let first = elements.iter().map(|element| element.address.0).min().unwrap_or(0);
         let mut pages = Vec::new();
         for page in elements.chunk_by(|a, b| a.kind == b.kind) {
-            let mut descriptors: Vec<Vec<u8>> = page
-                .iter()
-                .map(|element| descriptor(element, volume_tags, device_ids))
-                .collect();
+            let mut descriptors: Vec<Vec<u8>> =
+                page.iter().map(|element| descriptor(element, volume_tags, device_ids)).collect();
             let stride = descriptors.iter().map(Vec::len).max().unwrap_or(DESCRIPTOR_MIN);
             descriptors.iter_mut().for_each(|bytes| bytes.resize(stride, 0));
             pages.extend([page[0].kind.code(), if volume_tags { PRIMARY_TAG } else { 0 }]);

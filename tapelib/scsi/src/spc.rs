@@ -131,54 +131,32 @@ impl Command {
     pub fn cdb(&self) -> Cdb {
         match *self {
             Command::TestUnitReady => Cdb::new(&[opcode::TEST_UNIT_READY, 0, 0, 0, 0, 0]),
-            Command::RequestSense {
-                descriptor,
-                allocation,
-            } => Cdb::new(&[opcode::REQUEST_SENSE, u8::from(descriptor), 0, 0, allocation, 0]),
+            Command::RequestSense { descriptor, allocation } => {
+                Cdb::new(&[opcode::REQUEST_SENSE, u8::from(descriptor), 0, 0, allocation, 0])
+            }
             Command::Inquiry { page, allocation } => {
                 let (vital, [a, b]) = (u8::from(page.is_some()), allocation.to_be_bytes());
                 Cdb::new(&[opcode::INQUIRY, vital, page.unwrap_or(0), a, b, 0])
             }
-            Command::ModeSense {
-                form,
-                no_block_descriptor,
-                values,
-                page,
-                subpage,
-                allocation,
-            } => {
+            Command::ModeSense { form, no_block_descriptor, values, page, subpage, allocation } => {
                 assert!(page <= 0x3F, "mode page {page:#x}");
                 let dbd = if no_block_descriptor { DBD } else { 0 };
                 mode_cdb(form, MODE_SENSE, [dbd, values.bits() | page, subpage], allocation)
             }
             Command::ModeSelect { form, length } => mode_cdb(form, MODE_SELECT, [PF, 0, 0], length),
-            Command::LogSense {
-                page,
-                subpage,
-                parameter,
-                allocation,
-            } => {
+            Command::LogSense { page, subpage, parameter, allocation } => {
                 assert!(page <= 0x3F, "log page {page:#x}");
                 let ([p, q], [a, b]) = (parameter.to_be_bytes(), allocation.to_be_bytes());
                 Cdb::new(&[opcode::LOG_SENSE, 0, CUMULATIVE | page, subpage, 0, p, q, a, b, 0])
             }
-            Command::ReadAttribute {
-                what,
-                partition,
-                first,
-                allocation,
-            } => {
+            Command::ReadAttribute { what, partition, first, allocation } => {
                 let service = match what {
                     AttributeQuery::Values => 0,
                     AttributeQuery::List => 1,
                 };
                 attribute_cdb(opcode::READ_ATTRIBUTE, service, partition, first, allocation)
             }
-            Command::WriteAttribute {
-                write_through,
-                partition,
-                length,
-            } => {
+            Command::WriteAttribute { write_through, partition, length } => {
                 let service = u8::from(write_through);
                 attribute_cdb(opcode::WRITE_ATTRIBUTE, service, partition, 0, length)
             }
@@ -205,24 +183,14 @@ impl Command {
         };
         Some(Ok(match b[0] {
             opcode::TEST_UNIT_READY => Command::TestUnitReady,
-            opcode::REQUEST_SENSE => Command::RequestSense {
-                descriptor: b[1] & 1 != 0,
-                allocation: b[4],
-            },
-            opcode::INQUIRY => Command::Inquiry {
-                page: (b[1] & 1 != 0).then_some(b[2]),
-                allocation: u16_at(3),
-            },
+            opcode::REQUEST_SENSE => Command::RequestSense { descriptor: b[1] & 1 != 0, allocation: b[4] },
+            opcode::INQUIRY => {
+                Command::Inquiry { page: (b[1] & 1 != 0).then_some(b[2]), allocation: u16_at(3) }
+            }
             opcode::MODE_SENSE_6 => sense(ModeForm::Six, u16::from(b[4])),
             opcode::MODE_SENSE_10 => sense(ModeForm::Ten, u16_at(7)),
-            opcode::MODE_SELECT_6 => Command::ModeSelect {
-                form: ModeForm::Six,
-                length: u16::from(b[4]),
-            },
-            opcode::MODE_SELECT_10 => Command::ModeSelect {
-                form: ModeForm::Ten,
-                length: u16_at(7),
-            },
+            opcode::MODE_SELECT_6 => Command::ModeSelect { form: ModeForm::Six, length: u16::from(b[4]) },
+            opcode::MODE_SELECT_10 => Command::ModeSelect { form: ModeForm::Ten, length: u16_at(7) },
             opcode::LOG_SENSE => Command::LogSense {
                 page: b[2] & 0x3F,
                 subpage: b[3],
@@ -236,21 +204,12 @@ impl Command {
                     _ => return Some(Err(DecodeError::InvalidField { byte: 1 })),
                 };
                 let (partition, first, allocation) = (b[7], u16_at(8), u32_at(10));
-                Command::ReadAttribute {
-                    what,
-                    partition,
-                    first,
-                    allocation,
-                }
+                Command::ReadAttribute { what, partition, first, allocation }
             }
-            opcode::WRITE_ATTRIBUTE => Command::WriteAttribute {
-                write_through: b[1] & 1 != 0,
-                partition: b[7],
-                length: u32_at(10),
-            },
-            opcode::PREVENT_ALLOW_MEDIUM_REMOVAL => Command::PreventAllow {
-                prevent: b[4] & 1 != 0,
-            },
+            opcode::WRITE_ATTRIBUTE => {
+                Command::WriteAttribute { write_through: b[1] & 1 != 0, partition: b[7], length: u32_at(10) }
+            }
+            opcode::PREVENT_ALLOW_MEDIUM_REMOVAL => Command::PreventAllow { prevent: b[4] & 1 != 0 },
             _ => return None,
         }))
     }
@@ -309,9 +268,7 @@ fn mode_cdb(form: ModeForm, operation: [u8; 2], [b1, b2, b3]: [u8; 3], length: u
 
 fn attribute_cdb(operation: u8, service: u8, partition: u8, first: u16, length: u32) -> Cdb {
     let ([f, g], [a, b, c, d]) = (first.to_be_bytes(), length.to_be_bytes());
-    Cdb::new(&[
-        operation, service, 0, 0, 0, 0, 0, partition, f, g, a, b, c, d, 0, 0,
-    ])
+    Cdb::new(&[operation, service, 0, 0, 0, 0, 0, partition, f, g, a, b, c, d, 0, 0])
 }
 
 const MODE_SENSE: [u8; 2] = [opcode::MODE_SENSE_6, opcode::MODE_SENSE_10];

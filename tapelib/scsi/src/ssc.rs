@@ -103,10 +103,7 @@ impl Command {
                 Cdb::new(&[opcode::FORMAT_MEDIUM, u8::from(immediate), format.code(), 0, 0, 0])
             }
             Command::ReadBlockLimits => Cdb::new(&[opcode::READ_BLOCK_LIMITS, 0, 0, 0, 0, 0]),
-            Command::Read {
-                suppress_length,
-                length,
-            } => {
+            Command::Read { suppress_length, length } => {
                 let [a, b, c] = be24(length);
                 Cdb::new(&[opcode::READ_6, if suppress_length { SILI } else { 0 }, a, b, c, 0])
             }
@@ -153,26 +150,14 @@ impl Command {
                 None => return Some(Err(DecodeError::InvalidField { byte: 2 })),
             },
             opcode::READ_BLOCK_LIMITS => Command::ReadBlockLimits,
-            opcode::READ_6 => Command::Read {
-                suppress_length: b[1] & SILI != 0,
-                length,
-            },
+            opcode::READ_6 => Command::Read { suppress_length: b[1] & SILI != 0, length },
             opcode::WRITE_6 => Command::Write { length },
-            opcode::WRITE_FILEMARKS_6 => Command::WriteFilemarks {
-                immediate,
-                count: length,
-            },
+            opcode::WRITE_FILEMARKS_6 => Command::WriteFilemarks { immediate, count: length },
             opcode::SPACE_16 => match SpaceOver::from_code(b[1]) {
-                Some(over) => Command::Space {
-                    over,
-                    count: i64::from_be_bytes(wide),
-                },
+                Some(over) => Command::Space { over, count: i64::from_be_bytes(wide) },
                 None => return Some(Err(DecodeError::InvalidField { byte: 1 })),
             },
-            opcode::LOAD_UNLOAD => Command::LoadUnload {
-                immediate,
-                load: b[4] & 1 != 0,
-            },
+            opcode::LOAD_UNLOAD => Command::LoadUnload { immediate, load: b[4] & 1 != 0 },
             opcode::LOCATE_16 => Command::Locate {
                 partition: (b[1] & CHANGE_PARTITION != 0).then_some(b[3]),
                 block: u64::from_be_bytes(wide),
@@ -191,35 +176,17 @@ impl fmt::Display for Command {
             Command::ReadBlockLimits => write!(f, "read block limits"),
             Command::Read { length, .. } => write!(f, "read of up to {length} bytes"),
             Command::Write { length } => write!(f, "write of {length} bytes"),
-            Command::WriteFilemarks {
-                count: 0,
-                immediate: false,
-            } => write!(f, "synchronize"),
+            Command::WriteFilemarks { count: 0, immediate: false } => write!(f, "synchronize"),
             Command::WriteFilemarks { count, .. } => write!(f, "write of {count} filemarks"),
-            Command::Space {
-                over: SpaceOver::Blocks,
-                count,
-            } => write!(f, "space over {count} blocks"),
-            Command::Space {
-                over: SpaceOver::Filemarks,
-                count,
-            } => write!(f, "space over {count} filemarks"),
-            Command::Space {
-                over: SpaceOver::EndOfData,
-                ..
-            } => write!(f, "space to the end of data"),
+            Command::Space { over: SpaceOver::Blocks, count } => write!(f, "space over {count} blocks"),
+            Command::Space { over: SpaceOver::Filemarks, count } => write!(f, "space over {count} filemarks"),
+            Command::Space { over: SpaceOver::EndOfData, .. } => write!(f, "space to the end of data"),
             Command::LoadUnload { load: true, .. } => write!(f, "load"),
             Command::LoadUnload { load: false, .. } => write!(f, "unload"),
-            Command::Locate {
-                partition: Some(partition),
-                block,
-            } => {
+            Command::Locate { partition: Some(partition), block } => {
                 write!(f, "locate of block {block} in partition {partition}")
             }
-            Command::Locate {
-                partition: None,
-                block,
-            } => write!(f, "locate of block {block}"),
+            Command::Locate { partition: None, block } => write!(f, "locate of block {block}"),
             Command::ReadPosition => write!(f, "read position"),
         }
     }
@@ -251,9 +218,7 @@ impl SpaceOver {
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [SpaceOver::Blocks, SpaceOver::Filemarks, SpaceOver::EndOfData]
-            .into_iter()
-            .find(|s| s.code() == code)
+        [SpaceOver::Blocks, SpaceOver::Filemarks, SpaceOver::EndOfData].into_iter().find(|s| s.code() == code)
     }
 }
 
@@ -283,18 +248,13 @@ impl BlockLimits {
             0 => TRANSFER_MAX,
             stated => stated,
         };
-        Ok(Self {
-            minimum: u32::from(fields.u16(4)?),
-            maximum,
-        })
+        Ok(Self { minimum: u32::from(fields.u16(4)?), maximum })
     }
 
     /// The reply's bytes. Panics on limits that do not fit 24 and 16 bits.
     pub fn encode(&self) -> [u8; Self::LENGTH] {
         let [a, b, c] = be24(self.maximum);
-        let [d, e] = u16::try_from(self.minimum)
-            .expect("a smallest block under 64 KiB")
-            .to_be_bytes();
+        let [d, e] = u16::try_from(self.minimum).expect("a smallest block under 64 KiB").to_be_bytes();
         [0, a, b, c, d, e]
     }
 }

@@ -92,11 +92,7 @@ pub struct Completion {
 impl Completion {
     /// GOOD, with `transferred` bytes moved.
     pub fn good(transferred: usize) -> Self {
-        Self {
-            status: Status::Good,
-            sense: Vec::new(),
-            transferred,
-        }
+        Self { status: Status::Good, sense: Vec::new(), transferred }
     }
 }
 

@@ -72,10 +72,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn invalid(&self, byte: usize) -> ParseError {
-        ParseError::Invalid {
-            what: self.what,
-            byte,
-        }
+        ParseError::Invalid { what: self.what, byte }
     }
 }
 
@@ -99,17 +96,9 @@ pub(crate) fn len16(length: usize) -> u16 {
 /// Text padded with spaces (or cut) to a field of `width` bytes; anything that is not printable ASCII becomes '?'.
 pub(crate) fn padded_ascii(text: &str, width: usize) -> Vec<u8> {
     let printable = |c: char| {
-        if c == ' ' || c.is_ascii_graphic() {
-            c as u8
-        } else {
-            b'?'
-        }
+        if c == ' ' || c.is_ascii_graphic() { c as u8 } else { b'?' }
     };
-    text.chars()
-        .map(printable)
-        .chain(std::iter::repeat(b' '))
-        .take(width)
-        .collect()
+    text.chars().map(printable).chain(std::iter::repeat(b' ')).take(width).collect()
 }
 
 /// The printable ASCII of a field without the spaces and NULs around it; other bytes become '?'.

@@ -1,10 +1,5 @@
 //! The drive driver against a scripted device: cartridge, settings, memory.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    dead_code
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, dead_code)]
 
 mod script;
 
@@ -39,20 +34,8 @@ fn waiting_for_ready_polls_takes_attentions_and_gives_up() {
     drive.wait_ready(Duration::from_secs(60), &waits.wait()).unwrap();
     assert_eq!(waits.total(), Duration::from_secs(2));
     drive.read_block(&mut [0; 9]).unwrap();
-    let error = drive
-        .wait_ready(Duration::from_secs(2), &waits.wait())
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::NotReady {
-                seconds: 2,
-                last: Some(_),
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    let error = drive.wait_ready(Duration::from_secs(2), &waits.wait()).unwrap_err();
+    assert!(matches!(error, Error::NotReady { seconds: 2, last: Some(_), .. }), "{error:?}");
     assert_eq!(error.blame(), Blame::Drive);
     script.done();
 }
@@ -71,9 +54,7 @@ fn an_empty_drive_is_given_a_moment_and_a_cartridge_to_be_loaded_none() {
     drive.wait_ready(Duration::from_secs(60), &waits.wait()).unwrap();
     let error = drive.wait_ready(Duration::ZERO, &waits.wait()).unwrap_err();
     assert_eq!(error.sense().unwrap().condition(), Condition::NoMedium);
-    let error = drive
-        .wait_ready(Duration::from_secs(60), &waits.wait())
-        .unwrap_err();
+    let error = drive.wait_ready(Duration::from_secs(60), &waits.wait()).unwrap_err();
     assert_eq!(error.action(), Action::Load);
     assert_eq!(waits.total(), Duration::from_secs(2));
     script.done();
@@ -89,16 +70,10 @@ fn a_device_full_of_attentions_does_not_hold_us_for_ever() {
 
 #[test]
 fn unload_tells_an_unseen_reset_once() {
-    let unload = Command::Ssc(ssc::Command::LoadUnload {
-        immediate: false,
-        load: false,
-    });
+    let unload = Command::Ssc(ssc::Command::LoadUnload { immediate: false, load: false });
     let (mut drive, script) = drive(vec![
         (mode_sense(0, true), attention(0x29, 0x00)),
-        (
-            mode_sense(0, true),
-            Answer::Bytes(ModeData::default().encode_sense(ModeForm::Six)),
-        ),
+        (mode_sense(0, true), Answer::Bytes(ModeData::default().encode_sense(ModeForm::Six))),
         (unload, Answer::Good),
     ]);
     assert!(!drive.write_protected().unwrap());
@@ -109,52 +84,26 @@ fn unload_tells_an_unseen_reset_once() {
 
 /// The steps that go to block 0 of partition 0.
 fn home() -> Vec<(Command, Answer)> {
-    let locate = ssc::Command::Locate {
-        partition: Some(0),
-        block: 0,
-    };
+    let locate = ssc::Command::Locate { partition: Some(0), block: 0 };
     vec![(locate.into(), Answer::Good), (POSITION, at(0, 0))]
 }
 
 fn format(format: Format) -> (Command, Answer) {
-    (
-        ssc::Command::FormatMedium {
-            immediate: false,
-            format,
-        }
-        .into(),
-        Answer::Good,
-    )
+    (ssc::Command::FormatMedium { immediate: false, format }.into(), Answer::Good)
 }
 
 /// The step that reads page 11h of a drive that can make so many partitions beyond the first.
 fn partition_page(additional_max: u8) -> (Command, Answer) {
     let sizes = vec![MediumPartition::REST];
-    let page = MediumPartition {
-        additional_max,
-        on_format: true,
-        recognition: 3,
-        unit_exponent: 9,
-        sizes,
-    };
-    let data = ModeData {
-        pages: page.encode(),
-        ..ModeData::default()
-    };
-    (
-        mode_sense(0x11, false),
-        Answer::Bytes(data.encode_sense(ModeForm::Six)),
-    )
+    let page = MediumPartition { additional_max, on_format: true, recognition: 3, unit_exponent: 9, sizes };
+    let data = ModeData { pages: page.encode(), ..ModeData::default() };
+    (mode_sense(0x11, false), Answer::Bytes(data.encode_sense(ModeForm::Six)))
 }
 
 #[test]
 fn partitions_are_made_from_the_drives_own_page() {
     let mut steps = home();
-    steps.extend([
-        partition_page(3),
-        (mode_select(16), Answer::Good),
-        format(Format::Partition),
-    ]);
+    steps.extend([partition_page(3), (mode_select(16), Answer::Good), format(Format::Partition)]);
     steps.extend(home());
     steps.push(format(Format::Default));
     steps.extend(home());
@@ -163,16 +112,7 @@ fn partitions_are_made_from_the_drives_own_page() {
     drive.partition(9, &[1, MediumPartition::REST]).unwrap();
     drive.partition(9, &[MediumPartition::REST]).unwrap();
     let error = drive.partition(9, &[1, 1, 1]).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Partitions {
-                wanted: 3,
-                possible: 2
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Partitions { wanted: 3, possible: 2 }), "{error:?}");
     assert!(matches!(drive.partition(9, &[]), Err(Error::Partitions { .. })));
     script.done();
 }
@@ -181,12 +121,7 @@ fn partitions_are_made_from_the_drives_own_page() {
 fn attributes_and_capacities() {
     let query = |first| {
         let what = AttributeQuery::Values;
-        Command::Spc(spc::Command::ReadAttribute {
-            what,
-            partition: 1,
-            first,
-            allocation: 0xFFFF,
-        })
+        Command::Spc(spc::Command::ReadAttribute { what, partition: 1, first, allocation: 0xFFFF })
     };
     let coherency = mam::Attribute::binary(0x080C, &[9; 70]);
     let record = |partition, value| log::PartitionRecord { partition, value };
@@ -202,35 +137,12 @@ fn attributes_and_capacities() {
         ],
     );
     let (mut drive, script) = drive(vec![
+        (query(0x080C), Answer::Bytes(mam::encode_attributes(std::slice::from_ref(&coherency)))),
+        (query(0x0009), Answer::Bytes(mam::encode_attributes(std::slice::from_ref(&coherency)))),
+        (query(0x1623), Answer::Check(sense(SenseKey::IllegalRequest, 0x24, 0x00))),
+        (spc::Command::WriteAttribute { write_through: true, partition: 1, length: 79 }.into(), Answer::Good),
         (
-            query(0x080C),
-            Answer::Bytes(mam::encode_attributes(std::slice::from_ref(&coherency))),
-        ),
-        (
-            query(0x0009),
-            Answer::Bytes(mam::encode_attributes(std::slice::from_ref(&coherency))),
-        ),
-        (
-            query(0x1623),
-            Answer::Check(sense(SenseKey::IllegalRequest, 0x24, 0x00)),
-        ),
-        (
-            spc::Command::WriteAttribute {
-                write_through: true,
-                partition: 1,
-                length: 79,
-            }
-            .into(),
-            Answer::Good,
-        ),
-        (
-            spc::Command::LogSense {
-                page: 0x17,
-                subpage: 0,
-                parameter: 0,
-                allocation: 0xFFFF,
-            }
-            .into(),
+            spc::Command::LogSense { page: 0x17, subpage: 0, parameter: 0, allocation: 0xFFFF }.into(),
             Answer::Bytes(statistics),
         ),
     ]);
@@ -240,10 +152,7 @@ fn attributes_and_capacities() {
     drive.write_attributes(1, &[coherency]).unwrap();
     let capacities = drive.capacities().unwrap();
     assert_eq!(
-        capacities
-            .iter()
-            .map(|c| (c.partition, c.maximum_mib, c.remaining_mib))
-            .collect::<Vec<_>>(),
+        capacities.iter().map(|c| (c.partition, c.maximum_mib, c.remaining_mib)).collect::<Vec<_>>(),
         [(0, 5000, 4000), (1, 90_000, 80_000)]
     );
     script.done();
@@ -251,10 +160,7 @@ fn attributes_and_capacities() {
 
 #[test]
 fn cleaning_is_remembered() {
-    let (mut drive, _) = drive(vec![(
-        write(3),
-        Answer::Check(sense(SenseKey::RecoveredError, 0x00, 0x17)),
-    )]);
+    let (mut drive, _) = drive(vec![(write(3), Answer::Check(sense(SenseKey::RecoveredError, 0x00, 0x17)))]);
     assert!(!drive.cleaning_wanted());
     assert_eq!(drive.write_block(b"abc").unwrap(), WriteOutcome::Written);
     assert!(drive.cleaning_wanted());

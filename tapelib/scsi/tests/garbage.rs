@@ -22,10 +22,7 @@ impl Transport for Garbage {
         let (kind, [key, asc, ascq], bytes, transferred) = &self.answers[self.next % self.answers.len()];
         self.next += 1;
         if let Data::In(buffer) = data {
-            buffer
-                .iter_mut()
-                .zip(bytes.iter().cycle())
-                .for_each(|(to, from)| *to = *from);
+            buffer.iter_mut().zip(bytes.iter().cycle()).for_each(|(to, from)| *to = *from);
         }
         let sense = Sense {
             filemark: transferred % 3 == 1,
@@ -37,24 +34,13 @@ impl Transport for Garbage {
             0 => Status::Busy,
             1 | 2 => Status::CheckCondition,
             3 => {
-                return Err(TransportError::Timeout {
-                    opcode: cdb.opcode(),
-                    seconds: 1,
-                });
+                return Err(TransportError::Timeout { opcode: cdb.opcode(), seconds: 1 });
             }
             4 => Status::Other(*kind),
             _ => Status::Good,
         };
-        let sense = if kind % 8 == 1 {
-            bytes.clone()
-        } else {
-            sense.encode_descriptor()
-        };
-        Ok(Completion {
-            status,
-            sense,
-            transferred: *transferred,
-        })
+        let sense = if kind % 8 == 1 { bytes.clone() } else { sense.encode_descriptor() };
+        Ok(Completion { status, sense, transferred: *transferred })
     }
 }
 

@@ -20,66 +20,28 @@ fn one_of<T: Clone + std::fmt::Debug + 'static>(choices: &[T]) -> impl Strategy<
 }
 
 fn spc_command() -> impl Strategy<Value = Command> {
-    let values = one_of(&[
-        ModeValues::Current,
-        ModeValues::Changeable,
-        ModeValues::Default,
-        ModeValues::Saved,
-    ]);
-    let sense = (
-        one_of(&FORMS),
-        any::<bool>(),
-        values,
-        0..0x40_u8,
-        any::<(u8, u8)>(),
-    );
+    let values =
+        one_of(&[ModeValues::Current, ModeValues::Changeable, ModeValues::Default, ModeValues::Saved]);
+    let sense = (one_of(&FORMS), any::<bool>(), values, 0..0x40_u8, any::<(u8, u8)>());
     let what = one_of(&[AttributeQuery::Values, AttributeQuery::List]);
     prop_oneof![
         Just(Spc::TestUnitReady),
-        any::<(bool, u8)>().prop_map(|(descriptor, allocation)| Spc::RequestSense {
-            descriptor,
-            allocation
-        }),
+        any::<(bool, u8)>().prop_map(|(descriptor, allocation)| Spc::RequestSense { descriptor, allocation }),
         any::<(Option<u8>, u16)>().prop_map(|(page, allocation)| Spc::Inquiry { page, allocation }),
-        sense.prop_map(
-            |(form, no_block_descriptor, values, page, (subpage, allocation))| {
-                let allocation = u16::from(allocation);
-                Spc::ModeSense {
-                    form,
-                    no_block_descriptor,
-                    values,
-                    page,
-                    subpage,
-                    allocation,
-                }
-            }
-        ),
-        (one_of(&FORMS), any::<u8>()).prop_map(|(form, length)| Spc::ModeSelect {
-            form,
-            length: u16::from(length)
+        sense.prop_map(|(form, no_block_descriptor, values, page, (subpage, allocation))| {
+            let allocation = u16::from(allocation);
+            Spc::ModeSense { form, no_block_descriptor, values, page, subpage, allocation }
         }),
+        (one_of(&FORMS), any::<u8>())
+            .prop_map(|(form, length)| Spc::ModeSelect { form, length: u16::from(length) }),
         (0..0x40_u8, any::<(u8, u16, u16)>()).prop_map(|(page, (subpage, parameter, allocation))| {
-            Spc::LogSense {
-                page,
-                subpage,
-                parameter,
-                allocation,
-            }
+            Spc::LogSense { page, subpage, parameter, allocation }
         }),
         (what, any::<(u8, u16, u32)>()).prop_map(|(what, (partition, first, allocation))| {
-            Spc::ReadAttribute {
-                what,
-                partition,
-                first,
-                allocation,
-            }
+            Spc::ReadAttribute { what, partition, first, allocation }
         }),
         any::<(bool, u8, u32)>().prop_map(|(write_through, partition, length)| {
-            Spc::WriteAttribute {
-                write_through,
-                partition,
-                length,
-            }
+            Spc::WriteAttribute { write_through, partition, length }
         }),
         any::<bool>().prop_map(|prevent| Spc::PreventAllow { prevent }),
     ]
@@ -94,10 +56,8 @@ fn ssc_command() -> impl Strategy<Value = Command> {
         any::<bool>().prop_map(|immediate| Ssc::Rewind { immediate }),
         (any::<bool>(), formats).prop_map(|(immediate, format)| Ssc::FormatMedium { immediate, format }),
         Just(Ssc::ReadBlockLimits),
-        (any::<bool>(), wide.clone()).prop_map(|(suppress_length, length)| Ssc::Read {
-            suppress_length,
-            length
-        }),
+        (any::<bool>(), wide.clone())
+            .prop_map(|(suppress_length, length)| Ssc::Read { suppress_length, length }),
         wide.clone().prop_map(|length| Ssc::Write { length }),
         (any::<bool>(), wide).prop_map(|(immediate, count)| Ssc::WriteFilemarks { immediate, count }),
         (overs, any::<i64>()).prop_map(|(over, count)| Ssc::Space { over, count }),
@@ -113,27 +73,21 @@ fn smc_command() -> impl Strategy<Value = Command> {
     let query = (kind, any::<(bool, bool, bool, u16, u16)>(), 0..0x0100_0000_u32);
     prop_oneof![
         Just(Smc::InitializeElementStatus),
-        query.prop_map(
-            |(kind, (volume_tags, current_data, device_ids, start, count), allocation)| {
-                let start = ElementAddress(start);
-                Smc::ReadElementStatus(ElementQuery {
-                    kind,
-                    volume_tags,
-                    start,
-                    count,
-                    current_data,
-                    device_ids,
-                    allocation,
-                })
-            }
-        ),
+        query.prop_map(|(kind, (volume_tags, current_data, device_ids, start, count), allocation)| {
+            let start = ElementAddress(start);
+            Smc::ReadElementStatus(ElementQuery {
+                kind,
+                volume_tags,
+                start,
+                count,
+                current_data,
+                device_ids,
+                allocation,
+            })
+        }),
         any::<[u16; 3]>().prop_map(|addresses| {
             let [transport, source, destination] = addresses.map(ElementAddress);
-            Smc::MoveMedium {
-                transport,
-                source,
-                destination,
-            }
+            Smc::MoveMedium { transport, source, destination }
         }),
     ]
     .prop_map(Command::Smc)
@@ -141,36 +95,22 @@ fn smc_command() -> impl Strategy<Value = Command> {
 
 fn element() -> impl Strategy<Value = Element> {
     let device = (0..16_u8, 0..16_u8, 0..4_u8, vec(any::<u8>(), 1..40)).prop_map(
-        |(code_set, kind, association, identifier)| Designator {
-            code_set,
-            kind,
-            association,
-            identifier,
-        },
+        |(code_set, kind, association, identifier)| Designator { code_set, kind, association, identifier },
     );
     let barcode = prop::option::of("[A-Z0-9]{1,32}");
     let flags = any::<(bool, bool, bool)>();
-    (
-        any::<u16>(),
-        one_of(&ElementKind::ALL),
-        flags,
-        barcode,
-        any::<Option<u16>>(),
-        prop::option::of(device),
-    )
-        .prop_map(
-            |(address, kind, (full, access, mail), barcode, source, device)| Element {
-                address: ElementAddress(address),
-                kind,
-                full,
-                barcode: barcode.map(|text| Barcode::parse(&text).unwrap()),
-                source: source.map(ElementAddress),
-                access: access || kind == ElementKind::Transport,
-                placed_by_operator: mail && kind == ElementKind::ImportExport,
-                exception: (!access).then_some((0x83, 0x04)),
-                device: device.filter(|_| kind == ElementKind::Drive),
-            },
-        )
+    (any::<u16>(), one_of(&ElementKind::ALL), flags, barcode, any::<Option<u16>>(), prop::option::of(device))
+        .prop_map(|(address, kind, (full, access, mail), barcode, source, device)| Element {
+            address: ElementAddress(address),
+            kind,
+            full,
+            barcode: barcode.map(|text| Barcode::parse(&text).unwrap()),
+            source: source.map(ElementAddress),
+            access: access || kind == ElementKind::Transport,
+            placed_by_operator: mail && kind == ElementKind::ImportExport,
+            exception: (!access).then_some((0x83, 0x04)),
+            device: device.filter(|_| kind == ElementKind::Drive),
+        })
 }
 
 fn sense() -> impl Strategy<Value = Sense> {
@@ -178,16 +118,7 @@ fn sense() -> impl Strategy<Value = Sense> {
         let [deferred, filemark, end_of_medium, incorrect_length] = flags;
         let information = information.map(i64::from);
         let key = SenseKey::from_byte(key);
-        Sense {
-            deferred,
-            key,
-            asc,
-            ascq,
-            filemark,
-            end_of_medium,
-            incorrect_length,
-            information,
-        }
+        Sense { deferred, key, asc, ascq, filemark, end_of_medium, incorrect_length, information }
     })
 }
 

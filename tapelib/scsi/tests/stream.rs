@@ -1,10 +1,5 @@
 //! The drive driver's stream against a scripted device: what it makes of the answers, what it never repeats.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    dead_code
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, dead_code)]
 
 mod script;
 
@@ -26,32 +21,14 @@ fn reading_tells_blocks_marks_and_ends_apart() {
     let blank = sense(SenseKey::BlankCheck, 0x00, 0x05);
     let cases = [
         (Answer::Good, ReadOutcome::Block(1000)),
-        (
-            Answer::CheckAfter(marks("i", Some(300)), 700),
-            ReadOutcome::Block(700),
-        ),
-        (
-            Answer::CheckAfter(marks("ie", Some(300)), 700),
-            ReadOutcome::Block(700),
-        ),
-        (
-            Answer::Check(marks("i", Some(-24))),
-            ReadOutcome::TooLarge { actual: 1024 },
-        ),
-        (
-            Answer::CheckAfter(marks("f", Some(1000)), 0),
-            ReadOutcome::Filemark,
-        ),
+        (Answer::CheckAfter(marks("i", Some(300)), 700), ReadOutcome::Block(700)),
+        (Answer::CheckAfter(marks("ie", Some(300)), 700), ReadOutcome::Block(700)),
+        (Answer::Check(marks("i", Some(-24))), ReadOutcome::TooLarge { actual: 1024 }),
+        (Answer::CheckAfter(marks("f", Some(1000)), 0), ReadOutcome::Filemark),
         (Answer::CheckAfter(marks("fe", None), 0), ReadOutcome::Filemark),
         (Answer::CheckAfter(blank, 0), ReadOutcome::EndOfData),
-        (
-            Answer::CheckAfter(sense(SenseKey::BlankCheck, 0, 0), 0),
-            ReadOutcome::EndOfData,
-        ),
-        (
-            Answer::Check(sense(SenseKey::RecoveredError, 0x17, 0x01)),
-            ReadOutcome::Block(1000),
-        ),
+        (Answer::CheckAfter(sense(SenseKey::BlankCheck, 0, 0), 0), ReadOutcome::EndOfData),
+        (Answer::Check(sense(SenseKey::RecoveredError, 0x17, 0x01)), ReadOutcome::Block(1000)),
     ];
     for (answer, expected) in cases {
         let (mut drive, script) = drive(vec![(read(1000), answer)]);
@@ -76,10 +53,7 @@ fn a_length_told_in_two_ways_is_an_error() {
         assert_eq!((error.blame(), error.action()), (Blame::Path, Action::Look));
     }
     let (mut drive, _) = drive(vec![(read(1000), Answer::CheckAfter(marks("i", None), 700))]);
-    assert!(matches!(
-        drive.read_block(&mut [0; 1000]),
-        Err(Error::Missing { .. })
-    ));
+    assert!(matches!(drive.read_block(&mut [0; 1000]), Err(Error::Missing { .. })));
 }
 
 #[test]
@@ -88,31 +62,16 @@ fn early_warning_means_the_block_was_taken() {
         (write(3), Answer::Good),
         (write(3), Answer::Check(marks("e", Some(0)))),
         (write(3), Answer::Check(sense(SenseKey::NoSense, 0x00, 0x07))),
-        (
-            filemarks(1),
-            Answer::Check(Sense {
-                information: Some(0),
-                ..marks("e", None)
-            }),
-        ),
+        (filemarks(1), Answer::Check(Sense { information: Some(0), ..marks("e", None) })),
         (
             write(3),
-            Answer::CheckAfter(
-                Sense {
-                    information: Some(3),
-                    ..sense(SenseKey::VolumeOverflow, 0, 2)
-                },
-                0,
-            ),
+            Answer::CheckAfter(Sense { information: Some(3), ..sense(SenseKey::VolumeOverflow, 0, 2) }, 0),
         ),
     ]);
     assert_eq!(drive.write_block(b"abc").unwrap(), WriteOutcome::Written);
     assert_eq!(drive.write_block(b"abc").unwrap(), WriteOutcome::EarlyWarning);
     assert_eq!(drive.write_block(b"abc").unwrap(), WriteOutcome::EarlyWarning);
-    assert_eq!(
-        drive.write_filemarks(1, false).unwrap(),
-        WriteOutcome::EarlyWarning
-    );
+    assert_eq!(drive.write_filemarks(1, false).unwrap(), WriteOutcome::EarlyWarning);
     let error = drive.write_block(b"abc").unwrap_err();
     assert_eq!(error.sense().unwrap().condition(), Condition::VolumeOverflow);
     assert_eq!(error.action(), Action::Close);
@@ -125,14 +84,8 @@ fn a_write_is_never_sent_twice() {
         (|| attention(0x29, 0x00), Action::Resync),
         (|| Answer::Timeout, Action::Look),
         (|| Answer::Status(Status::Busy), Action::Wait),
-        (
-            || Answer::Check(sense(SenseKey::AbortedCommand, 0x4B, 0)),
-            Action::Look,
-        ),
-        (
-            || Answer::Check(sense(SenseKey::MediumError, 0x0C, 0)),
-            Action::Elsewhere,
-        ),
+        (|| Answer::Check(sense(SenseKey::AbortedCommand, 0x4B, 0)), Action::Look),
+        (|| Answer::Check(sense(SenseKey::MediumError, 0x0C, 0)), Action::Elsewhere),
         (|| Answer::RawSense(vec![1, 2, 3]), Action::Look),
     ];
     for (answer, action) in answers {
@@ -145,16 +98,8 @@ fn a_write_is_never_sent_twice() {
 
 #[test]
 fn a_reset_in_the_stream_stops_it_until_the_position_was_read() {
-    let block = BlockDescriptor {
-        density: 0x60,
-        blocks: 0,
-        block_length: 512,
-    };
-    let fixed = ModeData {
-        buffered: 1,
-        block: Some(block),
-        ..ModeData::default()
-    };
+    let block = BlockDescriptor { density: 0x60, blocks: 0, block_length: 512 };
+    let fixed = ModeData { buffered: 1, block: Some(block), ..ModeData::default() };
     let header = || Answer::Bytes(fixed.encode_sense(ModeForm::Six));
     let (mut drive, script) = drive(vec![
         (mode_sense(0, true), header()),
@@ -177,16 +122,10 @@ fn a_reset_in_the_stream_stops_it_until_the_position_was_read() {
 
 #[test]
 fn an_attention_taken_by_a_question_is_not_lost() {
-    let limits = BlockLimits {
-        minimum: 1,
-        maximum: 0x0080_0000,
-    };
+    let limits = BlockLimits { minimum: 1, maximum: 0x0080_0000 };
     let (mut drive, script) = drive(vec![
         (ssc::Command::ReadBlockLimits.into(), attention(0x28, 0x00)),
-        (
-            ssc::Command::ReadBlockLimits.into(),
-            Answer::Bytes(limits.encode().to_vec()),
-        ),
+        (ssc::Command::ReadBlockLimits.into(), Answer::Bytes(limits.encode().to_vec())),
         (POSITION, at(0, 0)),
         (read(9), Answer::Good),
     ]);
@@ -211,10 +150,7 @@ fn a_question_is_repeated_once_only() {
 
 #[test]
 fn a_deferred_error_is_that_of_an_earlier_write() {
-    let late = Sense {
-        deferred: true,
-        ..sense(SenseKey::MediumError, 0x0C, 0)
-    };
+    let late = Sense { deferred: true, ..sense(SenseKey::MediumError, 0x0C, 0) };
     let (mut drive, script) = drive(vec![(filemarks(0), Answer::Check(late)), (POSITION, at(1, 40))]);
     let error = drive.sync().unwrap_err();
     assert!(matches!(error, Error::Deferred { .. }), "{error:?}");
@@ -230,54 +166,22 @@ fn a_deferred_error_is_that_of_an_earlier_write() {
 
 #[test]
 fn missing_filemarks_are_an_error() {
-    let short = Sense {
-        information: Some(1),
-        ..marks("e", None)
-    };
+    let short = Sense { information: Some(1), ..marks("e", None) };
     let (mut drive, _) = drive(vec![(filemarks(2), Answer::Check(short))]);
-    assert!(matches!(
-        drive.write_filemarks(2, false),
-        Err(Error::Check { .. })
-    ));
+    assert!(matches!(drive.write_filemarks(2, false), Err(Error::Check { .. })));
 }
 
 #[test]
 fn spacing_tells_where_it_ended() {
-    let beginning = Sense {
-        end_of_medium: true,
-        information: Some(3),
-        ..sense(SenseKey::NoSense, 0x00, 0x04)
-    };
-    let blank = Sense {
-        information: Some(2),
-        ..sense(SenseKey::BlankCheck, 0x00, 0x05)
-    };
+    let beginning =
+        Sense { end_of_medium: true, information: Some(3), ..sense(SenseKey::NoSense, 0x00, 0x04) };
+    let blank = Sense { information: Some(2), ..sense(SenseKey::BlankCheck, 0x00, 0x05) };
     let cases = [
         (SpaceOver::Blocks, 5, Answer::Good, SpaceOutcome::Done),
-        (
-            SpaceOver::Blocks,
-            5,
-            Answer::Check(marks("f", Some(2))),
-            SpaceOutcome::Filemark(Some(2)),
-        ),
-        (
-            SpaceOver::Filemarks,
-            5,
-            Answer::Check(blank),
-            SpaceOutcome::EndOfData(Some(2)),
-        ),
-        (
-            SpaceOver::Filemarks,
-            -5,
-            Answer::Check(beginning),
-            SpaceOutcome::Beginning(Some(3)),
-        ),
-        (
-            SpaceOver::Blocks,
-            -5,
-            Answer::Check(marks("e", None)),
-            SpaceOutcome::Beginning(None),
-        ),
+        (SpaceOver::Blocks, 5, Answer::Check(marks("f", Some(2))), SpaceOutcome::Filemark(Some(2))),
+        (SpaceOver::Filemarks, 5, Answer::Check(blank), SpaceOutcome::EndOfData(Some(2))),
+        (SpaceOver::Filemarks, -5, Answer::Check(beginning), SpaceOutcome::Beginning(Some(3))),
+        (SpaceOver::Blocks, -5, Answer::Check(marks("e", None)), SpaceOutcome::Beginning(None)),
         (SpaceOver::EndOfData, 0, Answer::Good, SpaceOutcome::Done),
     ];
     for (over, count, answer, expected) in cases {
@@ -288,10 +192,7 @@ fn spacing_tells_where_it_ended() {
 
 #[test]
 fn locate_checks_where_it_arrived() {
-    let locate = Command::Ssc(ssc::Command::Locate {
-        partition: Some(1),
-        block: 77,
-    });
+    let locate = Command::Ssc(ssc::Command::Locate { partition: Some(1), block: 77 });
     let (mut drive, script) = drive(vec![
         (locate, Answer::Good),
         (POSITION, at(1, 77)),
@@ -310,20 +211,11 @@ fn locate_checks_where_it_arrived() {
 #[test]
 fn what_no_command_can_carry_is_refused_before_it_is_sent() {
     let (mut drive, _) = drive(vec![]);
-    assert!(matches!(
-        drive.write_block(&[]),
-        Err(Error::BlockLength { length: 0 })
-    ));
-    assert!(matches!(
-        drive.read_block(&mut []),
-        Err(Error::BlockLength { length: 0 })
-    ));
+    assert!(matches!(drive.write_block(&[]), Err(Error::BlockLength { length: 0 })));
+    assert!(matches!(drive.read_block(&mut []), Err(Error::BlockLength { length: 0 })));
     let huge = vec![0; 0x0100_0000];
     assert_eq!(drive.write_block(&huge).unwrap_err().blame(), Blame::Caller);
-    assert!(matches!(
-        drive.write_filemarks(0x0100_0000, false),
-        Err(Error::FilemarkCount { .. })
-    ));
+    assert!(matches!(drive.write_filemarks(0x0100_0000, false), Err(Error::FilemarkCount { .. })));
 }
 
 #[test]
@@ -334,11 +226,8 @@ fn nothing_is_written_after_a_failed_write_until_the_position_was_read() {
         || Answer::GoodAfter(2),
     ];
     for answer in unsure {
-        let (mut drive, script) = drive(vec![
-            (write(3), answer()),
-            (POSITION, at(0, 5)),
-            (write(3), Answer::Good),
-        ]);
+        let (mut drive, script) =
+            drive(vec![(write(3), answer()), (POSITION, at(0, 5)), (write(3), Answer::Good)]);
         assert!(drive.write_block(b"abc").is_err());
         let error = drive.write_block(b"abc").unwrap_err();
         assert!(matches!(error, Error::PositionUnread { .. }), "{error:?}");
@@ -352,16 +241,10 @@ fn nothing_is_written_after_a_failed_write_until_the_position_was_read() {
 #[test]
 fn attributes_are_not_written_onto_a_cartridge_that_may_be_another_one() {
     let label = mam::Attribute::binary(0x0806, b"TG0001L9");
-    let command = spc::Command::WriteAttribute {
-        write_through: true,
-        partition: 0,
-        length: 17,
-    };
+    let command = spc::Command::WriteAttribute { write_through: true, partition: 0, length: 17 };
     let (mut drive, script) = drive(vec![(command.into(), attention(0x28, 0x00))]);
     for _ in 0..2 {
-        let error = drive
-            .write_attributes(0, std::slice::from_ref(&label))
-            .unwrap_err();
+        let error = drive.write_attributes(0, std::slice::from_ref(&label)).unwrap_err();
         assert!(matches!(error, Error::Attention { .. }), "{error:?}");
     }
     script.done();

@@ -31,10 +31,7 @@ pub(crate) struct Cartridge {
 impl Cartridge {
     /// Makes the folder of a blank cartridge. An existing folder is left alone: AlreadyExists.
     pub fn create(dir: &Path, memory: &Memory) -> Result<(), Error> {
-        let failed = |source| Error::CreateCartridge {
-            dir: dir.to_owned(),
-            source,
-        };
+        let failed = |source| Error::CreateCartridge { dir: dir.to_owned(), source };
         fs::create_dir(dir).map_err(failed)?;
         for partition in 0..2 {
             File::create(partition_path(dir, partition)).map_err(failed)?;
@@ -45,22 +42,12 @@ impl Cartridge {
 
     /// Takes the cartridge for one drive, counts the load and builds the index of its records.
     pub fn load(home: Home) -> Result<Self, Error> {
-        let failed = |source| Error::OpenCartridge {
-            dir: home.dir.clone(),
-            source,
-        };
+        let failed = |source| Error::OpenCartridge { dir: home.dir.clone(), source };
         let open = |partition| {
-            OpenOptions::new()
-                .read(true)
-                .write(!home.read_only)
-                .open(partition_path(&home.dir, partition))
+            OpenOptions::new().read(true).write(!home.read_only).open(partition_path(&home.dir, partition))
         };
         let lock = open(0).map_err(failed)?;
-        let locked = if home.read_only {
-            lock.try_lock_shared()
-        } else {
-            lock.try_lock()
-        };
+        let locked = if home.read_only { lock.try_lock_shared() } else { lock.try_lock() };
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::CartridgeInUse { dir: home.dir }),
@@ -77,12 +64,7 @@ impl Cartridge {
             memory.load_count += 1;
             memory.save(&home.dir)?;
         }
-        Ok(Self {
-            home,
-            memory,
-            partitions,
-            _lock: lock,
-        })
+        Ok(Self { home, memory, partitions, _lock: lock })
     }
 
     pub fn home(&self) -> &Home {
@@ -115,8 +97,7 @@ impl Cartridge {
     }
 
     pub fn bytes_left(&self, partition: usize) -> u64 {
-        self.capacity(partition)
-            .saturating_sub(self.partitions[partition].bytes_used())
+        self.capacity(partition).saturating_sub(self.partitions[partition].bytes_used())
     }
 
     /// Bytes left to the end at which early warning begins: a twentieth of the partition, at most 1 GiB.

@@ -37,14 +37,7 @@ impl Changer {
         cartridges: PathBuf,
         drives: Vec<Arc<Mutex<Drive>>>,
     ) -> Self {
-        Self {
-            geometry,
-            inventory,
-            attentions: Attentions::power_on(),
-            identity,
-            cartridges,
-            drives,
-        }
+        Self { geometry, inventory, attentions: Attentions::power_on(), identity, cartridges, drives }
     }
 
     pub fn identity(&self) -> &Identity {
@@ -105,17 +98,10 @@ impl Changer {
         addresses.extend([0, 0]);
         let mut capabilities = vec![0x1F, 18];
         // Drives, I/E elements and slots store media; moves go from each of them to each of them.
-        let stores = ElementKind::ALL
-            .into_iter()
-            .skip(1)
-            .fold(0, |bits, kind| bits | kind.capability());
+        let stores = ElementKind::ALL.into_iter().skip(1).fold(0, |bits, kind| bits | kind.capability());
         capabilities.extend([stores, 0, 0, stores, stores, stores]);
         capabilities.resize(20, 0);
-        let preamble = Preamble {
-            medium_type: 0,
-            device_specific: 0,
-            block_descriptor: Vec::new(),
-        };
+        let preamble = Preamble { medium_type: 0, device_specific: 0, block_descriptor: Vec::new() };
         mode::sense(cdb, data, &preamble, &[addresses, capabilities])
     }
 
@@ -150,10 +136,7 @@ impl Changer {
             return Err(REMOVAL_PREVENTED);
         }
         let is_slot = self.geometry.kind(source) == Some(ElementKind::Storage);
-        let moved = Held {
-            barcode: held.barcode,
-            source: if is_slot { Some(source) } else { held.source },
-        };
+        let moved = Held { barcode: held.barcode, source: if is_slot { Some(source) } else { held.source } };
         let change = self.inventory.change(|elements| {
             elements.remove(&source);
             elements.insert(destination, moved);
@@ -169,11 +152,7 @@ impl Changer {
     }
 
     fn home(&self, barcode: &Barcode) -> Home {
-        Home {
-            dir: self.cartridges.join(barcode.as_str()),
-            barcode: barcode.clone(),
-            read_only: false,
-        }
+        Home { dir: self.cartridges.join(barcode.as_str()), barcode: barcode.clone(), read_only: false }
     }
 
     fn drive(&self, index: usize) -> MutexGuard<'_, Drive> {

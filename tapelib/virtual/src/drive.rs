@@ -92,11 +92,7 @@ impl Drive {
 
     /// The robot takes out what is seated.
     pub fn take_out(&mut self) {
-        assert!(
-            self.is_accessible(),
-            "drive {} gave up a loaded cartridge",
-            self.index
-        );
+        assert!(self.is_accessible(), "drive {} gave up a loaded cartridge", self.index);
         self.bay = Bay::Empty;
         self.attentions.withdraw(MEDIUM_MAY_HAVE_CHANGED);
     }
@@ -160,10 +156,7 @@ impl Drive {
         if cdb.as_bytes()[1] & 0x01 != 0 {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
-        let sense = self
-            .attentions
-            .take()
-            .unwrap_or_else(|| self.medium().err().unwrap_or(NO_SENSE));
+        let sense = self.attentions.take().unwrap_or_else(|| self.medium().err().unwrap_or(NO_SENSE));
         deliver(data, usize::from(cdb.as_bytes()[4]), &sense.to_bytes())
     }
 
@@ -248,12 +241,7 @@ impl Drop for Drive {
 
 impl Medium {
     fn new(cartridge: Cartridge) -> Self {
-        Self {
-            cartridge,
-            partition: 0,
-            record: 0,
-            reference_due: true,
-        }
+        Self { cartridge, partition: 0, record: 0, reference_due: true }
     }
 
     fn at_beginning(&self) -> bool {
@@ -271,8 +259,7 @@ impl Medium {
             return Err(WRITE_PROTECTED);
         }
         if self.reference_due {
-            self.cartridge
-                .change_memory(|memory| memory.volume_change_reference += 1)?;
+            self.cartridge.change_memory(|memory| memory.volume_change_reference += 1)?;
             self.reference_due = false;
         }
         Ok(())

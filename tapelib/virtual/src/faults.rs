@@ -64,13 +64,7 @@ impl Faults {
 
     /// The next command with `opcode` to `unit`, after `skip` that pass, fails with `sense` and is not carried out.
     pub fn fail(&self, unit: Unit, opcode: u8, skip: u32, sense: Sense) {
-        self.inject(Fault {
-            unit,
-            opcode: Some(opcode),
-            skip,
-            times: 1,
-            effect: Effect::Fail(sense),
-        });
+        self.inject(Fault { unit, opcode: Some(opcode), skip, times: 1, effect: Effect::Fail(sense) });
     }
 
     /// Every read of this block fails with MEDIUM ERROR, unrecovered read error, until [`Self::clear`].

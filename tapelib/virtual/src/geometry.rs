@@ -36,25 +36,13 @@ impl Geometry {
         let refuse = |reason| Err(Error::Geometry { reason });
         match self {
             Self { drives: 0 | 65.., .. } => refuse("1 to 64 drives"),
-            Self {
-                slots: 0 | 10_001.., ..
-            } => refuse("1 to 10000 slots"),
-            Self {
-                mail_slots: 241.., ..
-            } => refuse("at most 240 mail slots"),
-            Self {
-                cartridge_bytes: ..CARTRIDGE_BYTES_MIN,
-                ..
-            } => refuse("cartridges of at least 1 MiB"),
-            Self {
-                index_partition_bytes: 0,
-                ..
-            } => refuse("an index partition of at least 1 byte"),
-            Self {
-                index_partition_bytes,
-                cartridge_bytes,
-                ..
-            } if index_partition_bytes >= cartridge_bytes => {
+            Self { slots: 0 | 10_001.., .. } => refuse("1 to 10000 slots"),
+            Self { mail_slots: 241.., .. } => refuse("at most 240 mail slots"),
+            Self { cartridge_bytes: ..CARTRIDGE_BYTES_MIN, .. } => refuse("cartridges of at least 1 MiB"),
+            Self { index_partition_bytes: 0, .. } => refuse("an index partition of at least 1 byte"),
+            Self { index_partition_bytes, cartridge_bytes, .. }
+                if index_partition_bytes >= cartridge_bytes =>
+            {
                 refuse("an index partition smaller than the cartridge")
             }
             _ => Ok(()),
@@ -72,9 +60,7 @@ impl Geometry {
     }
 
     pub(crate) fn kind(&self, element: u16) -> Option<ElementKind> {
-        ElementKind::ALL
-            .into_iter()
-            .find(|&kind| self.addresses(kind).contains(&element))
+        ElementKind::ALL.into_iter().find(|&kind| self.addresses(kind).contains(&element))
     }
 
     /// Index of the drive at an element address.
@@ -113,16 +99,8 @@ impl Barcode {
     /// 1 to 32 ASCII letters, digits, `-` or `_`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let fits = (1..=32).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::Barcode {
-                text: text.to_owned(),
-            })
-        }
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if fits { Ok(Self(text.to_owned())) } else { Err(Error::Barcode { text: text.to_owned() }) }
     }
 
     /// The text on the label.

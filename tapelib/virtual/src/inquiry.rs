@@ -14,29 +14,16 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub fn drive(serial: String) -> Self {
-        Self {
-            device_type: 0x01,
-            product: "VIRTUAL LTO-9",
-            serial,
-        }
+        Self { device_type: 0x01, product: "VIRTUAL LTO-9", serial }
     }
 
     pub fn changer(serial: String) -> Self {
-        Self {
-            device_type: 0x08,
-            product: "VIRTUAL LIBRARY",
-            serial,
-        }
+        Self { device_type: 0x08, product: "VIRTUAL LIBRARY", serial }
     }
 
     /// Vendor, product and serial number: the T10 designator of page 83h and of DVCID.
     pub fn designator(&self) -> Vec<u8> {
-        [
-            padded(VENDOR, 8),
-            padded(self.product, 16),
-            self.serial.clone().into_bytes(),
-        ]
-        .concat()
+        [padded(VENDOR, 8), padded(self.product, 16), self.serial.clone().into_bytes()].concat()
     }
 
     pub fn inquiry(&self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {

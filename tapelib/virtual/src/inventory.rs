@@ -31,14 +31,7 @@ pub(crate) struct Held {
 
 impl Inventory {
     pub fn create(path: PathBuf, id: String) -> Self {
-        Self {
-            path,
-            state: State {
-                format: FORMAT,
-                id,
-                elements: BTreeMap::new(),
-            },
-        }
+        Self { path, state: State { format: FORMAT, id, elements: BTreeMap::new() } }
     }
 
     /// `None` when there is no file yet.
@@ -47,24 +40,15 @@ impl Inventory {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
-                return Err(Error::OpenLibrary {
-                    dir: path.to_owned(),
-                    source,
-                });
+                return Err(Error::OpenLibrary { dir: path.to_owned(), source });
             }
         };
         let parsed = serde_json::from_slice::<State>(&bytes).and_then(|state| match state.format {
             FORMAT => Ok(state),
             _ => Err(serde::de::Error::custom("unknown format")),
         });
-        let state = parsed.map_err(|source| Error::ParseInventory {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Some(Self {
-            path: path.to_owned(),
-            state,
-        }))
+        let state = parsed.map_err(|source| Error::ParseInventory { path: path.to_owned(), source })?;
+        Ok(Some(Self { path: path.to_owned(), state }))
     }
 
     pub fn id(&self) -> &str {
@@ -76,17 +60,11 @@ impl Inventory {
     }
 
     pub fn find(&self, barcode: &Barcode) -> Option<u16> {
-        self.state
-            .elements
-            .iter()
-            .find(|(_, held)| held.barcode == *barcode)
-            .map(|(&element, _)| element)
+        self.state.elements.iter().find(|(_, held)| held.barcode == *barcode).map(|(&element, _)| element)
     }
 
     pub fn first_empty(&self, geometry: &Geometry, kind: ElementKind) -> Option<u16> {
-        geometry
-            .addresses(kind)
-            .find(|element| self.at(*element).is_none())
+        geometry.addresses(kind).find(|element| self.at(*element).is_none())
     }
 
     /// Makes the inventory agree with the cartridges there are and with the geometry: those that vanished leave their
@@ -101,16 +79,8 @@ impl Inventory {
         for barcode in homeless {
             let slot = self
                 .first_empty(geometry, ElementKind::Storage)
-                .ok_or_else(|| Error::NoRoom {
-                    barcode: barcode.to_string(),
-                })?;
-            self.state.elements.insert(
-                slot,
-                Held {
-                    barcode,
-                    source: None,
-                },
-            );
+                .ok_or_else(|| Error::NoRoom { barcode: barcode.to_string() })?;
+            self.state.elements.insert(slot, Held { barcode, source: None });
         }
         self.save(&self.state)
     }
@@ -134,10 +104,8 @@ impl Inventory {
 
     fn save(&self, state: &State) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(state).expect("plain data");
-        atomic::replace(&self.path, &bytes).map_err(|source| Error::SaveInventory {
-            path: self.path.clone(),
-            source,
-        })
+        atomic::replace(&self.path, &bytes)
+            .map_err(|source| Error::SaveInventory { path: self.path.clone(), source })
     }
 }
 

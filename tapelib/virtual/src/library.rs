@@ -45,10 +45,7 @@ impl VirtualLibrary {
     /// [`Error::Geometry`], and what the file system says.
     pub fn open(dir: &Path, geometry: Geometry) -> Result<Self, Error> {
         geometry.check()?;
-        let failed = |source| Error::OpenLibrary {
-            dir: dir.to_owned(),
-            source,
-        };
+        let failed = |source| Error::OpenLibrary { dir: dir.to_owned(), source };
         let cartridges = dir.join(CARTRIDGES);
         fs::create_dir_all(&cartridges).map_err(failed)?;
         let lock = File::create(dir.join("library.lock")).map_err(failed)?;
@@ -67,11 +64,7 @@ impl VirtualLibrary {
         let id = inventory.id().to_owned();
         let drives: Vec<_> = (0..usize::from(geometry.drives))
             .map(|index| {
-                Arc::new(Mutex::new(Drive::new(
-                    index,
-                    format!("TG{id}D{index:02}"),
-                    faults.clone(),
-                )))
+                Arc::new(Mutex::new(Drive::new(index, format!("TG{id}D{index:02}"), faults.clone())))
             })
             .collect();
         let identity = Identity::changer(format!("TG{id}LIB"));
@@ -122,12 +115,7 @@ impl VirtualLibrary {
     ///
     /// Panics when the geometry has no such drive.
     pub fn drive_serial(&self, index: usize) -> String {
-        self.drives[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .identity()
-            .serial
-            .clone()
+        self.drives[index].lock().unwrap_or_else(PoisonError::into_inner).identity().serial.clone()
     }
 
     /// Where things are made to go wrong.
@@ -140,9 +128,7 @@ impl VirtualLibrary {
         let changer = self.changer();
         match changer.inventory.find(barcode) {
             Some(_) => Ok(changer.cartridges().join(barcode.as_str())),
-            None => Err(Error::UnknownCartridge {
-                barcode: barcode.to_string(),
-            }),
+            None => Err(Error::UnknownCartridge { barcode: barcode.to_string() }),
         }
     }
 
@@ -160,10 +146,8 @@ pub fn cartridge_dir(dir: &Path, barcode: &Barcode) -> PathBuf {
 /// Makes the cartridges of a new library. A first use that was cut short is begun again: whole cartridges stay.
 fn fill(path: PathBuf, cartridges: &Path, geometry: &Geometry) -> Result<Inventory, Error> {
     let mut random = [0; 3];
-    getrandom::fill(&mut random).map_err(|error| Error::OpenLibrary {
-        dir: path.clone(),
-        source: io::Error::other(error),
-    })?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::OpenLibrary { dir: path.clone(), source: io::Error::other(error) })?;
     let id = hex::encode_upper(random);
     for number in 1..=geometry.cartridges_at_first() {
         let barcode = format!("TG{number:04}L9");
@@ -172,24 +156,15 @@ fn fill(path: PathBuf, cartridges: &Path, geometry: &Geometry) -> Result<Invento
             continue;
         }
         if dir.exists() {
-            fs::remove_dir_all(&dir).map_err(|source| Error::CreateCartridge {
-                dir: dir.clone(),
-                source,
-            })?;
+            fs::remove_dir_all(&dir).map_err(|source| Error::CreateCartridge { dir: dir.clone(), source })?;
         }
         let serial = format!("TG{id}{number:04}");
-        let memory = Memory::blank(
-            serial,
-            &barcode,
-            geometry.cartridge_bytes,
-            geometry.index_partition_bytes,
-        );
+        let memory =
+            Memory::blank(serial, &barcode, geometry.cartridge_bytes, geometry.index_partition_bytes);
         Cartridge::create(&dir, &memory)?;
     }
-    atomic::sync_folder(cartridges).map_err(|source| Error::CreateCartridge {
-        dir: cartridges.to_owned(),
-        source,
-    })?;
+    atomic::sync_folder(cartridges)
+        .map_err(|source| Error::CreateCartridge { dir: cartridges.to_owned(), source })?;
     Ok(Inventory::create(path, id))
 }
 
@@ -197,10 +172,7 @@ fn present(cartridges: &Path) -> io::Result<BTreeSet<Barcode>> {
     let mut present = BTreeSet::new();
     for entry in fs::read_dir(cartridges)? {
         let entry = entry?;
-        let barcode = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| Barcode::parse(name).ok());
+        let barcode = entry.file_name().to_str().and_then(|name| Barcode::parse(name).ok());
         present.extend(barcode.filter(|_| is_cartridge(&entry.path())));
     }
     Ok(present)

@@ -60,31 +60,18 @@ impl Memory {
             partition_attributes: Default::default(),
         };
         let value = crate::reply::padded(barcode, 32);
-        memory.volume_attributes.insert(
-            BARCODE,
-            Stored {
-                format: AttributeFormat::Ascii,
-                value,
-            },
-        );
+        memory.volume_attributes.insert(BARCODE, Stored { format: AttributeFormat::Ascii, value });
         memory
     }
 
     pub fn load(dir: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(dir.join(FILE)).map_err(|source| Error::OpenCartridge {
-            dir: dir.to_owned(),
-            source,
-        })?;
-        let memory: Self = serde_json::from_slice(&bytes).map_err(|source| Error::ParseMemory {
-            dir: dir.to_owned(),
-            source,
-        })?;
+        let bytes = std::fs::read(dir.join(FILE))
+            .map_err(|source| Error::OpenCartridge { dir: dir.to_owned(), source })?;
+        let memory: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::ParseMemory { dir: dir.to_owned(), source })?;
         if memory.format != FORMAT || !(1..=2).contains(&memory.partition_bytes.len()) {
             let source = serde::de::Error::custom("unknown format or partition count");
-            return Err(Error::ParseMemory {
-                dir: dir.to_owned(),
-                source,
-            });
+            return Err(Error::ParseMemory { dir: dir.to_owned(), source });
         }
         Ok(memory)
     }
@@ -92,24 +79,19 @@ impl Memory {
     /// Durable when it returns.
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self).expect("plain data");
-        atomic::replace(&dir.join(FILE), &bytes).map_err(|source| Error::SaveMemory {
-            dir: dir.to_owned(),
-            source,
-        })
+        atomic::replace(&dir.join(FILE), &bytes)
+            .map_err(|source| Error::SaveMemory { dir: dir.to_owned(), source })
     }
 
     /// What the host wrote, for one partition, by rising id.
     pub fn host_attributes(&self, partition: usize) -> impl Iterator<Item = Attribute> + '_ {
         let of_partition = self.partition_attributes.get(partition).into_iter().flatten();
-        self.volume_attributes
-            .iter()
-            .chain(of_partition)
-            .map(|(&id, stored)| Attribute {
-                id,
-                format: stored.format,
-                read_only: false,
-                value: stored.value.clone(),
-            })
+        self.volume_attributes.iter().chain(of_partition).map(|(&id, stored)| Attribute {
+            id,
+            format: stored.format,
+            read_only: false,
+            value: stored.value.clone(),
+        })
     }
 
     /// Stores an attribute; an empty value removes it. Only the coherency information is kept per partition.
@@ -122,13 +104,7 @@ impl Memory {
         if attribute.value.is_empty() {
             map.remove(&attribute.id);
         } else {
-            map.insert(
-                attribute.id,
-                Stored {
-                    format: attribute.format,
-                    value: attribute.value,
-                },
-            );
+            map.insert(attribute.id, Stored { format: attribute.format, value: attribute.value });
         }
     }
 

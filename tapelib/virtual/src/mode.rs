@@ -32,10 +32,7 @@ pub(crate) fn sense(cdb: &Cdb, data: &mut Data<'_>, preamble: &Preamble, pages: 
         _ => {}
     }
     let mut body = Vec::new();
-    for page in pages
-        .iter()
-        .filter(|page| wanted == ALL_PAGES || page[0] == wanted)
-    {
+    for page in pages.iter().filter(|page| wanted == ALL_PAGES || page[0] == wanted) {
         let start = body.len();
         body.extend_from_slice(page);
         if control == CHANGEABLE {
@@ -45,35 +42,18 @@ pub(crate) fn sense(cdb: &Cdb, data: &mut Data<'_>, preamble: &Preamble, pages: 
     if body.is_empty() && wanted != NO_PAGE {
         return Err(INVALID_FIELD_IN_CDB.into());
     }
-    let descriptor: &[u8] = if block[1] & 0x08 != 0 {
-        &[]
-    } else {
-        &preamble.block_descriptor
-    };
+    let descriptor: &[u8] = if block[1] & 0x08 != 0 { &[] } else { &preamble.block_descriptor };
     if cdb.opcode() == opcode::MODE_SENSE_10 {
         let [high, low] = field16(6 + descriptor.len() + body.len());
         let [descriptor_high, descriptor_low] = field16(descriptor.len());
         let (medium, specific) = (preamble.medium_type, preamble.device_specific);
         let header = [high, low, medium, specific, 0, 0, descriptor_high, descriptor_low];
-        deliver(
-            data,
-            usize::from(be16(block, 7)),
-            &[&header, descriptor, &body].concat(),
-        )
+        deliver(data, usize::from(be16(block, 7)), &[&header, descriptor, &body].concat())
     } else {
         let length = u8::try_from(3 + descriptor.len() + body.len()).expect("short pages");
         let descriptor_length = u8::try_from(descriptor.len()).expect("eight bytes at most");
-        let header = [
-            length,
-            preamble.medium_type,
-            preamble.device_specific,
-            descriptor_length,
-        ];
-        deliver(
-            data,
-            usize::from(block[4]),
-            &[&header, descriptor, &body].concat(),
-        )
+        let header = [length, preamble.medium_type, preamble.device_specific, descriptor_length];
+        deliver(data, usize::from(block[4]), &[&header, descriptor, &body].concat())
     }
 }
 
@@ -84,22 +64,14 @@ pub(crate) fn select<'a>(cdb: &Cdb, data: &Data<'a>) -> Result<Selection<'a>, Se
         return Err(INVALID_FIELD_IN_CDB);
     }
     let ten = cdb.opcode() == opcode::MODE_SELECT_10;
-    let length = if ten {
-        usize::from(be16(block, 7))
-    } else {
-        usize::from(block[4])
-    };
+    let length = if ten { usize::from(be16(block, 7)) } else { usize::from(block[4]) };
     let list = parameter_list(data, length)?;
     let header_length = if ten { 8 } else { 4 };
     if list.len() < header_length {
         return Err(PARAMETER_LIST_LENGTH);
     }
     let (header, rest) = list.split_at(header_length);
-    let descriptor_length = if ten {
-        usize::from(be16(header, 6))
-    } else {
-        usize::from(header[3])
-    };
+    let descriptor_length = if ten { usize::from(be16(header, 6)) } else { usize::from(header[3]) };
     if !matches!(descriptor_length, 0 | 8) {
         return Err(INVALID_FIELD_IN_PARAMETER_LIST);
     }
@@ -107,11 +79,7 @@ pub(crate) fn select<'a>(cdb: &Cdb, data: &Data<'a>) -> Result<Selection<'a>, Se
         return Err(PARAMETER_LIST_LENGTH);
     }
     let (block_descriptor, pages) = rest.split_at(descriptor_length);
-    Ok(Selection {
-        device_specific: header[if ten { 3 } else { 2 }],
-        block_descriptor,
-        pages,
-    })
+    Ok(Selection { device_specific: header[if ten { 3 } else { 2 }], block_descriptor, pages })
 }
 
 /// The pages of a MODE SELECT list: code, and body without its header.
@@ -119,9 +87,7 @@ pub(crate) fn pages(mut list: &[u8]) -> Result<Vec<(u8, &[u8])>, Sense> {
     let mut pages = Vec::new();
     while !list.is_empty() {
         let (header, rest) = list.split_at_checked(2).ok_or(PARAMETER_LIST_LENGTH)?;
-        let (body, rest) = rest
-            .split_at_checked(usize::from(header[1]))
-            .ok_or(PARAMETER_LIST_LENGTH)?;
+        let (body, rest) = rest.split_at_checked(usize::from(header[1])).ok_or(PARAMETER_LIST_LENGTH)?;
         pages.push((header[0] & 0x3F, body));
         list = rest;
     }

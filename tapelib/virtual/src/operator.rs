@@ -30,10 +30,8 @@ impl VirtualLibrary {
     pub fn remove(&self, barcode: &Barcode) -> Result<PathBuf, Error> {
         let mut changer = self.changer();
         let element = reachable(&changer, barcode)?;
-        let (from, to) = (
-            changer.cartridges().join(barcode.as_str()),
-            self.dir.join(OUTSIDE).join(barcode.as_str()),
-        );
+        let (from, to) =
+            (changer.cartridges().join(barcode.as_str()), self.dir.join(OUTSIDE).join(barcode.as_str()));
         changer.inventory.set(element, None)?;
         move_folder(&from, &to)?;
         visited(&mut changer, element);
@@ -47,13 +45,7 @@ impl VirtualLibrary {
         let mut changer = self.changer();
         let element = empty(&changer, &barcode, place)?;
         move_folder(dir, &changer.cartridges().join(barcode.as_str()))?;
-        changer.inventory.set(
-            element,
-            Some(Held {
-                barcode: barcode.clone(),
-                source: None,
-            }),
-        )?;
+        changer.inventory.set(element, Some(Held { barcode: barcode.clone(), source: None }))?;
         visited(&mut changer, element);
         Ok(barcode)
     }
@@ -64,20 +56,10 @@ impl VirtualLibrary {
         let element = empty(&changer, barcode, place)?;
         let geometry = changer.geometry;
         let serial = format!("{}{barcode}", changer.inventory.id());
-        let memory = Memory::blank(
-            serial,
-            barcode.as_str(),
-            geometry.cartridge_bytes,
-            geometry.index_partition_bytes,
-        );
+        let memory =
+            Memory::blank(serial, barcode.as_str(), geometry.cartridge_bytes, geometry.index_partition_bytes);
         Cartridge::create(&changer.cartridges().join(barcode.as_str()), &memory)?;
-        changer.inventory.set(
-            element,
-            Some(Held {
-                barcode: barcode.clone(),
-                source: None,
-            }),
-        )?;
+        changer.inventory.set(element, Some(Held { barcode: barcode.clone(), source: None }))?;
         visited(&mut changer, element);
         Ok(())
     }
@@ -89,13 +71,7 @@ impl VirtualLibrary {
         let to = first_empty(&changer, barcode, place)?;
         changer.inventory.change(|elements| {
             elements.remove(&from);
-            elements.insert(
-                to,
-                Held {
-                    barcode: barcode.clone(),
-                    source: None,
-                },
-            );
+            elements.insert(to, Held { barcode: barcode.clone(), source: None });
         })?;
         visited(&mut changer, from);
         visited(&mut changer, to);
@@ -107,20 +83,8 @@ impl VirtualLibrary {
         let mut changer = self.changer();
         let (first, second) = (reachable(&changer, one)?, reachable(&changer, other)?);
         changer.inventory.change(|elements| {
-            elements.insert(
-                first,
-                Held {
-                    barcode: other.clone(),
-                    source: None,
-                },
-            );
-            elements.insert(
-                second,
-                Held {
-                    barcode: one.clone(),
-                    source: None,
-                },
-            );
+            elements.insert(first, Held { barcode: other.clone(), source: None });
+            elements.insert(second, Held { barcode: one.clone(), source: None });
         })?;
         visited(&mut changer, first);
         visited(&mut changer, second);
@@ -155,10 +119,7 @@ impl VirtualLibrary {
     /// The power fails and comes back. Records written since the last sync of their partition are gone; every unit
     /// has a power-on attention; drives stand at the beginning of the tapes in them.
     pub fn cut_power(&self) -> Result<(), Error> {
-        let failed = |source| Error::OpenLibrary {
-            dir: self.dir.clone(),
-            source,
-        };
+        let failed = |source| Error::OpenLibrary { dir: self.dir.clone(), source };
         self.changer().cut_power().map_err(failed)
     }
 }
@@ -167,13 +128,9 @@ fn reachable(changer: &Changer, barcode: &Barcode) -> Result<u16, Error> {
     let element = changer
         .inventory
         .find(barcode)
-        .ok_or_else(|| Error::UnknownCartridge {
-            barcode: barcode.to_string(),
-        })?;
+        .ok_or_else(|| Error::UnknownCartridge { barcode: barcode.to_string() })?;
     match changer.geometry.kind(element) {
-        Some(ElementKind::Drive) => Err(Error::CartridgeInDrive {
-            barcode: barcode.to_string(),
-        }),
+        Some(ElementKind::Drive) => Err(Error::CartridgeInDrive { barcode: barcode.to_string() }),
         _ => Ok(element),
     }
 }
@@ -181,10 +138,7 @@ fn reachable(changer: &Changer, barcode: &Barcode) -> Result<u16, Error> {
 /// An empty element for a cartridge that is not in the library yet.
 fn empty(changer: &Changer, barcode: &Barcode, place: Place) -> Result<u16, Error> {
     match changer.inventory.find(barcode) {
-        Some(element) => Err(Error::PlaceTaken {
-            element,
-            barcode: barcode.to_string(),
-        }),
+        Some(element) => Err(Error::PlaceTaken { element, barcode: barcode.to_string() }),
         None => first_empty(changer, barcode, place),
     }
 }
@@ -197,9 +151,7 @@ fn first_empty(changer: &Changer, barcode: &Barcode, place: Place) -> Result<u16
     changer
         .inventory
         .first_empty(&changer.geometry, kind)
-        .ok_or_else(|| Error::NoRoom {
-            barcode: barcode.to_string(),
-        })
+        .ok_or_else(|| Error::NoRoom { barcode: barcode.to_string() })
 }
 
 fn visited(changer: &mut Changer, element: u16) {
@@ -219,11 +171,7 @@ fn move_folder(from: &Path, to: &Path) -> Result<(), Error> {
         fs::rename(from, to)?;
         atomic::sync_folder(parent)
     };
-    moved().map_err(|source| Error::MoveFolder {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        source,
-    })
+    moved().map_err(|source| Error::MoveFolder { from: from.to_owned(), to: to.to_owned(), source })
 }
 
 const OUTSIDE: &str = "outside";

@@ -110,20 +110,14 @@ impl Partition {
 
     /// What a drive says when it runs into the end of data.
     pub fn end_of_data(&self) -> Sense {
-        if self.damaged {
-            END_OF_DATA_NOT_FOUND
-        } else {
-            END_OF_DATA
-        }
+        if self.damaged { END_OF_DATA_NOT_FOUND } else { END_OF_DATA }
     }
 
     /// The record at a number below [`Self::records`]; MEDIUM ERROR when its header cannot be read any more.
     pub fn record(&mut self, record: u64) -> Result<Record, Sense> {
         assert!(record < self.records, "record {record} of {}", self.records);
         let offset = self.offset_of(record).map_err(|_| UNRECOVERED_READ_ERROR)?;
-        let header = self
-            .header_at(offset, record)
-            .map_err(|_| UNRECOVERED_READ_ERROR)?;
+        let header = self.header_at(offset, record).map_err(|_| UNRECOVERED_READ_ERROR)?;
         self.known = (record + 1, header.next_offset(offset));
         Ok(match header.kind {
             Kind::Filemark => Record::Filemark,
@@ -139,9 +133,7 @@ impl Partition {
     pub fn read(&self, block: &Block, buffer: &mut [u8]) -> Result<usize, Sense> {
         let length = buffer.len().min(block.length as usize);
         let buffer = &mut buffer[..length];
-        self.file
-            .read_exact_at(buffer, block.payload_offset)
-            .map_err(|_| UNRECOVERED_READ_ERROR)?;
+        self.file.read_exact_at(buffer, block.payload_offset).map_err(|_| UNRECOVERED_READ_ERROR)?;
         if length == block.length as usize && crc32c(buffer) != block.payload_checksum {
             return Err(UNRECOVERED_READ_ERROR);
         }
@@ -153,25 +145,14 @@ impl Partition {
     pub fn write_block(&mut self, record: u64, payload: &[u8], capacity: u64) -> Result<(), Sense> {
         let length = u32::try_from(payload.len()).expect("a block is at most 8 MiB");
         self.prepare(record, RECORD_HEADER_BYTES + u64::from(length), capacity)?;
-        let header = RecordHeader {
-            kind: Kind::Block,
-            length,
-            payload_checksum: crc32c(payload),
-        };
+        let header = RecordHeader { kind: Kind::Block, length, payload_checksum: crc32c(payload) };
         self.append(&header, payload)
     }
 
     /// Writes a filemark at `record`, as [`Self::write_block`] does.
     pub fn write_filemark(&mut self, record: u64, capacity: u64) -> Result<(), Sense> {
         self.prepare(record, RECORD_HEADER_BYTES, capacity)?;
-        self.append(
-            &RecordHeader {
-                kind: Kind::Filemark,
-                length: 0,
-                payload_checksum: 0,
-            },
-            &[],
-        )
+        self.append(&RecordHeader { kind: Kind::Filemark, length: 0, payload_checksum: 0 }, &[])
     }
 
     /// Brings everything written to stable storage.
@@ -201,11 +182,7 @@ impl Partition {
     }
 
     fn prepare(&mut self, record: u64, bytes: u64, capacity: u64) -> Result<(), Sense> {
-        assert!(
-            record <= self.records,
-            "write at record {record} of {}",
-            self.records
-        );
+        assert!(record <= self.records, "write at record {record} of {}", self.records);
         if self.damaged && record == self.records {
             return Err(WRITE_APPEND_ERROR);
         }
@@ -269,8 +246,7 @@ impl Partition {
         self.file.sync_data()?;
         self.end = offset;
         self.records = record;
-        self.checkpoints
-            .truncate(count(record.div_ceil(CHECKPOINT_RECORDS)));
+        self.checkpoints.truncate(count(record.div_ceil(CHECKPOINT_RECORDS)));
         self.filemarks.truncate(count(self.filemarks_before(record)));
         self.known = (0, FILE_HEADER_BYTES);
         Ok(())
@@ -281,10 +257,7 @@ impl Partition {
             return Ok(self.end);
         }
         let checkpoint = record / CHECKPOINT_RECORDS;
-        let (mut at, mut offset) = (
-            checkpoint * CHECKPOINT_RECORDS,
-            self.checkpoints[count(checkpoint)],
-        );
+        let (mut at, mut offset) = (checkpoint * CHECKPOINT_RECORDS, self.checkpoints[count(checkpoint)]);
         if (at..=record).contains(&self.known.0) {
             (at, offset) = self.known;
         }

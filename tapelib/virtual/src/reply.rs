@@ -13,10 +13,7 @@ pub(crate) struct Check {
 
 impl From<Sense> for Check {
     fn from(sense: Sense) -> Self {
-        Self {
-            sense,
-            transferred: 0,
-        }
+        Self { sense, transferred: 0 }
     }
 }
 
@@ -66,11 +63,7 @@ pub(crate) fn check_length(cdb: &Cdb) -> Result<(), Sense> {
         5 => 12,
         _ => return Err(INVALID_OPERATION_CODE),
     };
-    if cdb.as_bytes().len() == expected {
-        Ok(())
-    } else {
-        Err(INVALID_FIELD_IN_CDB)
-    }
+    if cdb.as_bytes().len() == expected { Ok(()) } else { Err(INVALID_FIELD_IN_CDB) }
 }
 
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {

@@ -30,43 +30,28 @@ impl Sense {
 
     /// The FILEMARK bit: a filemark was met.
     pub const fn with_filemark(self) -> Self {
-        Self {
-            filemark: true,
-            ..self
-        }
+        Self { filemark: true, ..self }
     }
 
     /// The EOM bit: early warning, the end of the partition, or its beginning when moving backwards.
     pub const fn with_end_of_medium(self) -> Self {
-        Self {
-            end_of_medium: true,
-            ..self
-        }
+        Self { end_of_medium: true, ..self }
     }
 
     /// The ILI bit: the block's length differs from the requested one.
     pub const fn with_incorrect_length(self) -> Self {
-        Self {
-            incorrect_length: true,
-            ..self
-        }
+        Self { incorrect_length: true, ..self }
     }
 
     /// A deferred error (response code 71h): of an earlier command that had ended with GOOD, not of this one.
     pub const fn deferred(self) -> Self {
-        Self {
-            deferred: true,
-            ..self
-        }
+        Self { deferred: true, ..self }
     }
 
     /// The INFORMATION field: what was asked for minus what was done. A value that does not fit in 32 bits is left
     /// out and VALID stays 0.
     pub const fn with_information(self, information: i64) -> Self {
-        Self {
-            information: Some(information),
-            ..self
-        }
+        Self { information: Some(information), ..self }
     }
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {

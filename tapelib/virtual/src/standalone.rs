@@ -30,32 +30,18 @@ pub fn create_cartridge(
     index_partition_bytes: u64,
 ) -> Result<(), Error> {
     let barcode = barcode_of(dir)?;
-    let memory = Memory::blank(
-        serial.to_owned(),
-        barcode.as_str(),
-        cartridge_bytes,
-        index_partition_bytes,
-    );
+    let memory = Memory::blank(serial.to_owned(), barcode.as_str(), cartridge_bytes, index_partition_bytes);
     Cartridge::create(dir, &memory)
 }
 
 fn open(dir: &Path, read_only: bool) -> Result<Box<dyn Transport>, Error> {
-    let home = Home {
-        dir: dir.to_owned(),
-        barcode: barcode_of(dir)?,
-        read_only,
-    };
+    let home = Home { dir: dir.to_owned(), barcode: barcode_of(dir)?, read_only };
     // A folder that is not a cartridge is better named here than by sense data later.
     let cartridge = Cartridge::load(home)?;
     let faults = Faults::default();
     let mut drive = Drive::new(0, "TGTABLED00".to_owned(), faults.clone());
     drive.accept(cartridge);
-    Ok(Box::new(DriveTransport {
-        drive: Arc::new(Mutex::new(drive)),
-        index: 0,
-        faults,
-        _lock: None,
-    }))
+    Ok(Box::new(DriveTransport { drive: Arc::new(Mutex::new(drive)), index: 0, faults, _lock: None }))
 }
 
 fn barcode_of(dir: &Path) -> Result<Barcode, Error> {
@@ -63,13 +49,7 @@ fn barcode_of(dir: &Path) -> Result<Barcode, Error> {
     let name = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let text: String = name
         .file_name()
-        .map(|name| {
-            name.to_string_lossy()
-                .chars()
-                .filter(char::is_ascii_alphanumeric)
-                .take(32)
-                .collect()
-        })
+        .map(|name| name.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).take(32).collect())
         .unwrap_or_default();
     Barcode::parse(if text.is_empty() { "UNNAMED" } else { &text })
 }

@@ -34,10 +34,7 @@ impl Transport for ChangerTransport {
     ) -> Result<Completion, TransportError> {
         let effect = self.faults.strike(Unit::Changer, cdb.opcode());
         answer(effect, cdb, timeout, || {
-            self.changer
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .execute(cdb, data)
+            self.changer.lock().unwrap_or_else(PoisonError::into_inner).execute(cdb, data)
         })
     }
 }
@@ -51,10 +48,7 @@ impl Transport for DriveTransport {
     ) -> Result<Completion, TransportError> {
         let effect = self.faults.strike(Unit::Drive(self.index), cdb.opcode());
         answer(effect, cdb, timeout, || {
-            self.drive
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .execute(cdb, data)
+            self.drive.lock().unwrap_or_else(PoisonError::into_inner).execute(cdb, data)
         })
     }
 }
@@ -65,10 +59,7 @@ fn answer(
     timeout: Duration,
     work: impl FnOnce() -> Completion,
 ) -> Result<Completion, TransportError> {
-    let silence = TransportError::Timeout {
-        opcode: cdb.opcode(),
-        seconds: timeout.as_secs(),
-    };
+    let silence = TransportError::Timeout { opcode: cdb.opcode(), seconds: timeout.as_secs() };
     match effect {
         None => Ok(work()),
         Some(Effect::Fail(sense)) => Ok(failed(sense, 0)),
@@ -82,8 +73,5 @@ fn answer(
 }
 
 fn failed(sense: Sense, transferred: usize) -> Completion {
-    Completion {
-        transferred,
-        ..completion(Err(sense.into()))
-    }
+    Completion { transferred, ..completion(Err(sense.into())) }
 }

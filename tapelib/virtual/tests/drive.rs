@@ -18,10 +18,7 @@ fn library(dir: &tempfile::TempDir) -> VirtualLibrary {
 fn attentions_and_readiness() {
     let dir = tempfile::tempdir().unwrap();
     let library = library(&dir);
-    let (mut robot, mut drive) = (
-        Host(library.changer_transport()),
-        Host(library.drive_transport(0)),
-    );
+    let (mut robot, mut drive) = (Host(library.changer_transport()), Host(library.drive_transport(0)));
     // INQUIRY passes and leaves the attention pending.
     drive.ask(&[0x12, 0, 0, 0, 96, 0], 96).unwrap();
     assert_eq!(drive.settle().0, [(6, 0x29, 0)]);
@@ -50,11 +47,7 @@ fn what_is_not_offered_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_robot, mut drive) = loaded(&library(&dir));
     for opcode in [0x0B, 0x11, 0x13, 0x19, 0x1E] {
-        assert_eq!(
-            codes(drive.send(&[opcode, 0, 0, 0, 0, 0], Data::None)),
-            (5, 0x20, 0),
-            "{opcode:#x}"
-        );
+        assert_eq!(codes(drive.send(&[opcode, 0, 0, 0, 0, 0], Data::None)), (5, 0x20, 0), "{opcode:#x}");
     }
     for cdb in [
         vec![0x08, 0x01, 0, 0, 1, 0],             // fixed blocks
@@ -93,10 +86,7 @@ fn blocks_filemarks_and_lengths() {
         (1000, (0, 0, 0), 0x20, Some(200))
     );
     let sense = drive.block().unwrap_err();
-    assert_eq!(
-        (sense.codes, sense.flags, sense.information),
-        ((0, 0, 1), 0x80, Some(1 << 16))
-    );
+    assert_eq!((sense.codes, sense.flags, sense.information), ((0, 0, 1), 0x80, Some(1 << 16)));
     assert_eq!(drive.block().unwrap(), b"two");
     let sense = drive.block().unwrap_err();
     assert_eq!((sense.codes, sense.information), (BLANK, Some(1 << 16)));
@@ -149,14 +139,8 @@ fn spacing_and_locating() {
     for (from, code, count, to, expected) in cases {
         drive.locate(0, from).unwrap();
         let answer = drive.space(code, count);
-        let told = answer
-            .err()
-            .map(|sense| (sense.codes, sense.information.unwrap()));
-        assert_eq!(
-            (told, drive.position().unwrap().2),
-            (expected, to),
-            "{from} {code} {count}"
-        );
+        let told = answer.err().map(|sense| (sense.codes, sense.information.unwrap()));
+        assert_eq!((told, drive.position().unwrap().2), (expected, to), "{from} {code} {count}");
     }
     assert_eq!(codes(drive.locate(0, 8)), BLANK);
     assert_eq!(drive.position().unwrap().2, 7);
@@ -195,10 +179,7 @@ fn the_end_of_a_partition() {
             sense => break sense,
         }
     };
-    assert_eq!(
-        (overflow.codes, overflow.flags, overflow.information),
-        ((0xD, 0, 2), 0x40, Some(60_000))
-    );
+    assert_eq!((overflow.codes, overflow.flags, overflow.information), ((0xD, 0, 2), 0x40, Some(60_000)));
     assert_eq!(drive.position().unwrap().2, written);
     drive.locate(0, 0).unwrap();
     assert_eq!(drive.block().unwrap(), block);
@@ -233,21 +214,14 @@ fn two_partitions() {
     // REWIND stays in the partition, LOAD does not.
     for (operation, partition) in [(0x01, 1), (0x1B, 0)] {
         drive.locate(1, 1).unwrap();
-        drive
-            .send(&[operation, 0, 0, 0, u8::from(operation == 0x1B), 0], Data::None)
-            .unwrap();
+        drive.send(&[operation, 0, 0, 0, u8::from(operation == 0x1B), 0], Data::None).unwrap();
         assert_eq!(drive.position().unwrap(), (0x80, partition, 0, 0));
     }
     // Mode page 11h and log page 17h tell the sizes.
     let page = drive.ask(&[0x1A, 0x08, 0x11, 0, 255, 0], 255).unwrap();
     assert_eq!(page[4..], [0x11, 10, 1, 1, 0x3C, 3, 6, 0, 0, 4, 0, 13]);
-    let log = drive
-        .ask(&[0x4D, 0, 0x57, 0, 0, 0x02, 0x02, 1, 0, 0], 256)
-        .unwrap();
-    assert_eq!(
-        log[4..24],
-        [2, 2, 3, 16, 7, 0, 0, 0, 0, 0, 0, 3, 7, 0, 0, 1, 0, 0, 0, 12]
-    );
+    let log = drive.ask(&[0x4D, 0, 0x57, 0, 0, 0x02, 0x02, 1, 0, 0], 256).unwrap();
+    assert_eq!(log[4..24], [2, 2, 3, 16, 7, 0, 0, 0, 0, 0, 0, 3, 7, 0, 0, 1, 0, 0, 0, 12]);
     // One partition again.
     drive.rewind().unwrap();
     drive.send(&[0x04, 0, 0, 0, 0, 0], Data::None).unwrap();
@@ -259,14 +233,8 @@ fn cartridge_memory() {
     let dir = tempfile::tempdir().unwrap();
     let (mut robot, mut drive) = loaded(&library(&dir));
     drive.format_two([4, 0xFFFF]).unwrap();
-    assert_eq!(
-        drive.attribute(0, 1).unwrap(),
-        (0x80, 3u64.to_be_bytes().to_vec())
-    );
-    assert_eq!(
-        drive.attribute(1, 1).unwrap(),
-        (0x80, 12u64.to_be_bytes().to_vec())
-    );
+    assert_eq!(drive.attribute(0, 1).unwrap(), (0x80, 3u64.to_be_bytes().to_vec()));
+    assert_eq!(drive.attribute(1, 1).unwrap(), (0x80, 12u64.to_be_bytes().to_vec()));
     assert_eq!(drive.attribute(0, 3).unwrap().1, 1u64.to_be_bytes());
     assert_eq!(drive.attribute(0, 0x408).unwrap(), (0x80, vec![0]));
     assert_eq!(drive.attribute(0, 0x806).unwrap().1[..9], *b"TG0001L9 ");
@@ -301,9 +269,7 @@ fn cartridge_memory() {
 fn write_protection() {
     let dir = tempfile::tempdir().unwrap();
     let library = library(&dir);
-    library
-        .write_protect(&Barcode::parse("TG0001L9").unwrap(), true)
-        .unwrap();
+    library.write_protect(&Barcode::parse("TG0001L9").unwrap(), true).unwrap();
     let (_robot, mut drive) = loaded(&library);
     assert_eq!(codes(drive.write(b"no")), (7, 0x27, 0));
     assert_eq!(codes(drive.filemarks(1, false)), (7, 0x27, 0));
@@ -325,35 +291,15 @@ fn planned_faults() {
     assert_eq!((drive.position().unwrap().2, faults.pending()), (2, 0));
 
     for (effect, records) in [(Effect::Silence, 2), (Effect::SilenceAfter, 3)] {
-        faults.inject(Fault {
-            unit: Unit::Drive(0),
-            opcode: None,
-            skip: 0,
-            times: 1,
-            effect,
-        });
+        faults.inject(Fault { unit: Unit::Drive(0), opcode: None, skip: 0, times: 1, effect });
         let write = scsi::Cdb::new(&[0x0A, 0, 0, 0, 1, 0]);
-        let silent = drive
-            .0
-            .execute(&write, Data::Out(b"?"), std::time::Duration::from_secs(9));
-        assert!(matches!(
-            silent,
-            Err(scsi::TransportError::Timeout {
-                opcode: 0x0A,
-                seconds: 9
-            })
-        ));
+        let silent = drive.0.execute(&write, Data::Out(b"?"), std::time::Duration::from_secs(9));
+        assert!(matches!(silent, Err(scsi::TransportError::Timeout { opcode: 0x0A, seconds: 9 })));
         assert_eq!(drive.position().unwrap().2, records);
     }
     // A deferred error: the buffer is accepted, and the flush tells of an earlier block.
     let deferred = Effect::FailAfter(Sense::new(3, 0x0C, 0).deferred());
-    faults.inject(Fault {
-        unit: Unit::Drive(0),
-        opcode: Some(0x10),
-        skip: 0,
-        times: 1,
-        effect: deferred,
-    });
+    faults.inject(Fault { unit: Unit::Drive(0), opcode: Some(0x10), skip: 0, times: 1, effect: deferred });
     let flush = drive.raw(&[0x10, 0, 0, 0, 1, 0], Data::None);
     assert_eq!((flush.sense[0], drive.position().unwrap().2), (0x71, 4));
     faults.damage_block(&Barcode::parse("TG0001L9").unwrap(), 0, 1);
@@ -371,9 +317,7 @@ fn unbuffered_mode_leaves_nothing_to_lose() {
     let library = library(&dir);
     let (_robot, mut drive) = loaded(&library);
     for (device_specific, left) in [(0x10, 0), (0x00, 1)] {
-        drive
-            .send(&[0x15, 0x10, 0, 0, 4, 0], Data::Out(&[0, 0, device_specific, 0]))
-            .unwrap();
+        drive.send(&[0x15, 0x10, 0, 0, 4, 0], Data::Out(&[0, 0, device_specific, 0])).unwrap();
         drive.write(b"block").unwrap();
         library.cut_power().unwrap();
         drive.settle().1.unwrap();
@@ -384,29 +328,20 @@ fn unbuffered_mode_leaves_nothing_to_lose() {
     // Fixed blocks, compression and unknown pages are refused as a whole.
     for list in [
         &[0, 0, 0x10, 8, 0, 0, 0, 0, 0, 0, 2, 0][..],
-        &[
-            0, 0, 0x10, 0, 0x0F, 14, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        ],
+        &[0, 0, 0x10, 0, 0x0F, 14, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         &[0, 0, 0x10, 0, 0x24, 2, 0, 0],
     ] {
         let select = [0x15, 0x10, 0, 0, list.len() as u8, 0];
         assert_eq!(codes(drive.send(&select, Data::Out(list))), (5, 0x26, 0));
     }
-    assert_eq!(
-        codes(drive.send(&[0x15, 0x10, 0, 0, 5, 0], Data::Out(&[0, 0, 0x10, 0, 0x11]))),
-        (5, 0x1A, 0)
-    );
+    assert_eq!(codes(drive.send(&[0x15, 0x10, 0, 0, 5, 0], Data::Out(&[0, 0, 0x10, 0, 0x11]))), (5, 0x1A, 0));
 }
 
 #[test]
 fn identity() {
     let dir = tempfile::tempdir().unwrap();
     let first = library(&dir);
-    let serials = [
-        first.drive_serial(0),
-        first.drive_serial(1),
-        first.changer_serial(),
-    ];
+    let serials = [first.drive_serial(0), first.drive_serial(1), first.changer_serial()];
     let mut drive = Host(first.drive_transport(0));
     let standard = drive.ask(&[0x12, 0, 0, 0, 96, 0], 96).unwrap();
     assert_eq!((standard[0], standard[1] & 0x80, standard.len()), (1, 0x80, 36));
@@ -414,14 +349,7 @@ fn identity() {
     assert_eq!(page[4..], *serials[0].as_bytes());
     drop((drive, first));
     let again = library(&dir);
-    assert_eq!(
-        [
-            again.drive_serial(0),
-            again.drive_serial(1),
-            again.changer_serial()
-        ],
-        serials
-    );
+    assert_eq!([again.drive_serial(0), again.drive_serial(1), again.changer_serial()], serials);
     let elsewhere = tempfile::tempdir().unwrap();
     assert_ne!(library(&elsewhere).drive_serial(0), serials[0]);
 }

@@ -105,9 +105,7 @@ impl Tape {
 }
 
 fn told(answer: host::Answer<usize>) -> Option<((u8, u8, u8), i32)> {
-    answer
-        .err()
-        .map(|sense| (sense.codes, sense.information.unwrap_or(0)))
+    answer.err().map(|sense| (sense.codes, sense.information.unwrap_or(0)))
 }
 
 fn apply(step: Step, number: u8, tape: &mut Tape, drive: &mut Host) {
@@ -117,10 +115,7 @@ fn apply(step: Step, number: u8, tape: &mut Tape, drive: &mut Host) {
             drive.write(&payload).unwrap();
             tape.put(Some(payload));
         }
-        Step::Filemarks {
-            count: 0,
-            immediate: true,
-        } => {}
+        Step::Filemarks { count: 0, immediate: true } => {}
         Step::Filemarks { count, immediate } => {
             drive.filemarks(count, immediate).unwrap();
             (0..count).for_each(|_| tape.put(None));

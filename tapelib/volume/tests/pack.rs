@@ -20,10 +20,7 @@ fn open(bytes: &[u8]) -> PackReader<Cursor<&[u8]>> {
 }
 
 fn extent(place: &MemberPlace) -> Extent {
-    Extent {
-        offset: place.offset,
-        length: place.length,
-    }
+    Extent { offset: place.offset, length: place.length }
 }
 
 /// A source that counts the bytes read from it.
@@ -48,44 +45,27 @@ fn check_round_trip(contents: &[(Member, Vec<u8>)], workers: usize) {
     assert_eq!(summary.digest, Digest::of(&bytes));
     assert_eq!(summary.members.len(), contents.len());
     let mut reader = open(&bytes);
-    assert_eq!(
-        (reader.id(), reader.member_count()),
-        (pack_id(), contents.len() as u32)
-    );
+    assert_eq!((reader.id(), reader.member_count()), (pack_id(), contents.len() as u32));
     for (place, (member, data)) in summary.members.iter().zip(contents).rev() {
         let mut read = Vec::new();
-        reader
-            .member(extent(place), Some(place.digest))
-            .unwrap()
-            .read_to_end(&mut read)
-            .unwrap();
+        reader.member(extent(place), Some(place.digest)).unwrap().read_to_end(&mut read).unwrap();
         assert!(read == *data, "{:?} by place", member.record.key);
     }
     let inside: Vec<_> = reader.manifest().unwrap().map(Result::unwrap).collect();
-    let beside: Vec<_> = ManifestReader::compressed(summary.manifest.as_slice())
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let beside: Vec<_> =
+        ManifestReader::compressed(summary.manifest.as_slice()).unwrap().map(Result::unwrap).collect();
     assert_eq!(inside, beside);
     for (entry, (place, (member, _))) in inside.iter().zip(summary.members.iter().zip(contents)) {
-        assert_eq!(
-            (entry.id, entry.segment, entry.offset),
-            (place.id, place.segment, place.offset)
-        );
+        assert_eq!((entry.id, entry.segment, entry.offset), (place.id, place.segment, place.offset));
         assert_eq!((entry.length, entry.digest), (place.length, place.digest));
         assert_eq!(entry.record, member.record);
     }
     // Three walks: all data read without seeking, all data read with seeking, nothing read.
-    let (mut sequential, mut seeking) = (
-        Scan::sequential(bytes.as_slice()).unwrap(),
-        reader.members().unwrap(),
-    );
+    let (mut sequential, mut seeking) =
+        (Scan::sequential(bytes.as_slice()).unwrap(), reader.members().unwrap());
     for (member, data) in contents {
         let met = sequential.next_member().unwrap().unwrap();
-        assert_eq!(
-            (met.id, met.segment, &met.record),
-            (member.id, member.segment, &member.record)
-        );
+        assert_eq!((met.id, met.segment, &met.record), (member.id, member.segment, &member.record));
         assert_eq!(seeking.next_member().unwrap().unwrap(), met);
         let mut read = Vec::new();
         sequential.read_to_end(&mut read).unwrap();
@@ -103,19 +83,13 @@ fn check_round_trip(contents: &[(Member, Vec<u8>)], workers: usize) {
 
 #[test]
 fn odd_keys_and_sizes_round_trip() {
-    let keys = ODD_KEYS
-        .iter()
-        .map(ToString::to_string)
-        .chain(["k".repeat(1_024), "é/".repeat(341)]);
+    let keys = ODD_KEYS.iter().map(ToString::to_string).chain(["k".repeat(1_024), "é/".repeat(341)]);
     let sizes = [0, 1, 511, 512, 513, 70_000];
     let contents: Contents = keys
         .zip(0..)
         .map(|(key, number)| {
             let length = sizes[number % sizes.len()];
-            (
-                member(number as u128, &key, length as u64),
-                data(number as u64, length),
-            )
+            (member(number as u128, &key, length as u64), data(number as u64, length))
         })
         .collect();
     check_round_trip(&contents, 2);
@@ -128,20 +102,12 @@ fn an_empty_pack_round_trips() {
 
 #[test]
 fn members_around_the_frame_limits_round_trip() {
-    let (small, large) = (
-        limits::SMALL_FRAME_BYTES_MAX as usize,
-        limits::LARGE_FRAME_BYTES_MAX as usize,
-    );
+    let (small, large) = (limits::SMALL_FRAME_BYTES_MAX as usize, limits::LARGE_FRAME_BYTES_MAX as usize);
     let lengths = [small - 4_096, small, 0, large - 100, large * 2 + 7, 10, small + 1];
     let contents: Contents = lengths
         .iter()
         .zip(0..)
-        .map(|(length, number)| {
-            (
-                member(number, "key", *length as u64),
-                data(number as u64, *length),
-            )
-        })
+        .map(|(length, number)| (member(number, "key", *length as u64), data(number as u64, *length)))
         .collect();
     check_round_trip(&contents, 2);
 }
@@ -160,51 +126,34 @@ fn a_segment_is_told_apart_from_its_object() {
 
 #[test]
 fn the_bytes_do_not_depend_on_the_number_of_threads() {
-    let contents: Contents = (0..40)
-        .map(|number| (member(number, "key", 500_000), data(number as u64, 500_000)))
-        .collect();
+    let contents: Contents =
+        (0..40).map(|number| (member(number, "key", 500_000), data(number as u64, 500_000))).collect();
     assert!(pack(&contents, 1).0 == pack(&contents, 3).0);
 }
 
 #[test]
 fn reading_one_member_touches_only_its_frames() {
-    let contents: Contents = (0..30)
-        .map(|number| (member(number, "key", 700_000), data(1, 700_000)))
-        .collect();
+    let contents: Contents =
+        (0..30).map(|number| (member(number, "key", 700_000), data(1, 700_000))).collect();
     let (bytes, summary) = pack(&contents, 2);
     let length = bytes.len() as u64;
-    let mut reader = PackReader::open(
-        Counting {
-            inner: Cursor::new(bytes),
-            read: 0,
-        },
-        length,
-    )
-    .unwrap();
+    let mut reader = PackReader::open(Counting { inner: Cursor::new(bytes), read: 0 }, length).unwrap();
     let place = &summary.members[17];
     let needed = reader.pack_range(extent(place)).unwrap();
     assert!(needed.end - needed.start < 1_100_000, "{needed:?}");
     let mut read = Vec::new();
-    reader
-        .member(extent(place), Some(place.digest))
-        .unwrap()
-        .read_to_end(&mut read)
-        .unwrap();
+    reader.member(extent(place), Some(place.digest)).unwrap().read_to_end(&mut read).unwrap();
     let tail = u64::from(summary.frames) * 8 + 1_000;
     assert!(reader.into_inner().read <= needed.end - needed.start + tail);
 }
 
 #[test]
 fn reading_members_in_their_order_reads_every_byte_once() {
-    let contents: Contents = (0..40)
-        .map(|number| (member(number, "key", 300_000), data(1, 300_000)))
-        .collect();
+    let contents: Contents =
+        (0..40).map(|number| (member(number, "key", 300_000), data(1, 300_000))).collect();
     let (bytes, summary) = pack(&contents, 2);
     let length = bytes.len() as u64;
-    let source = Counting {
-        inner: Cursor::new(bytes),
-        read: 0,
-    };
+    let source = Counting { inner: Cursor::new(bytes), read: 0 };
     let mut reader = PackReader::open(source, length).unwrap();
     for place in &summary.members {
         let mut member = reader.member(extent(place), Some(place.digest)).unwrap();
@@ -229,15 +178,8 @@ fn a_member_over_a_gibibyte_has_frames_of_64_mib() {
     assert_eq!(summary.frames, 1 + 17 + 1);
     let mut reader = open(&bytes);
     let mut end = String::new();
-    let last = Extent {
-        offset: place.offset + length - 6,
-        length: 6,
-    };
-    reader
-        .member(last, None)
-        .unwrap()
-        .read_to_string(&mut end)
-        .unwrap();
+    let last = Extent { offset: place.offset + length - 6, length: 6 };
+    reader.member(last, None).unwrap().read_to_string(&mut end).unwrap();
     assert_eq!(end, "\x0012345");
 }
 
@@ -246,18 +188,9 @@ fn a_wrong_length_breaks_the_pack() {
     for given in [9, 11] {
         let mut writer = PackWriter::new(Vec::new(), pack_id(), &Options::default()).unwrap();
         writer.begin_member(member(1, "key", 10)).unwrap();
-        let failed = writer
-            .write(&data(1, given))
-            .and_then(|()| writer.end_member().map(drop))
-            .unwrap_err();
-        assert!(
-            matches!(failed, Error::MemberLength { announced: 10, .. }),
-            "{failed}"
-        );
-        assert!(matches!(
-            writer.begin_member(member(2, "key", 0)),
-            Err(Error::OutOfOrder { .. })
-        ));
+        let failed = writer.write(&data(1, given)).and_then(|()| writer.end_member().map(drop)).unwrap_err();
+        assert!(matches!(failed, Error::MemberLength { announced: 10, .. }), "{failed}");
+        assert!(matches!(writer.begin_member(member(2, "key", 0)), Err(Error::OutOfOrder { .. })));
         assert!(matches!(writer.finish(), Err(Error::OutOfOrder { .. })));
     }
 }
@@ -266,19 +199,10 @@ fn a_wrong_length_breaks_the_pack() {
 fn a_refused_member_leaves_the_pack_as_it_was() {
     let mut writer = PackWriter::new(Vec::new(), pack_id(), &Options::default()).unwrap();
     let mut wrong = vec![member(1, "", 0), member(1, &"k".repeat(1_025), 0)];
-    wrong.push(Member {
-        segment: Some(Segment { index: 2, count: 1 }),
-        ..member(1, "key", 0)
-    });
-    wrong.push(Member {
-        length: 3,
-        ..member(1, "key", 4)
-    });
+    wrong.push(Member { segment: Some(Segment { index: 2, count: 1 }), ..member(1, "key", 0) });
+    wrong.push(Member { length: 3, ..member(1, "key", 4) });
     let mut large = member(1, "key", 0);
-    large
-        .record
-        .metadata
-        .push(("x".into(), "y".repeat(limits::RECORD_BYTES_MAX)));
+    large.record.metadata.push(("x".into(), "y".repeat(limits::RECORD_BYTES_MAX)));
     wrong.push(large);
     let mut slash = member(1, "key", 0);
     slash.record.bucket = "a/b".into();
@@ -298,43 +222,24 @@ fn a_sink_that_fails_ends_the_pack() {
     let mut room = [0; 100];
     let mut writer = PackWriter::new(room.as_mut_slice(), pack_id(), &options).unwrap();
     writer.begin_member(member(1, "key", 60 << 20)).unwrap();
-    let failed = (0..60)
-        .find_map(|_| writer.write(&data(1, 1 << 20)).err())
-        .unwrap();
+    let failed = (0..60).find_map(|_| writer.write(&data(1, 1 << 20)).err()).unwrap();
     assert!(matches!(failed, Error::Write { .. }), "{failed}");
 }
 
 #[test]
 fn a_wrong_digest_is_the_answer_at_the_end() {
-    let (bytes, summary) = pack(
-        &[(member(1, "key", 9), data(1, 9)), (member(2, "empty", 0), vec![])],
-        1,
-    );
+    let (bytes, summary) = pack(&[(member(1, "key", 9), data(1, 9)), (member(2, "empty", 0), vec![])], 1);
     let mut reader = open(&bytes);
     for place in &summary.members {
-        let failed = reader
-            .member(extent(place), Some(Digest([0; 32])))
-            .unwrap()
-            .read_to_end(&mut Vec::new());
+        let failed =
+            reader.member(extent(place), Some(Digest([0; 32]))).unwrap().read_to_end(&mut Vec::new());
         let failed = failed.unwrap_err().downcast::<Error>().unwrap();
         assert!(matches!(failed, Error::MemberDigest { .. }) && failed.is_damage());
     }
-    let outside = Extent {
-        offset: reader.plain_bytes() - 1,
-        length: 2,
-    };
-    assert!(matches!(
-        reader.member(outside, None),
-        Err(Error::OutsidePack { .. })
-    ));
-    let overflow = Extent {
-        offset: u64::MAX,
-        length: 2,
-    };
-    assert!(matches!(
-        reader.pack_range(overflow),
-        Err(Error::OutsidePack { .. })
-    ));
+    let outside = Extent { offset: reader.plain_bytes() - 1, length: 2 };
+    assert!(matches!(reader.member(outside, None), Err(Error::OutsidePack { .. })));
+    let overflow = Extent { offset: u64::MAX, length: 2 };
+    assert!(matches!(reader.pack_range(overflow), Err(Error::OutsidePack { .. })));
 }
 
 /// Reads whatever can be read, in every way; answers whether all of it was well.
@@ -350,10 +255,7 @@ fn read_all(bytes: &[u8]) -> bool {
         let mut reader = PackReader::open(Cursor::new(bytes), bytes.len() as u64)?;
         let entries = reader.manifest()?.collect::<Result<Vec<_>, _>>()?;
         for entry in entries {
-            let extent = Extent {
-                offset: entry.offset,
-                length: entry.length,
-            };
+            let extent = Extent { offset: entry.offset, length: entry.length };
             let mut member = reader.member(extent, Some(entry.digest))?;
             std::io::copy(&mut member, &mut std::io::sink()).map_err(|_| Error::NotAPack { why: "read" })?;
         }

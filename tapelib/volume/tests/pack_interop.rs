@@ -13,30 +13,20 @@ use volume::pack::{Member, Segment, manifest_name, member_name};
 /// Runs a program that must be installed, and must have nothing to say on stderr.
 fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| {
-        panic!(
-            "{:?} is needed by this test and could not be started: {error}",
-            command.get_program()
-        )
+        panic!("{:?} is needed by this test and could not be started: {error}", command.get_program())
     });
     let said = String::from_utf8_lossy(&output.stderr);
     // A file system without extended attributes is no fault of the pack; zstd greets when it is asked for details.
     let harmless = |line: &str| {
         line.is_empty() || line.ends_with(": Operation not supported") || line.starts_with("*** Zstandard")
     };
-    assert!(
-        output.status.success() && said.lines().all(harmless),
-        "{command:?}: {said}"
-    );
+    assert!(output.status.success() && said.lines().all(harmless), "{command:?}: {said}");
     output
 }
 
 /// Odd keys twice (two versions of each), long ones, segments, and a member larger than a frame.
 fn contents() -> Vec<(Member, Vec<u8>)> {
-    let long = [
-        "k".repeat(1_024),
-        format!("{}./x", "a".repeat(254)),
-        format!("{}/f", "\u{1}".repeat(1_020)),
-    ];
+    let long = ["k".repeat(1_024), format!("{}./x", "a".repeat(254)), format!("{}/f", "\u{1}".repeat(1_020))];
     let keys = ODD_KEYS.iter().map(ToString::to_string).chain(long);
     let keys: Vec<String> = keys.flat_map(|key| [key.clone(), key]).collect();
     let mut contents: Vec<(Member, Vec<u8>)> = keys
@@ -57,11 +47,7 @@ fn contents() -> Vec<(Member, Vec<u8>)> {
 fn files_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files_below(&path, found)
-        } else {
-            assert!(found.insert(path))
-        }
+        if path.is_dir() { files_below(&path, found) } else { assert!(found.insert(path)) }
     }
 }
 
@@ -69,11 +55,7 @@ fn files_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {
 fn gnu_tar_extracts_every_member_without_a_word() {
     let contents = contents();
     let (bytes, summary) = pack(&contents, 2);
-    for (locale, extra) in [
-        ("C", "--no-xattrs"),
-        ("C.UTF-8", "--no-xattrs"),
-        ("C.UTF-8", "--xattrs"),
-    ] {
+    for (locale, extra) in [("C", "--no-xattrs"), ("C.UTF-8", "--no-xattrs"), ("C.UTF-8", "--xattrs")] {
         let room = tempfile::tempdir().unwrap();
         let (file, out) = (room.path().join("pack.tar.zst"), room.path().join("out"));
         std::fs::write(&file, &bytes).unwrap();
@@ -88,12 +70,7 @@ fn gnu_tar_extracts_every_member_without_a_word() {
             .env("LC_ALL", locale));
         let mut expected = BTreeSet::from([out.join(manifest_name(pack_id()))]);
         for (member, data) in &contents {
-            let path = out.join(member_name(
-                "bucket",
-                &member.record.key,
-                member.id,
-                member.segment,
-            ));
+            let path = out.join(member_name("bucket", &member.record.key, member.id, member.segment));
             assert!(std::fs::read(&path).unwrap() == *data, "{path:?}");
             assert!(expected.insert(path));
         }
@@ -111,15 +88,9 @@ fn gnu_tar_lists_key_and_record_as_attributes() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("pack.tar.zst");
     std::fs::write(&file, &bytes).unwrap();
-    let listed = run(Command::new("tar")
-        .args(["--zstd", "--xattrs", "-tvvf"])
-        .arg(&file));
+    let listed = run(Command::new("tar").args(["--zstd", "--xattrs", "-tvvf"]).arg(&file));
     let listed = String::from_utf8(listed.stdout).unwrap();
-    for attribute in [
-        "x: 3 user.tapegate.key",
-        "user.tapegate.record",
-        "x: 26 user.tapegate.id",
-    ] {
+    for attribute in ["x: 3 user.tapegate.key", "user.tapegate.record", "x: 26 user.tapegate.id"] {
         assert!(listed.contains(attribute), "{listed}");
     }
 }
@@ -133,12 +104,6 @@ fn zstd_knows_every_frame_and_finds_it_whole() {
     run(Command::new("zstd").arg("-tq").arg(&file));
     let listed = run(Command::new("zstd").arg("-lv").arg(&file));
     let listed = String::from_utf8(listed.stdout).unwrap();
-    assert!(
-        listed.contains(&format!("# Zstandard Frames: {}", summary.frames)),
-        "{listed}"
-    );
-    assert!(
-        listed.contains("# Skippable Frames: 2") && listed.contains("Check: XXH64"),
-        "{listed}"
-    );
+    assert!(listed.contains(&format!("# Zstandard Frames: {}", summary.frames)), "{listed}");
+    assert!(listed.contains("# Skippable Frames: 2") && listed.contains("Check: XXH64"), "{listed}");
 }

@@ -24,8 +24,17 @@ const ROOMS: &[(&str, &str, &[&str])] = &[
         "gateway/daemon",
         "tapegate",
         &[
-            "model", "dialect", "store", "edge", "catalog", "engine", "scsi", "volume", "virtual-library",
-            "library", "console",
+            "model",
+            "dialect",
+            "store",
+            "edge",
+            "catalog",
+            "engine",
+            "scsi",
+            "volume",
+            "virtual-library",
+            "library",
+            "console",
         ],
     ),
 ];
@@ -139,7 +148,10 @@ fn every_room_is_in_the_table_and_has_a_readme_with_invariants() {
         let readme = fs::read_to_string(root().join(member).join("README.md"))
             .unwrap_or_else(|_| panic!("{member} has no README.md"));
         let invariants = readme.matches("Invariant:").count();
-        assert!((3..=8).contains(&invariants), "{member}/README.md has {invariants} sentences with \"Invariant:\"");
+        assert!(
+            (3..=8).contains(&invariants),
+            "{member}/README.md has {invariants} sentences with \"Invariant:\""
+        );
     }
 }
 
@@ -154,10 +166,15 @@ fn third_party_packages_stay_in_their_rooms() {
         }
         if BLOCKING.contains(name) {
             for runtime in ["tokio", "futures", "async-std", "smol"] {
-                assert!(!used.contains(runtime), "{name} is blocking or pure; {runtime} does not belong there");
+                assert!(
+                    !used.contains(runtime),
+                    "{name} is blocking or pure; {runtime} does not belong there"
+                );
             }
         }
-        for (dependency, value) in manifest.get("dependencies").and_then(|t| t.as_table()).into_iter().flatten() {
+        for (dependency, value) in
+            manifest.get("dependencies").and_then(|t| t.as_table()).into_iter().flatten()
+        {
             let shared = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
             assert!(shared, "{name}: give the version of {dependency} in the root manifest");
         }
@@ -169,8 +186,14 @@ fn files_are_short() {
     for (path, text) in sources() {
         let lines = text.lines().count();
         let excused = LONG_FILES.iter().any(|(file, _)| *file == path);
-        assert!(lines <= FILE_LINES_MAX || excused, "{path} has {lines} lines; split it (at most {FILE_LINES_MAX})");
-        assert!(lines > FILE_LINES_MAX || !excused, "{path} is short now: take it off the list of long files");
+        assert!(
+            lines <= FILE_LINES_MAX || excused,
+            "{path} has {lines} lines; split it (at most {FILE_LINES_MAX})"
+        );
+        assert!(
+            lines > FILE_LINES_MAX || !excused,
+            "{path} is short now: take it off the list of long files"
+        );
     }
 }
 
@@ -184,7 +207,11 @@ fn functions_are_short() {
             let depth = line.len() - line.trim_start().len();
             let words: Vec<&str> = line.split_whitespace().collect();
             let Some(at) = words.iter().position(|word| *word == "fn") else { continue };
-            if at > 4 || words[0].starts_with("//") || line.trim_end().ends_with(';') || line.trim_end().ends_with('}') {
+            if at > 4
+                || words[0].starts_with("//")
+                || line.trim_end().ends_with(';')
+                || line.trim_end().ends_with('}')
+            {
                 continue;
             }
             let end = lines[number..].iter().position(|l| *l == format!("{:depth$}}}", ""));
@@ -201,13 +228,17 @@ fn functions_are_short() {
 
 #[test]
 fn the_lifecycle_reads_no_raw_clock_and_draws_no_raw_randomness() {
-    let banned = ["SystemTime::now", "Instant::now", "OffsetDateTime::now", "getrandom", "rand::", "thread_rng"];
+    let banned =
+        ["SystemTime::now", "Instant::now", "OffsetDateTime::now", "getrandom", "rand::", "thread_rng"];
     for (path, text) in sources() {
         if !(path.starts_with("lifecycle/") && is_product(&path)) {
             continue;
         }
         for word in banned {
-            assert!(!product_part(&text).contains(word), "{path} uses {word}; take a Clock or Entropy instead");
+            assert!(
+                !product_part(&text).contains(word),
+                "{path} uses {word}; take a Clock or Entropy instead"
+            );
         }
     }
 }

@@ -27,12 +27,7 @@ async fn ask(request: &str) -> (String, String) {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
-    let server = tokio::spawn(serve(
-        listener,
-        Arc::new(Echo),
-        Token::parse(TOKEN).unwrap(),
-        stopped,
-    ));
+    let server = tokio::spawn(serve(listener, Arc::new(Echo), Token::parse(TOKEN).unwrap(), stopped));
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
@@ -53,12 +48,7 @@ fn request(line: &str, authorization: &str, body: &str) -> String {
 #[tokio::test]
 async fn nobody_asks_without_the_token() {
     let wrong = format!("Authorization: Bearer {}x\r\n", &TOKEN[1..]);
-    for authorization in [
-        "",
-        "Authorization: Bearer \r\n",
-        "Authorization: Basic eA==\r\n",
-        wrong.as_str(),
-    ] {
+    for authorization in ["", "Authorization: Bearer \r\n", "Authorization: Basic eA==\r\n", wrong.as_str()] {
         for line in ["GET /v1/status", "POST /v1/migrate", "GET /", "GET /v1/nothing"] {
             let (status, body) = ask(&request(line, authorization, "")).await;
             assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{line} {authorization}");
@@ -74,18 +64,8 @@ async fn questions_reach_the_admin_and_errors_are_told_in_json() {
     let token = format!("Authorization: Bearer {TOKEN}\r\n");
     for (line, body, status, told) in [
         ("GET /v1/status", "", "HTTP/1.1 200 OK", "Status"),
-        (
-            "POST /v1/migrate",
-            r#"{"dry_run":true}"#,
-            "HTTP/1.1 200 OK",
-            "dry_run: true",
-        ),
-        (
-            "GET /v1/drives",
-            "",
-            "HTTP/1.1 500 Internal Server Error",
-            "no drives today",
-        ),
+        ("POST /v1/migrate", r#"{"dry_run":true}"#, "HTTP/1.1 200 OK", "dry_run: true"),
+        ("GET /v1/drives", "", "HTTP/1.1 500 Internal Server Error", "no drives today"),
         ("GET /v1/volumes/x", "", "HTTP/1.1 400 Bad Request", "BadQuestion"),
         ("GET /v2/status", "", "HTTP/1.1 404 Not Found", "NotFound"),
     ] {
@@ -93,11 +73,6 @@ async fn questions_reach_the_admin_and_errors_are_told_in_json() {
         assert_eq!(found, status, "{line}");
         assert!(text.contains(told), "{text}");
     }
-    let (status, _) = ask(&request(
-        "POST /v1/migrate",
-        &token,
-        &"x".repeat(BODY_BYTES_MAX + 1),
-    ))
-    .await;
+    let (status, _) = ask(&request("POST /v1/migrate", &token, &"x".repeat(BODY_BYTES_MAX + 1))).await;
     assert_eq!(status, "HTTP/1.1 400 Bad Request");
 }

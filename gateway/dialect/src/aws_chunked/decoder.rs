@@ -112,9 +112,7 @@ impl Decoder {
                 continue;
             }
             if let State::End = self.state {
-                return Err(PayloadError::Malformed {
-                    reason: "data after the last chunk",
-                });
+                return Err(PayloadError::Malformed { reason: "data after the last chunk" });
             }
             let Some(line) = self.gather_line(input)? else {
                 return Ok(None);
@@ -144,9 +142,7 @@ impl Decoder {
                 self.state = State::Header;
                 Ok(())
             }
-            State::DataEnd => Err(PayloadError::Malformed {
-                reason: "no line end after a chunk",
-            }),
+            State::DataEnd => Err(PayloadError::Malformed { reason: "no line end after a chunk" }),
             State::Trailer => self.trailer(line),
             State::Data { .. } | State::End => unreachable!("only states that read lines come here"),
         }
@@ -154,10 +150,7 @@ impl Decoder {
 
     /// Takes input up to a line feed, which is not part of the line; None when there is none yet.
     fn gather_line(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, PayloadError> {
-        let end = input
-            .iter()
-            .take(LINE_BYTES_MAX + 1)
-            .position(|byte| *byte == b'\n');
+        let end = input.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n');
         let part = input.split_to(end.unwrap_or(input.len().min(LINE_BYTES_MAX + 1)));
         if self.line.len() + part.len() > LINE_BYTES_MAX {
             return Err(PayloadError::LineTooLong);
@@ -171,20 +164,12 @@ impl Decoder {
     }
 
     fn header(&mut self, line: &[u8]) -> Result<(), PayloadError> {
-        let malformed = PayloadError::Malformed {
-            reason: "a chunk header cannot be read",
-        };
-        let line = line
-            .strip_suffix(b"\r")
-            .and_then(|line| std::str::from_utf8(line).ok());
+        let malformed = PayloadError::Malformed { reason: "a chunk header cannot be read" };
+        let line = line.strip_suffix(b"\r").and_then(|line| std::str::from_utf8(line).ok());
         let line = line.ok_or_else(|| malformed.clone())?;
         let (size, extensions) = line.split_once(';').unwrap_or((line, ""));
         let digits = (1..=16).contains(&size.len()) && size.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let size = if digits {
-            u64::from_str_radix(size, 16).ok()
-        } else {
-            None
-        };
+        let size = if digits { u64::from_str_radix(size, 16).ok() } else { None };
         let size = size.ok_or(malformed)?;
         let check = match &self.framing {
             Framing::Unsigned => None,
@@ -194,24 +179,13 @@ impl Decoder {
             Framing::Signed { .. } => {
                 let mut extensions = extensions.split(';').map(str::trim);
                 let provided = extensions.find_map(|extension| extension.strip_prefix("chunk-signature="));
-                let provided = provided.ok_or(PayloadError::Malformed {
-                    reason: "a chunk is not signed",
-                })?;
-                Some(Check {
-                    sha256: Sha256::new(),
-                    provided: provided.to_owned(),
-                })
+                let provided = provided.ok_or(PayloadError::Malformed { reason: "a chunk is not signed" })?;
+                Some(Check { sha256: Sha256::new(), provided: provided.to_owned() })
             }
         };
-        self.remaining_bytes = self
-            .remaining_bytes
-            .checked_sub(size)
-            .ok_or(PayloadError::TooLong)?;
+        self.remaining_bytes = self.remaining_bytes.checked_sub(size).ok_or(PayloadError::TooLong)?;
         if size > 0 {
-            self.state = State::Data {
-                left_bytes: size,
-                check,
-            };
+            self.state = State::Data { left_bytes: size, check };
             return Ok(());
         }
         if self.remaining_bytes > 0 {
@@ -228,11 +202,7 @@ impl Decoder {
         };
         let taken = usize::try_from(*left_bytes).map_or(input.len(), |left| left.min(input.len()));
         // Unsigned bytes go straight out, so they are cut here; signed ones when they are released.
-        let taken = if check.is_none() {
-            taken.min(CHUNK_BYTES_MAX)
-        } else {
-            taken
-        };
+        let taken = if check.is_none() { taken.min(CHUNK_BYTES_MAX) } else { taken };
         let piece = input.split_to(taken);
         *left_bytes -= piece.len() as u64;
         let ended = *left_bytes == 0;
@@ -272,9 +242,7 @@ impl Decoder {
     /// Reads one line after the last chunk. A blank line ends the body once everything announced is there; one
     /// earlier is let pass, since some clients write it before the trailers or before their signature.
     fn trailer(&mut self, line: &[u8]) -> Result<(), PayloadError> {
-        let line = std::str::from_utf8(line)
-            .map_err(|_| PayloadError::TrailerMalformed)?
-            .trim();
+        let line = std::str::from_utf8(line).map_err(|_| PayloadError::TrailerMalformed)?.trim();
         if line.is_empty() {
             if self.complete() {
                 self.state = State::End;
@@ -312,10 +280,7 @@ impl Decoder {
 /// What the trailer signature covers.
 fn signed_text(trailers: &HeaderMap) -> String {
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
-        format!(
-            "{name}:{}\n",
-            value.to_str().expect("only printable values are kept")
-        )
+        format!("{name}:{}\n", value.to_str().expect("only printable values are kept"))
     };
     let mut lines: Vec<String> = trailers.iter().map(line).collect();
     lines.sort_unstable();
@@ -333,9 +298,7 @@ pub(super) fn release(bytes: &mut Bytes) -> Option<Bytes> {
 /// # Errors
 /// [`PayloadError::HeaderInvalid`] when it is no list of header names.
 pub(super) fn announced(headers: &HeaderMap) -> Result<Vec<HeaderName>, PayloadError> {
-    let invalid = || PayloadError::HeaderInvalid {
-        name: "x-amz-trailer",
-    };
+    let invalid = || PayloadError::HeaderInvalid { name: "x-amz-trailer" };
     let mut names = Vec::new();
     for value in headers.get_all("x-amz-trailer") {
         let value = value.to_str().map_err(|_| invalid())?;

@@ -84,14 +84,8 @@ impl PayloadError {
     /// Elements beside Code and Message, in order.
     pub fn extras(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Signature(BrokenLink {
-                string_to_sign,
-                provided,
-            }) => {
-                vec![
-                    ("StringToSign", string_to_sign.clone()),
-                    ("SignatureProvided", provided.clone()),
-                ]
+            Self::Signature(BrokenLink { string_to_sign, provided }) => {
+                vec![("StringToSign", string_to_sign.clone()), ("SignatureProvided", provided.clone())]
             }
             Self::Sha256Mismatch { client, computed } => vec![
                 ("ClientComputedContentSHA256", client.clone()),
@@ -117,20 +111,13 @@ impl From<BrokenLink> for PayloadError {
 
 impl From<PayloadError> for BodyError {
     fn from(error: PayloadError) -> Self {
-        Self::Refused {
-            code: error.code().as_str(),
-            message: error.to_string(),
-            extras: error.extras(),
-        }
+        Self::Refused { code: error.code().as_str(), message: error.to_string(), extras: error.extras() }
     }
 }
 
 impl From<PayloadError> for S3Error {
     fn from(error: PayloadError) -> Self {
         let refusal = Self::with_message(error.code(), error.to_string());
-        error
-            .extras()
-            .into_iter()
-            .fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
+        error.extras().into_iter().fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
     }
 }

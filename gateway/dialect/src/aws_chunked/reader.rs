@@ -72,12 +72,8 @@ impl PayloadReader {
             declared_bytes,
             received_bytes: 0,
             sha256,
-            md5: demand
-                .content_md5
-                .map(|expected| (expected, Md5Hasher::default())),
-            checksum: demand
-                .checksum
-                .map(|demanded| (demanded, Hasher::new(demanded.algorithm()))),
+            md5: demand.content_md5.map(|expected| (expected, Md5Hasher::default())),
+            checksum: demand.checksum.map(|demanded| (demanded, Hasher::new(demanded.algorithm()))),
         })
     }
 
@@ -105,10 +101,7 @@ impl PayloadReader {
             return Ok(None);
         };
         self.received_bytes += piece.len() as u64;
-        if self
-            .declared_bytes
-            .is_some_and(|declared| self.received_bytes > declared)
-        {
+        if self.declared_bytes.is_some_and(|declared| self.received_bytes > declared) {
             return Err(PayloadError::TooLong);
         }
         if let Some((_, hasher)) = &mut self.sha256 {
@@ -128,13 +121,8 @@ impl PayloadReader {
     /// # Errors
     /// [`PayloadError`] when the body is short or any hash differs: what was read must then be dropped.
     pub fn finish(self) -> Result<Received, PayloadError> {
-        let trailers = self
-            .decoder
-            .map_or_else(|| Ok(HeaderMap::new()), Decoder::finish)?;
-        if self
-            .declared_bytes
-            .is_some_and(|declared| self.received_bytes < declared)
-        {
+        let trailers = self.decoder.map_or_else(|| Ok(HeaderMap::new()), Decoder::finish)?;
+        if self.declared_bytes.is_some_and(|declared| self.received_bytes < declared) {
             return Err(PayloadError::Incomplete);
         }
         if let Some((expected, hasher)) = self.sha256 {
@@ -147,11 +135,7 @@ impl PayloadReader {
             Some((demanded, hasher)) => Some(check_checksum(demanded, &trailers, hasher.finish())?),
             None => None,
         };
-        Ok(Received {
-            bytes: self.received_bytes,
-            checksum,
-            trailers,
-        })
+        Ok(Received { bytes: self.received_bytes, checksum, trailers })
     }
 }
 
@@ -159,20 +143,14 @@ fn check_sha256(expected: [u8; 32], computed: [u8; 32]) -> Result<(), PayloadErr
     if expected == computed {
         return Ok(());
     }
-    Err(PayloadError::Sha256Mismatch {
-        client: hex::encode(expected),
-        computed: hex::encode(computed),
-    })
+    Err(PayloadError::Sha256Mismatch { client: hex::encode(expected), computed: hex::encode(computed) })
 }
 
 fn check_md5(expected: Md5, calculated: Md5) -> Result<(), ChecksumError> {
     if expected == calculated {
         return Ok(());
     }
-    Err(ChecksumError::Md5Mismatch {
-        expected: expected.to_base64(),
-        calculated: calculated.to_base64(),
-    })
+    Err(ChecksumError::Md5Mismatch { expected: expected.to_base64(), calculated: calculated.to_base64() })
 }
 
 fn check_checksum(
@@ -184,9 +162,7 @@ fn check_checksum(
     let expected = match demanded {
         Demanded::Value(checksum) => checksum,
         Demanded::Trailer(_) => {
-            let value = trailers
-                .get(algorithm.header())
-                .ok_or(PayloadError::TrailerMalformed)?;
+            let value = trailers.get(algorithm.header()).ok_or(PayloadError::TrailerMalformed)?;
             Checksum::parse(algorithm, value.to_str().unwrap_or_default())?
         }
     };
@@ -203,12 +179,7 @@ fn length(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, Payloa
     let Some(value) = first else {
         return Ok(None);
     };
-    let digits = value
-        .to_str()
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let bytes = digits
-        .filter(|_| second.is_none())
-        .and_then(|text| text.parse().ok());
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let bytes = digits.filter(|_| second.is_none()).and_then(|text| text.parse().ok());
     bytes.map(Some).ok_or(PayloadError::HeaderInvalid { name })
 }

@@ -31,15 +31,10 @@ fn published(trailer: bool) -> (SignatureChain, Payload, HeaderMap) {
     };
     let mut parts = request.body(()).unwrap().into_parts().0;
     let signer = Signer::new("AKIAIOSFODNN7EXAMPLE", Secret::new(SECRET), "us-east-1");
-    let chain = signer
-        .sign(&mut parts, &PayloadToken::StreamingSigned { trailer }, now())
-        .unwrap();
+    let chain = signer.sign(&mut parts, &PayloadToken::StreamingSigned { trailer }, now()).unwrap();
     let verifier = Verifier::new("us-east-1");
-    let verdict = verifier
-        .verify(&RequestView::of_parts(&parts), now(), |_| {
-            Some(Secret::new(SECRET))
-        })
-        .unwrap();
+    let verdict =
+        verifier.verify(&RequestView::of_parts(&parts), now(), |_| Some(Secret::new(SECRET))).unwrap();
     (chain, verdict.payload, parts.headers)
 }
 
@@ -73,10 +68,7 @@ fn decode(
 }
 
 fn unsigned(bytes: u64, trailers: &[&'static str]) -> Decoder {
-    let names = trailers
-        .iter()
-        .map(|name| HeaderName::from_static(name))
-        .collect();
+    let names = trailers.iter().map(|name| HeaderName::from_static(name)).collect();
     Decoder::new(Framing::Unsigned, bytes, names).unwrap()
 }
 
@@ -91,26 +83,15 @@ fn read(payload: Payload, headers: &HeaderMap, body: &[u8]) -> Result<(Vec<u8>, 
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    pairs
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
-        .collect()
+    pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
 }
 
 #[test]
 fn published_signed_chunks() {
     let (chain, payload, _) = published(false);
-    assert_eq!(
-        chain.last().as_str(),
-        "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
-    );
+    assert_eq!(chain.last().as_str(), "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9");
     let mut encoder = Encoder::signed(chain);
-    let body = [
-        encoder.chunk(&[b'a'; 65536]),
-        encoder.chunk(&[b'a'; 1024]),
-        encoder.finish(None),
-    ]
-    .concat();
+    let body = [encoder.chunk(&[b'a'; 65536]), encoder.chunk(&[b'a'; 1024]), encoder.finish(None)].concat();
     let text = String::from_utf8(body.clone()).unwrap();
     for line in [
         "10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n",
@@ -121,19 +102,13 @@ fn published_signed_chunks() {
     }
     assert_eq!(body.len(), 66824);
     let decoder = Decoder::new(framing(payload), 66560, Vec::new()).unwrap();
-    assert_eq!(
-        decode(decoder, &body, &[usize::MAX]).unwrap().0,
-        vec![b'a'; 66560]
-    );
+    assert_eq!(decode(decoder, &body, &[usize::MAX]).unwrap().0, vec![b'a'; 66560]);
 }
 
 #[test]
 fn published_signed_chunks_with_trailer() {
     let (chain, payload, headers) = published(true);
-    assert_eq!(
-        chain.last().as_str(),
-        "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e"
-    );
+    assert_eq!(chain.last().as_str(), "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e");
     let mut encoder = Encoder::signed(chain);
     let end = [encoder.chunk(&[b'a'; 65536]), encoder.chunk(&[b'a'; 1024])].concat();
     let body = [end, encoder.finish(Some(&[(TRAILER, "sOO8/Q==")]))].concat();
@@ -152,41 +127,27 @@ fn published_signed_chunks_with_trailer() {
     assert_eq!(decoded.len(), 66560);
     assert_eq!(received.bytes, 66560);
     assert_eq!(received.trailers[TRAILER], "sOO8/Q==");
-    assert_eq!(
-        received.checksum,
-        Some(Checksum::parse(Algorithm::Crc32c, "sOO8/Q==").unwrap())
-    );
+    assert_eq!(received.checksum, Some(Checksum::parse(Algorithm::Crc32c, "sOO8/Q==").unwrap()));
 }
 
 #[test]
 fn nothing_of_an_altered_signed_chunk_gets_out() {
     let (chain, payload, headers) = published(false);
     let mut encoder = Encoder::signed(chain);
-    let mut body = [
-        encoder.chunk(&[b'a'; 65536]),
-        encoder.chunk(&[b'a'; 1024]),
-        encoder.finish(None),
-    ]
-    .concat();
+    let mut body =
+        [encoder.chunk(&[b'a'; 65536]), encoder.chunk(&[b'a'; 1024]), encoder.finish(None)].concat();
     body[70_000 - 4_000] = b'b';
     let mut reader = PayloadReader::new(payload, &headers).unwrap();
     let mut input = Bytes::from(body);
     assert_eq!(reader.read(&mut input).unwrap().unwrap().len(), 65536);
     let error = reader.read(&mut input).unwrap_err();
     assert_eq!(error.code().as_str(), "SignatureDoesNotMatch");
-    assert!(
-        error.extras()[0]
-            .1
-            .starts_with("AWS4-HMAC-SHA256-PAYLOAD\n20130524T000000Z\n")
-    );
+    assert!(error.extras()[0].1.starts_with("AWS4-HMAC-SHA256-PAYLOAD\n20130524T000000Z\n"));
 }
 
 #[test]
 fn an_altered_trailer_is_noticed() {
-    for (from, to) in [
-        ("sOO8", "sOO9"),
-        ("x-amz-trailer-signature:d8", "x-amz-trailer-signature:d9"),
-    ] {
+    for (from, to) in [("sOO8", "sOO9"), ("x-amz-trailer-signature:d8", "x-amz-trailer-signature:d9")] {
         let (chain, payload, headers) = published(true);
         let mut encoder = Encoder::signed(chain);
         let chunks = [encoder.chunk(&[b'a'; 65536]), encoder.chunk(&[b'a'; 1024])].concat();
@@ -205,50 +166,26 @@ fn unsigned_bodies_as_clients_write_them() {
         b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
         b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\n\r\n",
     ];
-    let map = headers(&[
-        ("x-amz-decoded-content-length", "3"),
-        ("x-amz-trailer", "x-amz-checksum-crc32"),
-    ]);
+    let map = headers(&[("x-amz-decoded-content-length", "3"), ("x-amz-trailer", "x-amz-checksum-crc32")]);
     for body in good {
         let (decoded, received) = read(Payload::StreamingUnsignedTrailer, &map, body).unwrap();
         assert_eq!(decoded, b"abc");
         assert_eq!(received.checksum, Some(Checksum::of(Algorithm::Crc32, b"abc")));
     }
     let bad: [(&[u8], &str); 13] = [
-        (
-            b"3\r\nabd\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
-            "BadDigest",
-        ),
-        (
-            b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRB\r\n\r\n",
-            "InvalidRequest",
-        ),
+        (b"3\r\nabd\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n", "BadDigest"),
+        (b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRB\r\n\r\n", "InvalidRequest"),
         (b"3\r\nabc\r\n0\r\n\r\n", "IncompleteBody"),
         (b"3\r\nabc\r\n0\r\n\r\n\r\n", "InvalidRequest"),
-        (
-            b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n",
-            "IncompleteBody",
-        ),
-        (
-            b"3\r\nabc\r\n0\r\nx-amz-checksum-sha1:NSRBwg==\r\n\r\n",
-            "InvalidRequest",
-        ),
+        (b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n", "IncompleteBody"),
+        (b"3\r\nabc\r\n0\r\nx-amz-checksum-sha1:NSRBwg==\r\n\r\n", "InvalidRequest"),
         (
             b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
             "InvalidRequest",
         ),
-        (
-            b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\nmore",
-            "InvalidRequest",
-        ),
-        (
-            b"2\r\nab\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
-            "IncompleteBody",
-        ),
-        (
-            b"4\r\nabcd\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n",
-            "InvalidRequest",
-        ),
+        (b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\nmore", "InvalidRequest"),
+        (b"2\r\nab\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n", "IncompleteBody"),
+        (b"4\r\nabcd\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n", "InvalidRequest"),
         (b"3\r\nab", "IncompleteBody"),
         (b"3\r\nabcd\r\n", "InvalidRequest"),
         (b"", "IncompleteBody"),
@@ -261,25 +198,9 @@ fn unsigned_bodies_as_clients_write_them() {
 
 #[test]
 fn chunk_headers_are_read_strictly() {
-    for header in [
-        "\r\n",
-        "-1\r\n",
-        "+1\r\n",
-        "0x1\r\n",
-        "1 \r\n",
-        "g\r\n",
-        "1\n",
-        "00000000000000001\r\n",
-    ] {
-        let result = decode(
-            unsigned(1, &[]),
-            format!("{header}a\r\n0\r\n\r\n").as_bytes(),
-            &[usize::MAX],
-        );
-        assert!(
-            matches!(result, Err(PayloadError::Malformed { .. })),
-            "{header:?} {result:?}"
-        );
+    for header in ["\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", "1 \r\n", "g\r\n", "1\n", "00000000000000001\r\n"] {
+        let result = decode(unsigned(1, &[]), format!("{header}a\r\n0\r\n\r\n").as_bytes(), &[usize::MAX]);
+        assert!(matches!(result, Err(PayloadError::Malformed { .. })), "{header:?} {result:?}");
     }
     let result = decode(unsigned(1, &[]), b"ffffffffffffffff\r\n", &[usize::MAX]);
     assert_eq!(result.unwrap_err(), PayloadError::TooLong);
@@ -288,15 +209,9 @@ fn chunk_headers_are_read_strictly() {
     let (_, payload, _) = published(false);
     let decoder = Decoder::new(framing(payload.clone()), 1 << 30, Vec::new()).unwrap();
     let line = format!("1000001;chunk-signature={}\r\n", "0".repeat(64));
-    assert_eq!(
-        decode(decoder, line.as_bytes(), &[usize::MAX]).unwrap_err(),
-        PayloadError::ChunkTooLarge
-    );
+    assert_eq!(decode(decoder, line.as_bytes(), &[usize::MAX]).unwrap_err(), PayloadError::ChunkTooLarge);
     let decoder = Decoder::new(framing(payload), 1, Vec::new()).unwrap();
-    assert!(matches!(
-        decode(decoder, b"1\r\na\r\n", &[1]),
-        Err(PayloadError::Malformed { .. })
-    ));
+    assert!(matches!(decode(decoder, b"1\r\na\r\n", &[1]), Err(PayloadError::Malformed { .. })));
 }
 
 #[test]
@@ -315,63 +230,25 @@ fn plain_bodies_are_checked_against_every_promise() {
     let plain = Payload::Unsigned;
     assert_eq!(check(&plain, &[], b""), "ok");
     assert_eq!(check(&plain, &[("content-length", "3")], b"abc"), "ok");
-    assert_eq!(
-        check(&plain, &[("content-length", "4")], b"abc"),
-        "IncompleteBody"
-    );
-    assert_eq!(
-        check(&plain, &[("content-length", "2")], b"abc"),
-        "InvalidRequest"
-    );
-    assert_eq!(
-        check(&plain, &[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], b"abc"),
-        "ok"
-    );
-    assert_eq!(
-        check(&plain, &[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], b"abd"),
-        "BadDigest"
-    );
-    assert_eq!(
-        check(&plain, &[("content-md5", "nonsense")], b"abc"),
-        "InvalidDigest"
-    );
-    assert_eq!(
-        check(&plain, &[("x-amz-checksum-crc32", "NSRBwg==")], b"abc"),
-        "ok"
-    );
-    assert_eq!(
-        check(&plain, &[("x-amz-checksum-crc32", "NSRBwg==")], b"abd"),
-        "BadDigest"
-    );
-    assert_eq!(
-        check(&plain, &[("x-amz-trailer", "x-amz-checksum-crc32")], b"abc"),
-        "InvalidRequest"
-    );
-    assert_eq!(
-        check(&Payload::StreamingUnsignedTrailer, &[], b"0\r\n\r\n"),
-        "MissingContentLength"
-    );
+    assert_eq!(check(&plain, &[("content-length", "4")], b"abc"), "IncompleteBody");
+    assert_eq!(check(&plain, &[("content-length", "2")], b"abc"), "InvalidRequest");
+    assert_eq!(check(&plain, &[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], b"abc"), "ok");
+    assert_eq!(check(&plain, &[("content-md5", "kAFQmDzST7DWlj99KOF/cg==")], b"abd"), "BadDigest");
+    assert_eq!(check(&plain, &[("content-md5", "nonsense")], b"abc"), "InvalidDigest");
+    assert_eq!(check(&plain, &[("x-amz-checksum-crc32", "NSRBwg==")], b"abc"), "ok");
+    assert_eq!(check(&plain, &[("x-amz-checksum-crc32", "NSRBwg==")], b"abd"), "BadDigest");
+    assert_eq!(check(&plain, &[("x-amz-trailer", "x-amz-checksum-crc32")], b"abc"), "InvalidRequest");
+    assert_eq!(check(&Payload::StreamingUnsignedTrailer, &[], b"0\r\n\r\n"), "MissingContentLength");
     let length = [("x-amz-decoded-content-length", "+3")];
-    assert_eq!(
-        check(&Payload::StreamingUnsignedTrailer, &length, b""),
-        "InvalidRequest"
-    );
+    assert_eq!(check(&Payload::StreamingUnsignedTrailer, &length, b""), "InvalidRequest");
 }
 
 #[test]
 fn mismatches_use_the_words_of_s3() {
     let map = headers(&[("x-amz-checksum-crc32", "NSRBwg==")]);
     let error = read(Payload::Unsigned, &map, b"abd").unwrap_err();
-    assert_eq!(
-        error,
-        PayloadError::Checksum(ChecksumError::Mismatch {
-            algorithm: Algorithm::Crc32
-        })
-    );
-    assert_eq!(
-        error.to_string(),
-        "The CRC32 you specified did not match the calculated checksum."
-    );
+    assert_eq!(error, PayloadError::Checksum(ChecksumError::Mismatch { algorithm: Algorithm::Crc32 }));
+    assert_eq!(error.to_string(), "The CRC32 you specified did not match the calculated checksum.");
     let error = read(Payload::Hash([0; 32]), &HeaderMap::new(), b"").unwrap_err();
     let names: Vec<&str> = error.extras().iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["ClientComputedContentSHA256", "S3ComputedContentSHA256"]);

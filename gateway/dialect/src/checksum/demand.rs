@@ -55,10 +55,7 @@ impl Demand {
     pub fn of_body_alone(headers: &HeaderMap) -> Result<Self, ChecksumError> {
         let content_md5 = headers.get("content-md5");
         let content_md5 = content_md5.map(|value| Md5::parse_header(value.to_str().unwrap_or_default()));
-        Ok(Self {
-            content_md5: content_md5.transpose()?,
-            checksum: None,
-        })
+        Ok(Self { content_md5: content_md5.transpose()?, checksum: None })
     }
 }
 
@@ -85,10 +82,7 @@ fn demanded(headers: &HeaderMap) -> Result<Option<Demanded>, ChecksumError> {
 }
 
 fn trailer(name: &str) -> Result<Option<Demanded>, ChecksumError> {
-    if UNSUPPORTED_HEADERS
-        .iter()
-        .any(|unsupported| unsupported.eq_ignore_ascii_case(name))
-    {
+    if UNSUPPORTED_HEADERS.iter().any(|unsupported| unsupported.eq_ignore_ascii_case(name)) {
         return Err(ChecksumError::Unsupported);
     }
     Ok(Algorithm::from_header(name).map(Demanded::Trailer))

@@ -121,10 +121,7 @@ impl ChecksumError {
         match self {
             Self::InvalidMd5 { given } => vec![("Content-MD5", given.clone())],
             Self::Md5Mismatch { expected, calculated } => {
-                vec![
-                    ("ExpectedDigest", expected.clone()),
-                    ("CalculatedDigest", calculated.clone()),
-                ]
+                vec![("ExpectedDigest", expected.clone()), ("CalculatedDigest", calculated.clone())]
             }
             _ => Vec::new(),
         }
@@ -134,9 +131,6 @@ impl ChecksumError {
 impl From<ChecksumError> for S3Error {
     fn from(error: ChecksumError) -> Self {
         let refusal = Self::with_message(error.code(), error.to_string());
-        error
-            .extras()
-            .into_iter()
-            .fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
+        error.extras().into_iter().fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
     }
 }

@@ -22,15 +22,11 @@ impl Md5 {
     /// # Errors
     /// [`ChecksumError::InvalidMd5`] when it is not base64 of 16 bytes.
     pub fn parse_header(value: &str) -> Result<Self, ChecksumError> {
-        let bytes = if value.len() == 24 {
-            STANDARD.decode(value).ok()
-        } else {
-            None
-        };
+        let bytes = if value.len() == 24 { STANDARD.decode(value).ok() } else { None };
         let value_bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-        value_bytes.map(Self).ok_or_else(|| ChecksumError::InvalidMd5 {
-            given: value.chars().take(GIVEN_CHARS_MAX).collect(),
-        })
+        value_bytes
+            .map(Self)
+            .ok_or_else(|| ChecksumError::InvalidMd5 { given: value.chars().take(GIVEN_CHARS_MAX).collect() })
     }
 
     /// The value as Content-MD5 carries it.

@@ -29,9 +29,7 @@ impl Kind {
     /// # Errors
     /// [`ChecksumError::InvalidKind`] for anything but the two names.
     pub fn parse(name: &str) -> Result<Self, ChecksumError> {
-        let known = [Self::Composite, Self::FullObject]
-            .into_iter()
-            .find(|kind| kind.name() == name);
+        let known = [Self::Composite, Self::FullObject].into_iter().find(|kind| kind.name() == name);
         known.ok_or(ChecksumError::InvalidKind)
     }
 }
@@ -108,9 +106,7 @@ impl UploadChecksum {
         match self.kind {
             Kind::Composite => self.composite(parts),
             Kind::FullObject => {
-                let (first, _) = parts
-                    .next()
-                    .filter(|(first, _)| first.algorithm() == self.algorithm)?;
+                let (first, _) = parts.next().filter(|(first, _)| first.algorithm() == self.algorithm)?;
                 let whole = parts.try_fold(*first, |whole, (part, bytes)| whole.concat(part, bytes))?;
                 Some(ObjectChecksum::Full(whole))
             }
@@ -127,10 +123,7 @@ impl UploadChecksum {
             hasher.update(part.as_bytes());
             count = count.checked_add(1)?;
         }
-        (count > 0).then(|| ObjectChecksum::Composite {
-            of_parts: hasher.finish(),
-            parts: count,
-        })
+        (count > 0).then(|| ObjectChecksum::Composite { of_parts: hasher.finish(), parts: count })
     }
 }
 
@@ -161,11 +154,7 @@ impl ObjectChecksum {
         };
         let of_parts = Checksum::parse(algorithm, base64)?;
         let digits = !parts.is_empty() && parts.bytes().all(|byte| byte.is_ascii_digit());
-        let parts = if digits {
-            parts.parse().ok().filter(|count| *count > 0)
-        } else {
-            None
-        };
+        let parts = if digits { parts.parse().ok().filter(|count| *count > 0) } else { None };
         parts
             .map(|parts| Self::Composite { of_parts, parts })
             .ok_or(ChecksumError::InvalidValue { algorithm })

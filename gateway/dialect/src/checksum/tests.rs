@@ -16,10 +16,7 @@ const ABC: [(Algorithm, &str); 5] = [
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {
-        (
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).unwrap(),
-        )
+        (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
     };
     pairs.iter().map(pair).collect()
 }
@@ -47,17 +44,10 @@ fn values_of_another_length_are_refused() {
         let (cut, longer) = (&base64[1..], format!("{base64}{base64}"));
         for wrong in ["", "=", "AAAA", cut, &longer, "NSRBwg", "NSR Bwg="] {
             let refused = Checksum::parse(algorithm, wrong);
-            assert_eq!(
-                refused,
-                Err(ChecksumError::InvalidValue { algorithm }),
-                "{algorithm} {wrong}"
-            );
+            assert_eq!(refused, Err(ChecksumError::InvalidValue { algorithm }), "{algorithm} {wrong}");
         }
     }
-    let text = ChecksumError::InvalidValue {
-        algorithm: Algorithm::Crc32,
-    }
-    .to_string();
+    let text = ChecksumError::InvalidValue { algorithm: Algorithm::Crc32 }.to_string();
     assert_eq!(text, "Value for x-amz-checksum-crc32 header is invalid.");
 }
 
@@ -69,52 +59,19 @@ fn demand_reads_one_value_and_refuses_confusion() {
         assert_eq!(found, expected, "{pairs:?}");
     };
     check(&[], Ok(None));
-    check(
-        &[
-            ("x-amz-checksum-mode", "ENABLED"),
-            ("x-amz-checksum-algorithm", "CRC32"),
-        ],
-        Ok(None),
-    );
-    let named = [
-        ("x-amz-checksum-crc32", "NSRBwg=="),
-        ("x-amz-sdk-checksum-algorithm", "CRC32"),
-    ];
+    check(&[("x-amz-checksum-mode", "ENABLED"), ("x-amz-checksum-algorithm", "CRC32")], Ok(None));
+    let named = [("x-amz-checksum-crc32", "NSRBwg=="), ("x-amz-sdk-checksum-algorithm", "CRC32")];
     check(&named, Ok(Some(Demanded::Value(crc))));
-    check(
-        &[("x-amz-trailer", "x-amz-checksum-sha256")],
-        Ok(Some(Demanded::Trailer(Algorithm::Sha256))),
-    );
-    let two = [
-        ("x-amz-checksum-crc32", "NSRBwg=="),
-        ("x-amz-checksum-crc32c", "Nks/tw=="),
-    ];
+    check(&[("x-amz-trailer", "x-amz-checksum-sha256")], Ok(Some(Demanded::Trailer(Algorithm::Sha256))));
+    let two = [("x-amz-checksum-crc32", "NSRBwg=="), ("x-amz-checksum-crc32c", "Nks/tw==")];
     check(&two, Err(ChecksumError::Multiple));
-    let both = [
-        ("x-amz-checksum-crc32", "NSRBwg=="),
-        ("x-amz-trailer", "x-amz-checksum-crc32"),
-    ];
+    let both = [("x-amz-checksum-crc32", "NSRBwg=="), ("x-amz-trailer", "x-amz-checksum-crc32")];
     check(&both, Err(ChecksumError::Multiple));
-    check(
-        &[("x-amz-checksum-sha512", "AA==")],
-        Err(ChecksumError::Unsupported),
-    );
-    check(
-        &[("x-amz-trailer", "x-amz-checksum-xxhash3")],
-        Err(ChecksumError::Unsupported),
-    );
-    check(
-        &[("x-amz-sdk-checksum-algorithm", "MD5")],
-        Err(ChecksumError::Unsupported),
-    );
-    check(
-        &[("x-amz-sdk-checksum-algorithm", "CRC32")],
-        Err(ChecksumError::AnnouncedButAbsent),
-    );
-    let other = [
-        ("x-amz-checksum-crc32", "NSRBwg=="),
-        ("x-amz-sdk-checksum-algorithm", "SHA1"),
-    ];
+    check(&[("x-amz-checksum-sha512", "AA==")], Err(ChecksumError::Unsupported));
+    check(&[("x-amz-trailer", "x-amz-checksum-xxhash3")], Err(ChecksumError::Unsupported));
+    check(&[("x-amz-sdk-checksum-algorithm", "MD5")], Err(ChecksumError::Unsupported));
+    check(&[("x-amz-sdk-checksum-algorithm", "CRC32")], Err(ChecksumError::AnnouncedButAbsent));
+    let other = [("x-amz-checksum-crc32", "NSRBwg=="), ("x-amz-sdk-checksum-algorithm", "SHA1")];
     check(&other, Err(ChecksumError::AnnouncedOther));
 }
 
@@ -147,11 +104,7 @@ fn upload_types_follow_the_table() {
             Err("The FULL_OBJECT checksum type cannot be used with the sha1 checksum algorithm."),
         ),
         (Sha256, Some("COMPOSITE"), Ok(Kind::Composite)),
-        (
-            Sha256,
-            Some("composite"),
-            Err("Value for x-amz-checksum-type header is invalid."),
-        ),
+        (Sha256, Some("composite"), Err("Value for x-amz-checksum-type header is invalid.")),
     ];
     for (algorithm, kind, expected) in cases {
         let mut map = headers(&[("x-amz-checksum-algorithm", algorithm.name())]);
@@ -159,9 +112,7 @@ fn upload_types_follow_the_table() {
             map.insert("x-amz-checksum-type", kind.parse().unwrap());
         }
         let found = UploadChecksum::from_headers(&map);
-        let found = found
-            .map(|upload| upload.unwrap().kind())
-            .map_err(|error| error.to_string());
+        let found = found.map(|upload| upload.unwrap().kind()).map_err(|error| error.to_string());
         assert_eq!(found, expected.map_err(str::to_owned), "{algorithm} {kind:?}");
     }
     let alone = UploadChecksum::from_headers(&headers(&[("x-amz-checksum-type", "COMPOSITE")]));
@@ -170,29 +121,13 @@ fn upload_types_follow_the_table() {
 
 #[test]
 fn composite_is_the_checksum_of_checksums() {
-    let parts = [
-        Checksum::of(Algorithm::Sha256, b"abc"),
-        Checksum::of(Algorithm::Sha256, b"def"),
-    ];
+    let parts = [Checksum::of(Algorithm::Sha256, b"abc"), Checksum::of(Algorithm::Sha256, b"def")];
     let upload = UploadChecksum::new(Algorithm::Sha256, None).unwrap();
     let whole = upload.of_parts(parts.iter().map(|part| (part, 3))).unwrap();
-    let expected = Checksum::of(
-        Algorithm::Sha256,
-        &[parts[0].as_bytes(), parts[1].as_bytes()].concat(),
-    );
+    let expected = Checksum::of(Algorithm::Sha256, &[parts[0].as_bytes(), parts[1].as_bytes()].concat());
     assert_eq!(whole.to_string(), format!("{}-2", expected.to_base64()));
-    assert_eq!(
-        ObjectChecksum::parse(Algorithm::Sha256, &whole.to_string()),
-        Ok(whole)
-    );
-    for wrong in [
-        "NSRBwg==-0",
-        "NSRBwg==-",
-        "NSRBwg==-+1",
-        "NSRBwg==-1-1",
-        "-1",
-        "NSRBwg==-99999999999",
-    ] {
+    assert_eq!(ObjectChecksum::parse(Algorithm::Sha256, &whole.to_string()), Ok(whole));
+    for wrong in ["NSRBwg==-0", "NSRBwg==-", "NSRBwg==-+1", "NSRBwg==-1-1", "-1", "NSRBwg==-99999999999"] {
         assert!(ObjectChecksum::parse(Algorithm::Crc32, wrong).is_err(), "{wrong}");
     }
     let other = Checksum::of(Algorithm::Sha1, b"abc");
@@ -202,24 +137,12 @@ fn composite_is_the_checksum_of_checksums() {
 
 #[test]
 fn a_completion_declares_the_object_not_the_body() {
-    let map = headers(&[
-        ("x-amz-checksum-crc32", "NSRBwg==-2"),
-        ("content-md5", "kAFQmDzST7DWlj99KOF/cg=="),
-    ]);
+    let map = headers(&[("x-amz-checksum-crc32", "NSRBwg==-2"), ("content-md5", "kAFQmDzST7DWlj99KOF/cg==")]);
     let object = ObjectChecksum::from_headers(&map).unwrap().unwrap();
-    assert_eq!(
-        (object.kind(), object.to_string().as_str()),
-        (Kind::Composite, "NSRBwg==-2")
-    );
+    assert_eq!((object.kind(), object.to_string().as_str()), (Kind::Composite, "NSRBwg==-2"));
     let demand = Demand::of_body_alone(&map).unwrap();
-    assert_eq!(
-        (demand.checksum, demand.content_md5),
-        (None, Some(Md5::of(b"abc")))
-    );
-    let two = headers(&[
-        ("x-amz-checksum-crc32", "NSRBwg=="),
-        ("x-amz-checksum-crc32c", "Nks/tw=="),
-    ]);
+    assert_eq!((demand.checksum, demand.content_md5), (None, Some(Md5::of(b"abc"))));
+    let two = headers(&[("x-amz-checksum-crc32", "NSRBwg=="), ("x-amz-checksum-crc32c", "Nks/tw==")]);
     assert_eq!(ObjectChecksum::from_headers(&two), Err(ChecksumError::Multiple));
     assert_eq!(ObjectChecksum::from_headers(&headers(&[])), Ok(None));
 }

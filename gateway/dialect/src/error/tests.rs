@@ -66,10 +66,7 @@ fn an_unsatisfiable_range_says_the_size() {
 fn codes_are_found_by_name() {
     for &code in Code::ALL {
         assert_eq!(Code::parse(code.as_str()), Some(code));
-        assert!(
-            code.status().is_client_error() || code.status().is_server_error(),
-            "{code}"
-        );
+        assert!(code.status().is_client_error() || code.status().is_server_error(), "{code}");
     }
     assert_eq!(Code::parse("NoSuchThing"), None);
 }
@@ -82,11 +79,8 @@ fn echoed_values_are_bounded() {
 
 #[test]
 fn a_refused_body_keeps_its_words() {
-    let refused = |code| BodyError::Refused {
-        code,
-        message: "M".into(),
-        extras: vec![("A", "1".to_owned())],
-    };
+    let refused =
+        |code| BodyError::Refused { code, message: "M".into(), extras: vec![("A", "1".to_owned())] };
     let error = S3Error::from(&refused("BadDigest"));
     assert_eq!(error, S3Error::with_message(Code::BadDigest, "M").extra("A", "1"));
     assert_eq!(S3Error::from(&refused("Nonsense")).code, Code::InternalError);

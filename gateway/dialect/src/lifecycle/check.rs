@@ -16,27 +16,10 @@ pub(super) fn rule(rule: &Rule, legacy: bool) -> Result<()> {
     actions(rule)?;
     newer_versions(rule, legacy)?;
     let current: Vec<(When, StorageClass)> = rule.transitions.iter().map(|t| (t.when, t.class)).collect();
-    let noncurrent: Vec<(When, StorageClass)> = rule
-        .noncurrent_transitions
-        .iter()
-        .map(|t| (When::Days(t.days), t.class))
-        .collect();
-    classes(
-        rule,
-        &current,
-        Words {
-            field: "Days",
-            action: "Transition",
-        },
-    )?;
-    classes(
-        rule,
-        &noncurrent,
-        Words {
-            field: "NoncurrentDays",
-            action: "NoncurrentVersionTransition",
-        },
-    )?;
+    let noncurrent: Vec<(When, StorageClass)> =
+        rule.noncurrent_transitions.iter().map(|t| (When::Days(t.days), t.class)).collect();
+    classes(rule, &current, Words { field: "Days", action: "Transition" })?;
+    classes(rule, &noncurrent, Words { field: "NoncurrentDays", action: "NoncurrentVersionTransition" })?;
     expiration(rule)
 }
 
@@ -53,10 +36,7 @@ pub(super) fn overlap(rules: &[Rule]) -> Result<()> {
             if !first.starts_with(second.as_str()) && !second.starts_with(first.as_str()) {
                 continue;
             }
-            if let Some(action) = kinds(earlier)
-                .into_iter()
-                .find(|action| kinds(later).contains(action))
-            {
+            if let Some(action) = kinds(earlier).into_iter().find(|action| kinds(later).contains(action)) {
                 return Err(S3Error::invalid_request(format!(
                     "Found overlapping prefixes '{first}' and '{second}' for same action type '{action}'"
                 )));
@@ -94,19 +74,13 @@ fn filter(rule: &Rule) -> Result<()> {
     }
     let marker =
         matches!(rule.expiration, Some(Expiration::DeleteMarker(_))).then_some("ExpiredObjectDeleteMarker");
-    let abort = rule
-        .abort_multipart_days
-        .map(|_| "AbortIncompleteMultipartUpload");
+    let abort = rule.abort_multipart_days.map(|_| "AbortIncompleteMultipartUpload");
     for action in [marker, abort].into_iter().flatten() {
         if !keys.is_empty() {
-            return Err(S3Error::invalid_request(format!(
-                "{action} cannot be specified with Tags."
-            )));
+            return Err(S3Error::invalid_request(format!("{action} cannot be specified with Tags.")));
         }
         if over.is_some() || under.is_some() {
-            return Err(S3Error::invalid_request(format!(
-                "{action} cannot be specified with Object Size."
-            )));
+            return Err(S3Error::invalid_request(format!("{action} cannot be specified with Object Size.")));
         }
     }
     Ok(())
@@ -114,22 +88,14 @@ fn filter(rule: &Rule) -> Result<()> {
 
 fn actions(rule: &Rule) -> Result<()> {
     if kinds(rule).is_empty() {
-        return Err(S3Error::invalid_request(
-            "At least one action needs to be specified in a rule",
-        ));
+        return Err(S3Error::invalid_request("At least one action needs to be specified in a rule"));
     }
     Ok(())
 }
 
 fn newer_versions(rule: &Rule, legacy: bool) -> Result<()> {
-    let named = rule
-        .noncurrent_expiration
-        .iter()
-        .any(|e| e.newer_versions.is_some())
-        || rule
-            .noncurrent_transitions
-            .iter()
-            .any(|t| t.newer_versions.is_some());
+    let named = rule.noncurrent_expiration.iter().any(|e| e.newer_versions.is_some())
+        || rule.noncurrent_transitions.iter().any(|t| t.newer_versions.is_some());
     if legacy && named {
         return Err(S3Error::invalid_request(
             "NewerNoncurrentVersions element can only be used in Lifecycle V2.",
@@ -166,9 +132,7 @@ fn classes(rule: &Rule, transitions: &[(When, StorageClass)], words: Words) -> R
     }
     let mut ordered = transitions.to_vec();
     ordered.sort_by_key(|(_, class)| warmth(*class));
-    ordered
-        .windows(2)
-        .try_for_each(|pair| descent(pair[0], pair[1], &scope, words))
+    ordered.windows(2).try_for_each(|pair| descent(pair[0], pair[1], &scope, words))
 }
 
 /// A later class must be reached later, from a class that can be left for it, and from an infrequent-access class
@@ -177,11 +141,7 @@ fn descent(from: (When, StorageClass), to: (When, StorageClass), scope: &str, wo
     let ((earlier, warm), (later, cold)) = (from, to);
     let Words { field, action } = words;
     let infrequent = matches!(warm, StorageClass::StandardIa | StorageClass::OneZoneIa);
-    let stay = if infrequent && cold.tape().is_some() {
-        ACCESS_DAYS_MIN
-    } else {
-        0
-    };
+    let stay = if infrequent && cold.tape().is_some() { ACCESS_DAYS_MIN } else { 0 };
     let impossible = warm == StorageClass::OneZoneIa && cold == StorageClass::GlacierIr;
     let in_order = match (earlier, later) {
         (When::Days(earlier), When::Days(later)) => later > earlier && later - earlier >= stay,
@@ -231,18 +191,9 @@ fn kinds(rule: &Rule) -> Vec<&'static str> {
     [
         ("Expiration", rule.expiration.is_some()),
         ("Transition", !rule.transitions.is_empty()),
-        (
-            "NoncurrentVersionExpiration",
-            rule.noncurrent_expiration.is_some(),
-        ),
-        (
-            "NoncurrentVersionTransition",
-            !rule.noncurrent_transitions.is_empty(),
-        ),
-        (
-            "AbortIncompleteMultipartUpload",
-            rule.abort_multipart_days.is_some(),
-        ),
+        ("NoncurrentVersionExpiration", rule.noncurrent_expiration.is_some()),
+        ("NoncurrentVersionTransition", !rule.noncurrent_transitions.is_empty()),
+        ("AbortIncompleteMultipartUpload", rule.abort_multipart_days.is_some()),
     ]
     .into_iter()
     .filter_map(|(name, present)| present.then_some(name))

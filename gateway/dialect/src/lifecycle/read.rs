@@ -46,20 +46,12 @@ fn ids(root: &Element) -> Result<Vec<Option<String>>> {
     let mut seen = BTreeSet::new();
     let mut ids = Vec::with_capacity(root.children.len());
     for rule in &root.children {
-        let id = rule
-            .at_most_one("ID")?
-            .map(Element::exact)
-            .transpose()?
-            .filter(|id| !id.is_empty());
+        let id = rule.at_most_one("ID")?.map(Element::exact).transpose()?.filter(|id| !id.is_empty());
         if id.is_some_and(|id| id.chars().count() > ID_CHARACTERS_MAX) {
-            return Err(invalid_argument(
-                "ID length should not exceed allowed limit of 255",
-            ));
+            return Err(invalid_argument("ID length should not exceed allowed limit of 255"));
         }
         if id.is_some_and(|id| !seen.insert(id)) {
-            return Err(invalid_argument(
-                "Rule ID must be unique. Found same ID for more than one rule",
-            ));
+            return Err(invalid_argument("Rule ID must be unique. Found same ID for more than one rule"));
         }
         ids.push(id.map(str::to_owned));
     }
@@ -107,9 +99,9 @@ fn rule(element: &Element, id: String, legacy: bool) -> Result<Rule> {
 fn scope(rule: &Element, legacy: bool) -> Result<Scope> {
     match (rule.at_most_one("Prefix")?, rule.at_most_one("Filter")?) {
         (None, None) | (Some(_), Some(_)) => Err(S3Error::malformed_xml()),
-        (None, Some(_)) if legacy => Err(S3Error::invalid_request(
-            "Filter element can only be used in Lifecycle V2.",
-        )),
+        (None, Some(_)) if legacy => {
+            Err(S3Error::invalid_request("Filter element can only be used in Lifecycle V2."))
+        }
         (Some(_), None) if !legacy => Err(S3Error::invalid_request(
             "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in the Filter.",
         )),
@@ -119,13 +111,7 @@ fn scope(rule: &Element, legacy: bool) -> Result<Scope> {
 }
 
 fn scope_of_filter(filter: &Element) -> Result<Scope> {
-    filter.only(&[
-        "Prefix",
-        "Tag",
-        "ObjectSizeGreaterThan",
-        "ObjectSizeLessThan",
-        "And",
-    ])?;
+    filter.only(&["Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "And"])?;
     match filter.children.as_slice() {
         [] => Ok(Scope::Everything),
         [and] if and.name == "And" => {
@@ -136,11 +122,7 @@ fn scope_of_filter(filter: &Element) -> Result<Scope> {
             if and.children.len() < 2 {
                 return Err(S3Error::malformed_xml());
             }
-            and.children
-                .iter()
-                .map(predicate)
-                .collect::<Result<_>>()
-                .map(Scope::And)
+            and.children.iter().map(predicate).collect::<Result<_>>().map(Scope::And)
         }
         [one] => predicate(one).map(Scope::One),
         _ => Err(S3Error::malformed_xml()),
@@ -167,13 +149,8 @@ fn prefix(element: &Element) -> Result<String> {
 
 fn tag(element: &Element) -> Result<Predicate> {
     element.only(&["Key", "Value"])?;
-    let leaf = |name| {
-        element
-            .at_most_one(name)?
-            .ok_or_else(S3Error::malformed_xml)?
-            .exact()
-            .map(str::to_owned)
-    };
+    let leaf =
+        |name| element.at_most_one(name)?.ok_or_else(S3Error::malformed_xml)?.exact().map(str::to_owned);
     let (key, value): (String, String) = (leaf("Key")?, leaf("Value")?);
     if key.is_empty() {
         return Err(S3Error::malformed_xml());
@@ -211,11 +188,9 @@ fn transition(element: &Element) -> Result<Transition> {
     element.only(&["Days", "Date", "StorageClass"])?;
     let class = class(element)?;
     let when = match (element.at_most_one("Days")?, element.at_most_one("Date")?) {
-        (Some(number), None) => When::Days(days(
-            number,
-            0,
-            "'Days' in Transition action must be nonnegative",
-        )?),
+        (Some(number), None) => {
+            When::Days(days(number, 0, "'Days' in Transition action must be nonnegative")?)
+        }
         (None, Some(date)) => When::Date(midnight(date)?),
         _ => return Err(S3Error::malformed_xml()),
     };
@@ -224,22 +199,15 @@ fn transition(element: &Element) -> Result<Transition> {
 
 fn noncurrent_expiration(element: &Element) -> Result<NoncurrentExpiration> {
     element.only(&["NoncurrentDays", "NewerNoncurrentVersions"])?;
-    let number = element
-        .at_most_one("NoncurrentDays")?
-        .ok_or_else(S3Error::malformed_xml)?;
+    let number = element.at_most_one("NoncurrentDays")?.ok_or_else(S3Error::malformed_xml)?;
     let message = "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer";
-    Ok(NoncurrentExpiration {
-        days: days(number, 1, message)?,
-        newer_versions: newer_versions(element)?,
-    })
+    Ok(NoncurrentExpiration { days: days(number, 1, message)?, newer_versions: newer_versions(element)? })
 }
 
 fn noncurrent_transition(element: &Element) -> Result<NoncurrentTransition> {
     element.only(&["NoncurrentDays", "StorageClass", "NewerNoncurrentVersions"])?;
     let class = class(element)?;
-    let number = element
-        .at_most_one("NoncurrentDays")?
-        .ok_or_else(S3Error::malformed_xml)?;
+    let number = element.at_most_one("NoncurrentDays")?.ok_or_else(S3Error::malformed_xml)?;
     let message = "'NoncurrentDays' in NoncurrentVersionTransition action must be nonnegative";
     Ok(NoncurrentTransition {
         days: days(number, 0, message)?,
@@ -250,17 +218,12 @@ fn noncurrent_transition(element: &Element) -> Result<NoncurrentTransition> {
 
 fn newer_versions(element: &Element) -> Result<Option<u32>> {
     let message = "'NewerNoncurrentVersions' must be a positive integer";
-    element
-        .at_most_one("NewerNoncurrentVersions")?
-        .map(|number| days(number, 1, message))
-        .transpose()
+    element.at_most_one("NewerNoncurrentVersions")?.map(|number| days(number, 1, message)).transpose()
 }
 
 fn abort(element: &Element) -> Result<u32> {
     element.only(&["DaysAfterInitiation"])?;
-    let number = element
-        .at_most_one("DaysAfterInitiation")?
-        .ok_or_else(S3Error::malformed_xml)?;
+    let number = element.at_most_one("DaysAfterInitiation")?.ok_or_else(S3Error::malformed_xml)?;
     let message =
         "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive integer";
     days(number, 1, message)
@@ -286,9 +249,7 @@ fn days(element: &Element, least: i64, message: &'static str) -> Result<u32> {
     if days < least {
         return Err(invalid_argument(message));
     }
-    i32::try_from(days)
-        .map(i32::unsigned_abs)
-        .map_err(|_| S3Error::malformed_xml())
+    i32::try_from(days).map(i32::unsigned_abs).map_err(|_| S3Error::malformed_xml())
 }
 
 fn midnight(element: &Element) -> Result<Timestamp> {

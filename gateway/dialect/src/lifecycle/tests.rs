@@ -16,10 +16,7 @@ fn read_text(rules: &str) -> Result<LifecycleConfiguration> {
 
 /// An enabled rule with this inside.
 fn enabled(inside: &str) -> String {
-    let inside = inside
-        .replace("$WHOLE", "<Filter/>")
-        .replace("$EXPIRE", EXPIRE)
-        .replace("$TAG", TAG);
+    let inside = inside.replace("$WHOLE", "<Filter/>").replace("$EXPIRE", EXPIRE).replace("$TAG", TAG);
     format!("<Rule><Status>Enabled</Status>{inside}</Rule>")
 }
 
@@ -30,11 +27,7 @@ fn rule(scope: &str) -> String {
 
 fn check(rules: &str, code: Code, message: &str) {
     let error = read_text(rules).unwrap_err();
-    assert_eq!(
-        (error.code, error.message.as_ref()),
-        (code, message),
-        "{rules:.300}"
-    );
+    assert_eq!((error.code, error.message.as_ref()), (code, message), "{rules:.300}");
 }
 
 #[test]
@@ -49,15 +42,9 @@ fn faults_inside_a_rule() {
         check(&enabled(&(moves(transitions) + beside)), *code, message);
     }
     let long = format!("<Filter><Prefix>{}</Prefix></Filter>", "p".repeat(1025));
-    check(
-        &rule(&long),
-        Code::InvalidRequest,
-        "The maximum size of a prefix is 1024",
-    );
-    let error = read_text(&enabled(
-        "$WHOLE<Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>",
-    ))
-    .unwrap_err();
+    check(&rule(&long), Code::InvalidRequest, "The maximum size of a prefix is 1024");
+    let error =
+        read_text(&enabled("$WHOLE<Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>")).unwrap_err();
     let named = S3Error::argument("'Date' must be at midnight GMT", "Date", "2030-01-01T01:00:00Z");
     assert_eq!(error, named);
 }
@@ -82,11 +69,7 @@ fn faults_of_the_whole() {
             Code::InvalidRequest,
             "The number of lifecycle rules must not exceed the allowed limit of 1000 rules.",
         ),
-        (
-            rule(&long_id),
-            Code::InvalidArgument,
-            "ID length should not exceed allowed limit of 255",
-        ),
+        (rule(&long_id), Code::InvalidArgument, "ID length should not exceed allowed limit of 255"),
         (
             rule("<ID>a</ID>$WHOLE").repeat(2),
             Code::InvalidArgument,
@@ -110,10 +93,7 @@ fn faults_of_the_whole() {
 #[test]
 fn a_thousand_rules_each_get_an_id() {
     let mut number = 0u128;
-    let body = format!(
-        "<LifecycleConfiguration>{}</LifecycleConfiguration>",
-        rule("$WHOLE").repeat(1000)
-    );
+    let body = format!("<LifecycleConfiguration>{}</LifecycleConfiguration>", rule("$WHOLE").repeat(1000));
     let many = read(body.as_bytes(), TransitionMinimum::default(), || {
         number += 1;
         rule_id(number)
@@ -182,10 +162,7 @@ fn missing_ids_are_given() {
     let configuration = read_text(&rule("<Filter/>")).unwrap();
     assert_eq!(configuration.rules[0].id, rule_id(7));
     assert_eq!(configuration.rules[0].scope, Scope::Everything);
-    assert_eq!(
-        configuration.rules[0].expiration,
-        Some(Expiration::At(When::Days(400)))
-    );
+    assert_eq!(configuration.rules[0].expiration, Some(Expiration::At(When::Days(400))));
     assert_eq!(rule_id(7).len(), 48);
     let uuid = STANDARD.decode(rule_id(u128::MAX)).unwrap();
     assert_eq!(uuid, b"ffffffff-ffff-4fff-bfff-ffffffffffff");
@@ -198,34 +175,19 @@ fn headers() {
         headers.insert(name, value.parse().unwrap());
         headers
     };
-    for minimum in [
-        TransitionMinimum::AllStorageClasses128K,
-        TransitionMinimum::VariesByStorageClass,
-    ] {
-        assert_eq!(
-            minimum_size(&with(MINIMUM_HEADER, minimum_size_text(minimum))),
-            Ok(minimum)
-        );
+    for minimum in [TransitionMinimum::AllStorageClasses128K, TransitionMinimum::VariesByStorageClass] {
+        assert_eq!(minimum_size(&with(MINIMUM_HEADER, minimum_size_text(minimum))), Ok(minimum));
     }
-    assert_eq!(
-        minimum_size(&HeaderMap::new()),
-        Ok(TransitionMinimum::AllStorageClasses128K)
-    );
+    assert_eq!(minimum_size(&HeaderMap::new()), Ok(TransitionMinimum::AllStorageClasses128K));
     let error = minimum_size(&with(MINIMUM_HEADER, "value")).unwrap_err();
-    assert_eq!(
-        error,
-        S3Error::invalid_request("Invalid TransitionDefaultMinimumObjectSize found: value")
-    );
+    assert_eq!(error, S3Error::invalid_request("Invalid TransitionDefaultMinimumObjectSize found: value"));
     assert_eq!(
         expiration_header(Timestamp::from_seconds(1_356_048_000), "my rule"),
         "expiry-date=\"Fri, 21 Dec 2012 00:00:00 GMT\", rule-id=\"my rule\""
     );
     assert!(require_digest(&with("content-md5", "x")).is_ok());
     assert!(require_digest(&with("x-amz-checksum-crc32", "x")).is_ok());
-    assert_eq!(
-        require_digest(&HeaderMap::new()).unwrap_err().code,
-        Code::InvalidRequest
-    );
+    assert_eq!(require_digest(&HeaderMap::new()).unwrap_err().code, Code::InvalidRequest);
 }
 
 proptest! {

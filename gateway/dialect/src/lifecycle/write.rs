@@ -96,8 +96,5 @@ fn write_when(out: &mut Writer, when: When) {
 }
 
 fn write_newer(out: &mut Writer, versions: Option<u32>) {
-    out.optional(
-        "NewerNoncurrentVersions",
-        versions.map(|n| n.to_string()).as_deref(),
-    );
+    out.optional("NewerNoncurrentVersions", versions.map(|n| n.to_string()).as_deref());
 }

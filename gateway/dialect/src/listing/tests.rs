@@ -8,10 +8,7 @@ fn request(query: &str) -> Result<ListRequest> {
 }
 
 fn owner() -> Owner {
-    Owner {
-        id: "id".into(),
-        display_name: "name".into(),
-    }
+    Owner { id: "id".into(), display_name: "name".into() }
 }
 
 fn object(key: &str) -> Object {
@@ -22,9 +19,7 @@ fn object(key: &str) -> Object {
         checksum_algorithms: vec!["CRC32"],
         size: 3,
         class: StorageClass::Tape(model::TapeClass::Glacier),
-        restore: Visible::Readable {
-            until: Timestamp::from_seconds(1_356_048_000),
-        },
+        restore: Visible::Readable { until: Timestamp::from_seconds(1_356_048_000) },
     }
 }
 
@@ -40,10 +35,7 @@ fn parameters() {
     assert_eq!(
         all.unwrap(),
         ListRequest {
-            form: Form::V2 {
-                continuation: None,
-                start_after: Some("x".into())
-            },
+            form: Form::V2 { continuation: None, start_after: Some("x".into()) },
             prefix: "a/b".into(),
             delimiter: Some("/".into()),
             max_keys: 5,
@@ -73,15 +65,10 @@ fn parameters() {
 
 #[test]
 fn a_second_form_page_is_exact() {
-    let request = ListRequest {
-        restore_status: true,
-        ..request("list-type=2&delimiter=/&encoding-type=url").unwrap()
-    };
-    let page = Page {
-        objects: vec![object("a b+")],
-        common_prefixes: vec!["c/".into()],
-        next: Some("T".into()),
-    };
+    let request =
+        ListRequest { restore_status: true, ..request("list-type=2&delimiter=/&encoding-type=url").unwrap() };
+    let page =
+        Page { objects: vec![object("a b+")], common_prefixes: vec!["c/".into()], next: Some("T".into()) };
     assert_eq!(
         document(&request, &page),
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -99,11 +86,7 @@ fn a_second_form_page_is_exact() {
 
 #[test]
 fn a_first_form_page_has_markers_and_owners() {
-    let page = Page {
-        objects: vec![object("a")],
-        common_prefixes: vec![],
-        next: Some("a".into()),
-    };
+    let page = Page { objects: vec![object("a")], common_prefixes: vec![], next: Some("a".into()) };
     let plain = document(&request("marker=0").unwrap(), &page);
     assert!(plain.contains("<Marker>0</Marker><MaxKeys>1000</MaxKeys><IsTruncated>true</IsTruncated>"));
     assert!(plain.contains("<Owner><ID>id</ID><DisplayName>name</DisplayName></Owner><StorageClass>"));

@@ -6,15 +6,8 @@ fn complete(inner: &str) -> Result<Vec<CompletedPart>> {
 }
 
 fn names() -> (BucketName, ObjectKey, Owner) {
-    let owner = Owner {
-        id: "i".into(),
-        display_name: "n".into(),
-    };
-    (
-        BucketName::parse("bkt").unwrap(),
-        ObjectKey::parse("a<b").unwrap(),
-        owner,
-    )
+    let owner = Owner { id: "i".into(), display_name: "n".into() };
+    (BucketName::parse("bkt").unwrap(), ObjectKey::parse("a<b").unwrap(), owner)
 }
 
 #[test]
@@ -25,24 +18,15 @@ fn lists_of_parts() {
     );
     let parts = parts.unwrap();
     assert_eq!((parts[0].number, parts[0].etag.as_str()), (1, "abc"));
-    assert_eq!(
-        parts[0].checksums,
-        [("ChecksumCRC32".to_owned(), "NSRBwg==".to_owned())]
-    );
+    assert_eq!(parts[0].checksums, [("ChecksumCRC32".to_owned(), "NSRBwg==".to_owned())]);
     assert_eq!((parts[1].number, parts[1].etag.as_str()), (10_000, "def"));
     let part = |number: &str| format!("<Part><PartNumber>{number}</PartNumber><ETag>e</ETag></Part>");
     for (inner, code) in [
         (String::new(), Code::MalformedXML),
         (part("x"), Code::MalformedXML),
-        (
-            "<Part><PartNumber>1</PartNumber></Part>".to_owned(),
-            Code::MalformedXML,
-        ),
+        ("<Part><PartNumber>1</PartNumber></Part>".to_owned(), Code::MalformedXML),
         ("<Part><ETag>e</ETag></Part>".to_owned(), Code::MalformedXML),
-        (
-            "<Part><PartNumber>1</PartNumber><ETag></ETag></Part>".to_owned(),
-            Code::InvalidPart,
-        ),
+        ("<Part><PartNumber>1</PartNumber><ETag></ETag></Part>".to_owned(), Code::InvalidPart),
         (part("0"), Code::InvalidArgument),
         (part("10001"), Code::InvalidArgument),
         (part("2") + &part("1"), Code::InvalidPartOrder),
@@ -70,13 +54,7 @@ fn parameters() {
         assert_eq!(part_number(&query(bad)).unwrap_err().code, Code::InvalidArgument);
     }
     let parsed = PartsRequest::parse(&query("uploadId=u&part-number-marker=3&max-parts=5000")).unwrap();
-    assert_eq!(
-        parsed,
-        PartsRequest {
-            after: 3,
-            max_parts: 1000
-        }
-    );
+    assert_eq!(parsed, PartsRequest { after: 3, max_parts: 1000 });
     assert!(PartsRequest::parse(&query("part-number-marker=-1")).is_err());
 }
 
@@ -99,10 +77,7 @@ fn documents_are_exact() {
         bucket: &bucket,
         key: &key,
         etag: &etag,
-        checksums: vec![
-            ("ChecksumCRC32", "NSRBwg==-2".into()),
-            ("ChecksumType", "COMPOSITE".into()),
-        ],
+        checksums: vec![("ChecksumCRC32", "NSRBwg==-2".into()), ("ChecksumType", "COMPOSITE".into())],
     };
     assert_eq!(
         text(result.document()),
@@ -112,13 +87,8 @@ fn documents_are_exact() {
              <ChecksumType>COMPOSITE</ChecksumType></CompleteMultipartUploadResult>"
         )
     );
-    let part = PartLine {
-        number: 1,
-        last_modified: Timestamp::from_seconds(0),
-        etag,
-        size: 5,
-        checksums: vec![],
-    };
+    let part =
+        PartLine { number: 1, last_modified: Timestamp::from_seconds(0), etag, size: 5, checksums: vec![] };
     let page = PartsPage {
         bucket: &bucket,
         key: &key,
@@ -130,10 +100,7 @@ fn documents_are_exact() {
         more: true,
     };
     assert_eq!(
-        text(page.document(PartsRequest {
-            after: 0,
-            max_parts: 1
-        })),
+        text(page.document(PartsRequest { after: 0, max_parts: 1 })),
         format!(
             "{head}<ListPartsResult {ns}><Bucket>bkt</Bucket><Key>a&lt;b</Key><UploadId>u</UploadId>\
              <Initiator><ID>i</ID><DisplayName>n</DisplayName></Initiator>\

@@ -25,20 +25,14 @@ fn overlay(restore: Option<Visible>) -> Overlay {
 #[test]
 fn entries_are_read_in_any_order_of_children() {
     let listed = entries(FOREIGN.as_bytes()).unwrap();
-    let told: Vec<_> = listed
-        .iter()
-        .map(|e| (e.key.as_str(), e.etag.as_str(), e.size))
-        .collect();
+    let told: Vec<_> = listed.iter().map(|e| (e.key.as_str(), e.etag.as_str(), e.size)).collect();
     assert_eq!(told, [("a&b", "stub", 1531), ("c", "hot", 7)]);
     assert_eq!(listed[0].last_modified, Timestamp::from_seconds(1_356_048_000));
 }
 
 #[test]
 fn only_what_changes_changes() {
-    let out = rewrite(FOREIGN.as_bytes(), |entry| {
-        (entry.size == 1531).then(|| overlay(None))
-    })
-    .unwrap();
+    let out = rewrite(FOREIGN.as_bytes(), |entry| (entry.size == 1531).then(|| overlay(None))).unwrap();
     let expected = FOREIGN
         .replacen("2012-12-21T00:00:00.000Z", "1970-01-01T00:00:00.000Z", 1)
         .replacen("&quot;stub&quot;", "&quot;true-2&quot;", 1)
@@ -62,10 +56,7 @@ fn what_is_missing_is_added_at_the_end_of_the_entry() {
              <RestoreExpiryDate>2012-12-21T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>",
         ),
     ] {
-        let out = rewrite(FOREIGN.as_bytes(), |entry| {
-            (entry.size == 7).then(|| overlay(restore))
-        })
-        .unwrap();
+        let out = rewrite(FOREIGN.as_bytes(), |entry| (entry.size == 7).then(|| overlay(restore))).unwrap();
         let expected = format!(
             "<Contents><Size>99</Size><ETag>&quot;true-2&quot;</ETag><Key>c</Key>\
              <LastModified>1970-01-01T00:00:00.000Z</LastModified><StorageClass>GLACIER</StorageClass>{status}</Contents>"
@@ -82,11 +73,7 @@ fn prefixed_and_encoded_listings_are_understood() {
     assert_eq!(entries(document.as_bytes()).unwrap()[0].key.as_str(), "a b c+");
     let out = rewrite(document.as_bytes(), |_| Some(overlay(Some(Visible::Ongoing)))).unwrap();
     assert_eq!(entries(&out).unwrap()[0].size, 99);
-    assert!(
-        String::from_utf8(out)
-            .unwrap()
-            .contains("<s:RestoreStatus><s:IsRestoreInProgress>true</s:")
-    );
+    assert!(String::from_utf8(out).unwrap().contains("<s:RestoreStatus><s:IsRestoreInProgress>true</s:"));
 }
 
 #[test]
@@ -105,21 +92,13 @@ fn what_cannot_be_read_is_refused() {
         listing(&entry.replace("2012", "x")),
         listing("") + &listing(""),
     ] {
-        assert_eq!(
-            entries(document.as_bytes()),
-            Err(OverlayError::Form),
-            "{document}"
-        );
+        assert_eq!(entries(document.as_bytes()), Err(OverlayError::Form), "{document}");
     }
     assert_eq!(entries(&vec![b' '; BYTES_MAX + 1]), Err(OverlayError::TooLong));
 }
 
 fn our_listing(keys: &[String], url: bool) -> Vec<u8> {
-    let query = if url {
-        "list-type=2&encoding-type=url"
-    } else {
-        "delimiter=/"
-    };
+    let query = if url { "list-type=2&encoding-type=url" } else { "delimiter=/" };
     let request = ListRequest::parse(&Query::parse(query).unwrap(), &http::HeaderMap::new()).unwrap();
     let objects = keys.iter().map(|key| Object {
         key: ObjectKey::parse(key).unwrap(),
@@ -130,15 +109,8 @@ fn our_listing(keys: &[String], url: bool) -> Vec<u8> {
         class: StorageClass::Standard,
         restore: Visible::Archived,
     });
-    let page = Page {
-        objects: objects.collect(),
-        common_prefixes: vec!["p/".into()],
-        next: None,
-    };
-    let owner = Owner {
-        id: "i".into(),
-        display_name: "n".into(),
-    };
+    let page = Page { objects: objects.collect(), common_prefixes: vec!["p/".into()], next: None };
+    let owner = Owner { id: "i".into(), display_name: "n".into() };
     request.document(&BucketName::parse("bkt").unwrap(), &page, &owner)
 }
 

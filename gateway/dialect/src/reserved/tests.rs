@@ -4,20 +4,12 @@ use model::ArchiveId;
 use proptest::prelude::*;
 
 fn names() -> (BucketName, ObjectKey, MarkerKey) {
-    (
-        BucketName::parse("bucket").unwrap(),
-        ObjectKey::parse("a/b\nc").unwrap(),
-        MarkerKey::new([7; 32]),
-    )
+    (BucketName::parse("bucket").unwrap(), ObjectKey::parse("a/b\nc").unwrap(), MarkerKey::new([7; 32]))
 }
 
 fn marker(original: Option<(u64, &str, i64)>) -> Marker {
     Marker {
-        kind: if original.is_some() {
-            MarkerKind::Stub
-        } else {
-            MarkerKind::Whole
-        },
+        kind: if original.is_some() { MarkerKind::Stub } else { MarkerKind::Whole },
         archive: ArchiveId::from_u128(42),
         class: TapeClass::DeepArchive,
         original: original.map(|(size, etag, mtime)| Original {
@@ -31,17 +23,9 @@ fn marker(original: Option<(u64, &str, i64)>) -> Marker {
 #[test]
 fn the_form_is_the_documented_one() {
     let (bucket, key, secret) = names();
-    let record = render(
-        &marker(Some((5, "abc-2", 1_356_048_000_123))),
-        &bucket,
-        &key,
-        &secret,
-    );
+    let record = render(&marker(Some((5, "abc-2", 1_356_048_000_123))), &bucket, &key, &secret);
     let (fields, signature) = record.rsplit_once(';').unwrap();
-    assert_eq!(
-        fields,
-        "v1;stub;0000000000000000000000001A;DEEP_ARCHIVE;5;abc%2D2;1356048000123"
-    );
+    assert_eq!(fields, "v1;stub;0000000000000000000000001A;DEEP_ARCHIVE;5;abc%2D2;1356048000123");
     assert_eq!(signature.len(), 64);
     let record = render(&marker(None), &bucket, &key, &secret);
     assert!(record.starts_with("v1;whole;0000000000000000000000001A;DEEP_ARCHIVE;-;-;-;"));
@@ -51,10 +35,7 @@ fn the_form_is_the_documented_one() {
 fn records_hold_for_their_own_key_only() {
     let (bucket, key, secret) = names();
     let good = render(&marker(Some((5, "a;b%", 7))), &bucket, &key, &secret);
-    assert_eq!(
-        parse(&good, &bucket, &key, &secret),
-        Ok(marker(Some((5, "a;b%", 7))))
-    );
+    assert_eq!(parse(&good, &bucket, &key, &secret), Ok(marker(Some((5, "a;b%", 7)))));
     let other_key = ObjectKey::parse("a/b").unwrap();
     let other_bucket = BucketName::parse("bucket2").unwrap();
     let forged = good.replace(";5;", ";6;");
@@ -66,18 +47,8 @@ fn records_hold_for_their_own_key_only() {
     ] {
         assert_eq!(parse(record, bucket, key, secret), Err(MarkerError::Signature));
     }
-    for text in [
-        "",
-        "v1",
-        "v2;stub;x",
-        ";;;;;;;",
-        "v1;stub;0000000000000000000000001A;STANDARD;-;-;-;00",
-    ] {
-        assert_eq!(
-            parse(text, &bucket, &key, &secret),
-            Err(MarkerError::Form),
-            "{text}"
-        );
+    for text in ["", "v1", "v2;stub;x", ";;;;;;;", "v1;stub;0000000000000000000000001A;STANDARD;-;-;-;00"] {
+        assert_eq!(parse(text, &bucket, &key, &secret), Err(MarkerError::Form), "{text}");
     }
 }
 

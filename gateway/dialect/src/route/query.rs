@@ -27,10 +27,7 @@ impl Query {
 
     /// The value; empty for a name without one.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The value unless it is empty.
@@ -51,9 +48,7 @@ impl Query {
     /// Request headers that a presigner moved into the query (`x-amz-storage-class=GLACIER`, ...), names in lower
     /// case. Whoever checked the signature adds them to the headers; those of the signature itself are left out.
     pub fn hoisted(&self) -> impl Iterator<Item = (String, &str)> {
-        let lower = self
-            .pairs()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let lower = self.pairs().map(|(name, value)| (name.to_ascii_lowercase(), value));
         lower.filter(|(name, _)| name.starts_with("x-amz-") && !SIGNATURE.contains(&name.as_str()))
     }
 
@@ -64,9 +59,7 @@ impl Query {
 
     /// Headers of the answer that the request asks to be different: header name and value. Signed requests only.
     pub fn overrides(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        OVERRIDES
-            .iter()
-            .filter_map(|(name, header)| Some((*header, self.filled(name)?)))
+        OVERRIDES.iter().filter_map(|(name, header)| Some((*header, self.filled(name)?)))
     }
 }
 

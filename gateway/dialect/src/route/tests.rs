@@ -8,12 +8,7 @@ fn ask(method: &str, target: &str, copies: bool) -> Result<Route> {
     if copies {
         headers.insert("x-amz-copy-source", HeaderValue::from_static("/b/k"));
     }
-    route(
-        &Method::from_bytes(method.as_bytes()).unwrap(),
-        path,
-        query,
-        &headers,
-    )
+    route(&Method::from_bytes(method.as_bytes()).unwrap(), path, query, &headers)
 }
 
 #[test]
@@ -24,11 +19,7 @@ fn operations_are_told_apart() {
         ("GET", "/?x-id=ListBuckets", O::ListBuckets),
         ("GET", "/bkt", O::ListObjects),
         ("GET", "/bkt/?prefix=a&delimiter=%2F&marker=", O::ListObjects),
-        (
-            "GET",
-            "/bkt?list-type=2&prefix=&fetch-owner=true",
-            O::ListObjectsV2,
-        ),
+        ("GET", "/bkt?list-type=2&prefix=&fetch-owner=true", O::ListObjectsV2),
         ("GET", "/bkt?versions", O::ListObjectVersions),
         ("HEAD", "/bkt", O::HeadBucket),
         ("PUT", "/bkt/", O::CreateBucket),
@@ -40,16 +31,8 @@ fn operations_are_told_apart() {
         ("GET", "/bkt?analytics", O::ListBucketAnalyticsConfigurations),
         ("GET", "/bkt?analytics&id=1", O::GetBucketAnalyticsConfiguration),
         ("GET", "/bkt/k?partNumber=1&versionId=v", O::GetObject),
-        (
-            "GET",
-            "/bkt/k?response-content-type=text%2Fplain&X-Amz-Signature=0",
-            O::GetObject,
-        ),
-        (
-            "GET",
-            "/bkt/k?AWSAccessKeyId=a&Signature=b&Expires=1",
-            O::GetObject,
-        ),
+        ("GET", "/bkt/k?response-content-type=text%2Fplain&X-Amz-Signature=0", O::GetObject),
+        ("GET", "/bkt/k?AWSAccessKeyId=a&Signature=b&Expires=1", O::GetObject),
         ("HEAD", "/bkt/k", O::HeadObject),
         ("PUT", "/bkt/k?x-id=PutObject", O::PutObject),
         ("PUT", "/bkt/k?partNumber=1&uploadId=u", O::UploadPart),
@@ -59,27 +42,14 @@ fn operations_are_told_apart() {
         ("DELETE", "/bkt/k?uploadId=u", O::AbortMultipartUpload),
         ("DELETE", "/bkt/k?versionId=v", O::DeleteObject),
         ("POST", "/bkt/k?restore", O::RestoreObject),
-        (
-            "POST",
-            "/bkt/k?restore=&versionId=v&x-id=RestoreObject",
-            O::RestoreObject,
-        ),
+        ("POST", "/bkt/k?restore=&versionId=v&x-id=RestoreObject", O::RestoreObject),
         ("POST", "/bkt/k?select&select-type=2", O::SelectObjectContent),
         ("OPTIONS", "/bkt/k?restore", O::Preflight),
     ] {
-        assert_eq!(
-            ask(method, target, false).unwrap().operation,
-            expected,
-            "{method} {target}"
-        );
+        assert_eq!(ask(method, target, false).unwrap().operation, expected, "{method} {target}");
     }
     assert_eq!(ask("PUT", "/bkt/k", true).unwrap().operation, O::CopyObject);
-    assert_eq!(
-        ask("PUT", "/bkt/k?partNumber=1&uploadId=u", true)
-            .unwrap()
-            .operation,
-        O::UploadPartCopy
-    );
+    assert_eq!(ask("PUT", "/bkt/k?partNumber=1&uploadId=u", true).unwrap().operation, O::UploadPartCopy);
     assert_eq!(ask("PUT", "/bkt/k?acl", true).unwrap().operation, O::PutObjectAcl);
 }
 
@@ -95,11 +65,7 @@ fn what_is_not_understood_is_never_a_plainer_operation() {
         ("POST", "/bkt/k?restore&uploads"),
         ("GET", "/bkt/k?lifecycle"),
     ] {
-        assert_eq!(
-            ask(method, target, false).unwrap().operation,
-            Operation::Unknown,
-            "{method} {target}"
-        );
+        assert_eq!(ask(method, target, false).unwrap().operation, Operation::Unknown, "{method} {target}");
     }
 }
 
@@ -131,17 +97,10 @@ fn keys_are_kept_exactly() {
         ("/bkt/%C3%A9/", "\u{e9}/"),
         ("/bkt/a%2Fb", "a/b"),
     ] {
-        assert_eq!(
-            ask("GET", path, false).unwrap().key.unwrap().as_str(),
-            key,
-            "{path}"
-        );
+        assert_eq!(ask("GET", path, false).unwrap().key.unwrap().as_str(), key, "{path}");
     }
     let longest = format!("/bkt/{}", "%C3%A9".repeat(512));
-    assert_eq!(
-        ask("GET", &longest, false).unwrap().key.unwrap().as_str().len(),
-        1024
-    );
+    assert_eq!(ask("GET", &longest, false).unwrap().key.unwrap().as_str().len(), 1024);
 }
 
 #[test]
@@ -171,11 +130,7 @@ fn every_row_is_reached_by_its_own_request() {
             Level::Object => "/bkt/k",
         };
         let value = |name: &str| {
-            if name == "list-type" {
-                format!("{name}=2")
-            } else {
-                format!("{name}=1")
-            }
+            if name == "list-type" { format!("{name}=2") } else { format!("{name}=1") }
         };
         let query: Vec<String> = row.selectors.iter().map(|name| value(name)).collect();
         let target = format!("{path}?{}", query.join("&"));
@@ -191,16 +146,10 @@ fn presigned_headers_and_overrides_are_found() {
     assert_eq!(route.operation, Operation::PutObject);
     let hoisted: Vec<_> = route.query.hoisted().collect();
     assert_eq!(hoisted, [("x-amz-storage-class".to_owned(), "GLACIER")]);
-    assert_eq!(
-        route.query.overrides().collect::<Vec<_>>(),
-        [("content-type", "text/plain")]
-    );
+    assert_eq!(route.query.overrides().collect::<Vec<_>>(), [("content-type", "text/plain")]);
     let copy = ask("PUT", "/bkt/k?X-Amz-Copy-Source=b%2Fk", false).unwrap();
     assert_eq!(copy.operation, Operation::CopyObject);
-    assert_eq!(
-        ask("GET", "/bkt/k?response-unheard=1", false).unwrap().operation,
-        Operation::Unknown
-    );
+    assert_eq!(ask("GET", "/bkt/k?response-unheard=1", false).unwrap().operation, Operation::Unknown);
 }
 
 proptest! {

@@ -12,9 +12,7 @@ pub(super) fn claim(request: &RequestView<'_>, authorization: &HeaderValue) -> R
     if authorization.len() > AUTHORIZATION_BYTES_MAX {
         return Err(AuthError::HeadTooLarge);
     }
-    let text = authorization
-        .to_str()
-        .map_err(|_| AuthError::AuthorizationTypeNotSupported)?;
+    let text = authorization.to_str().map_err(|_| AuthError::AuthorizationTypeNotSupported)?;
     let (kind, fields) = text.split_once(' ').unwrap_or((text, ""));
     match kind {
         ALGORITHM => {}
@@ -23,18 +21,13 @@ pub(super) fn claim(request: &RequestView<'_>, authorization: &HeaderValue) -> R
         other if other.starts_with("AWS4-") => return Err(AuthError::MechanismNotSupported),
         _ => return Err(AuthError::AuthorizationTypeNotSupported),
     }
-    let Fields {
-        credential,
-        signed,
-        signature,
-    } = Fields::parse(fields)?;
+    let Fields { credential, signed, signature } = Fields::parse(fields)?;
     let credential = Credential::parse(credential).map_err(AuthError::header)?;
     let signed =
         SignedHeaders::parse(signed).ok_or_else(|| AuthError::header("the SignedHeaders are malformed."))?;
     let payload_text = once(request.headers, "x-amz-content-sha256")?.ok_or(AuthError::NoPayloadToken)?;
-    let payload = PayloadToken::parse(payload_text).ok_or_else(|| AuthError::PayloadTokenUnusable {
-        given: payload_text.to_owned(),
-    })?;
+    let payload = PayloadToken::parse(payload_text)
+        .ok_or_else(|| AuthError::PayloadTokenUnusable { given: payload_text.to_owned() })?;
     Ok(Claim {
         credential,
         signed,
@@ -61,10 +54,7 @@ fn date(headers: &HeaderMap) -> Result<AmzDate, AuthError> {
     let date = match once(headers, "x-amz-date")? {
         Some(text) => AmzDate::parse(text),
         None => {
-            let text = headers
-                .get(DATE)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default();
+            let text = headers.get(DATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             AmzDate::parse(text).or_else(|| AmzDate::parse_http(text))
         }
     };

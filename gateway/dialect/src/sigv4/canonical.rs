@@ -26,9 +26,7 @@ impl Query {
 
     /// Whether a parameter of this name stands here in any case: so that a misspelt claim is no absent one.
     pub fn has(&self, name: &str) -> bool {
-        self.0
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+        self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The value of a parameter that may stand at most once; `Err` when it stands more often or is not UTF-8.
@@ -43,17 +41,11 @@ impl Query {
 
     /// Encoded, sorted, joined; without `X-Amz-Signature` when `presigned`.
     pub fn canonical(&self, presigned: bool) -> String {
-        let kept = self
-            .0
-            .iter()
-            .filter(|(name, _)| !(presigned && name == b"X-Amz-Signature"));
+        let kept = self.0.iter().filter(|(name, _)| !(presigned && name == b"X-Amz-Signature"));
         let mut pairs: Vec<(String, String)> =
             kept.map(|(name, value)| (encode(name), encode(value))).collect();
         pairs.sort_unstable();
-        let pairs: Vec<String> = pairs
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("&")
     }
 }
@@ -68,9 +60,7 @@ impl SignedHeaders {
     /// Reads `host;x-amz-date`; `None` when a name is no header name, in upper case, or stands twice.
     pub fn parse(text: &str) -> Option<Self> {
         let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        let names = text
-            .split(';')
-            .map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        let names = text.split(';').map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
         let names = names.collect::<Option<Vec<HeaderName>>>().filter(|_| lower)?;
         let count = names.len();
         let names = Self::of(names);
@@ -108,9 +98,7 @@ impl SignedHeaders {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(AuthError::HeadersNotSigned {
-                names: missing.join(", "),
-            })
+            Err(AuthError::HeadersNotSigned { names: missing.join(", ") })
         }
     }
 }
@@ -168,10 +156,7 @@ impl Canonical<'_> {
 }
 
 pub(super) fn string_to_sign(date: AmzDate, scope: &Scope, canonical_request: &[u8]) -> String {
-    format!(
-        "{ALGORITHM}\n{date}\n{scope}\n{}",
-        hex::encode(Sha256::digest(canonical_request))
-    )
+    format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical_request)))
 }
 
 /// Encodes everything but unreserved bytes, the slash too.
@@ -189,9 +174,5 @@ fn squeeze(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const PATH_RESERVED: &AsciiSet = &RESERVED.remove(b'/');

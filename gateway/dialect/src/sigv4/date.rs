@@ -69,16 +69,11 @@ pub(super) fn iso8601(moment: Timestamp) -> String {
     let basic = AmzDate::from(moment);
     let (date, (hour, minute, second)) = (basic.0.date(), basic.0.to_hms());
     let month = u8::from(date.month());
-    format!(
-        "{:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z",
-        date.year(),
-        date.day()
-    )
+    format!("{:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", date.year(), date.day())
 }
 
 fn digits(bytes: &[u8]) -> Option<u32> {
-    bytes.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + u32::from(byte - b'0'))
-    })
+    bytes
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
 }

@@ -154,41 +154,25 @@ impl AuthError {
                 ("CanonicalRequestBytes", spaced_hex(canonical_request)),
             ],
             Self::InvalidAccessKeyId { access_key_id } => vec![("AWSAccessKeyId", access_key_id.clone())],
-            Self::RequestTimeTooSkewed {
-                request_time,
-                server_time,
-            } => vec![
+            Self::RequestTimeTooSkewed { request_time, server_time } => vec![
                 ("RequestTime", request_time.clone()),
                 ("ServerTime", iso8601(*server_time)),
                 ("MaxAllowedSkewMilliseconds", SKEW_MILLISECONDS_MAX.to_string()),
             ],
-            Self::Expired {
-                seconds,
-                at,
-                server_time,
-            } => vec![
+            Self::Expired { seconds, at, server_time } => vec![
                 ("X-Amz-Expires", seconds.to_string()),
                 ("Expires", iso8601(*at)),
                 ("ServerTime", iso8601(*server_time)),
             ],
-            Self::NotYetValid {
-                request_time,
-                server_time,
-            } => {
-                vec![
-                    ("RequestTime", request_time.clone()),
-                    ("ServerTime", iso8601(*server_time)),
-                ]
+            Self::NotYetValid { request_time, server_time } => {
+                vec![("RequestTime", request_time.clone()), ("ServerTime", iso8601(*server_time))]
             }
             Self::HeadersNotSigned { names } => vec![("HeadersNotSigned", names.clone())],
             Self::HeaderMalformed { region, .. } | Self::QueryMalformed { region, .. } => {
                 region.iter().map(|region| ("Region", region.clone())).collect()
             }
             Self::PayloadTokenUnusable { given } => {
-                vec![
-                    ("ArgumentName", "x-amz-content-sha256".to_owned()),
-                    ("ArgumentValue", given.clone()),
-                ]
+                vec![("ArgumentName", "x-amz-content-sha256".to_owned()), ("ArgumentValue", given.clone())]
             }
             Self::AuthorizationTypeNotSupported | Self::SeveralMechanisms => {
                 vec![("ArgumentName", "Authorization".to_owned())]
@@ -203,17 +187,11 @@ impl AuthError {
     }
 
     pub(super) fn query(message: impl Into<String>) -> Self {
-        Self::QueryMalformed {
-            message: message.into(),
-            region: None,
-        }
+        Self::QueryMalformed { message: message.into(), region: None }
     }
 
     pub(super) fn header(reason: impl Into<String>) -> Self {
-        Self::HeaderMalformed {
-            reason: reason.into(),
-            region: None,
-        }
+        Self::HeaderMalformed { reason: reason.into(), region: None }
     }
 
     pub(super) fn query_incomplete() -> Self {
@@ -230,10 +208,7 @@ impl AuthError {
 impl From<AuthError> for S3Error {
     fn from(error: AuthError) -> Self {
         let refusal = Self::with_message(error.code(), error.to_string());
-        error
-            .extras()
-            .into_iter()
-            .fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
+        error.extras().into_iter().fold(refusal, |refusal, (name, value)| refusal.extra(name, value))
     }
 }
 

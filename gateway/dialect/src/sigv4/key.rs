@@ -131,12 +131,7 @@ pub struct BrokenLink {
 
 impl SignatureChain {
     pub(super) fn new(key: SigningKey, date: AmzDate, scope: Scope, seed: Signature) -> Self {
-        Self {
-            key,
-            date,
-            scope,
-            previous: seed,
-        }
+        Self { key, date, scope, previous: seed }
     }
 
     /// The signature of the last link; at first that of the request.
@@ -175,33 +170,20 @@ impl SignatureChain {
     fn check(&mut self, string_to_sign: String, provided: &str) -> Result<(), BrokenLink> {
         let signature = self.key.sign(&string_to_sign);
         if !signature.matches(provided) {
-            return Err(BrokenLink {
-                string_to_sign,
-                provided: provided.to_owned(),
-            });
+            return Err(BrokenLink { string_to_sign, provided: provided.to_owned() });
         }
         self.previous = signature;
         Ok(())
     }
 
     fn chunk_text(&self, sha256: [u8; 32]) -> String {
-        let Self {
-            date,
-            scope,
-            previous,
-            ..
-        } = self;
+        let Self { date, scope, previous, .. } = self;
         let hash = hex::encode(sha256);
         format!("{ALGORITHM}-PAYLOAD\n{date}\n{scope}\n{previous}\n{EMPTY_SHA256}\n{hash}")
     }
 
     fn trailer_text(&self, lines: &str) -> String {
-        let Self {
-            date,
-            scope,
-            previous,
-            ..
-        } = self;
+        let Self { date, scope, previous, .. } = self;
         let hash = hex::encode(Sha256::digest(lines));
         format!("{ALGORITHM}-TRAILER\n{date}\n{scope}\n{previous}\n{hash}")
     }

@@ -43,10 +43,7 @@ impl PayloadToken {
             Self::Hash(sha256) => Payload::Hash(sha256),
             Self::Unsigned => Payload::Unsigned,
             Self::StreamingUnsignedTrailer => Payload::StreamingUnsignedTrailer,
-            Self::StreamingSigned { trailer } => Payload::StreamingSigned {
-                chain: Box::new(chain),
-                trailer,
-            },
+            Self::StreamingSigned { trailer } => Payload::StreamingSigned { chain: Box::new(chain), trailer },
         }
     }
 }
@@ -91,17 +88,9 @@ impl Payload {
     pub(super) fn of_anonymous(headers: &HeaderMap) -> Option<Self> {
         let Some(token) = headers.get("x-amz-content-sha256") else {
             let chunked = headers.get_all(http::header::CONTENT_ENCODING).iter();
-            let chunked = chunked
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','));
-            let chunked = chunked
-                .into_iter()
-                .any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked"));
-            return Some(if chunked {
-                Self::StreamingUnsignedTrailer
-            } else {
-                Self::Unsigned
-            });
+            let chunked = chunked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+            let chunked = chunked.into_iter().any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked"));
+            return Some(if chunked { Self::StreamingUnsignedTrailer } else { Self::Unsigned });
         };
         match PayloadToken::parse(token.to_str().ok()?)? {
             PayloadToken::Hash(sha256) => Some(Self::Hash(sha256)),

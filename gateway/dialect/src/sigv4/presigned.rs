@@ -15,18 +15,12 @@ pub(super) fn claim(request: &RequestView<'_>, query: &Query) -> Result<Claim, A
     let algorithm = one("X-Amz-Algorithm")?;
     let credential = one("X-Amz-Credential")?;
     let signature = one("X-Amz-Signature")?;
-    let (date, signed, expires) = (
-        one("X-Amz-Date")?,
-        one("X-Amz-SignedHeaders")?,
-        one("X-Amz-Expires")?,
-    );
+    let (date, signed, expires) = (one("X-Amz-Date")?, one("X-Amz-SignedHeaders")?, one("X-Amz-Expires")?);
     if algorithm.starts_with("AWS4-ECDSA") {
         return Err(AuthError::MechanismNotSupported);
     }
     if algorithm != ALGORITHM {
-        return Err(AuthError::query(
-            "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"",
-        ));
+        return Err(AuthError::query("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
     }
     let credential = Credential::parse(credential).map_err(|reason| {
         AuthError::query(format!("Error parsing the X-Amz-Credential parameter; {reason}"))
@@ -67,14 +61,10 @@ fn lifetime(text: &str) -> Result<i64, AuthError> {
 /// A streaming body cannot be presigned: there is no seed its chunks could start from.
 fn payload(request: &RequestView<'_>, query: &Query) -> Result<(PayloadToken, String), AuthError> {
     let header = once(request.headers, "x-amz-content-sha256")?;
-    let parameter = query
-        .one("X-Amz-Content-Sha256")
-        .map_err(|()| AuthError::query_incomplete())?;
+    let parameter = query.one("X-Amz-Content-Sha256").map_err(|()| AuthError::query_incomplete())?;
     let text = header.or(parameter).unwrap_or("UNSIGNED-PAYLOAD");
     match PayloadToken::parse(text) {
         Some(token @ (PayloadToken::Hash(_) | PayloadToken::Unsigned)) => Ok((token, text.to_owned())),
-        _ => Err(AuthError::PayloadTokenUnusable {
-            given: text.to_owned(),
-        }),
+        _ => Err(AuthError::PayloadTokenUnusable { given: text.to_owned() }),
     }
 }

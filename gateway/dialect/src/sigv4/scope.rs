@@ -38,9 +38,7 @@ impl Credential {
             ));
         }
         if terminator != TERMINATOR {
-            return Err(format!(
-                "incorrect terminator. This endpoint uses \"{TERMINATOR}\"."
-            ));
+            return Err(format!("incorrect terminator. This endpoint uses \"{TERMINATOR}\"."));
         }
         if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(
@@ -48,10 +46,7 @@ impl Credential {
                     .to_owned(),
             );
         }
-        Ok(Self {
-            access_key_id,
-            scope: Scope { day, region, service },
-        })
+        Ok(Self { access_key_id, scope: Scope { day, region, service } })
     }
 }
 

@@ -44,13 +44,7 @@ impl Signer {
     /// A signer of S3 requests.
     pub fn new(access_key_id: impl Into<String>, secret: Secret, region: impl Into<String>) -> Self {
         let (access_key_id, region, service) = (access_key_id.into(), region.into(), "s3".to_owned());
-        Self {
-            access_key_id,
-            secret,
-            region,
-            service,
-            keys: KeyCache::default(),
-        }
+        Self { access_key_id, secret, region, service, keys: KeyCache::default() }
     }
 
     /// Signs every header but those that change on the way, and sets `x-amz-date`, `x-amz-content-sha256`,
@@ -71,16 +65,8 @@ impl Signer {
         host(&mut parts.headers, &parts.uri)?;
         parts.headers.remove(AUTHORIZATION);
         parts.headers.insert("x-amz-date", text_value(&date.to_string())?);
-        parts
-            .headers
-            .insert("x-amz-content-sha256", text_value(&payload)?);
-        let signed = SignedHeaders::of(
-            parts
-                .headers
-                .keys()
-                .filter(|name| !UNSIGNED.contains(name))
-                .cloned(),
-        );
+        parts.headers.insert("x-amz-content-sha256", text_value(&payload)?);
+        let signed = SignedHeaders::of(parts.headers.keys().filter(|name| !UNSIGNED.contains(name)).cloned());
         let chain = self.chain(
             date,
             &Canonical {
@@ -139,14 +125,9 @@ impl Signer {
             payload: "UNSIGNED-PAYLOAD",
         };
         let chain = self.chain(date, &canonical);
-        let (scheme, authority) = (
-            uri.scheme_str().unwrap_or("http"),
-            uri.authority().ok_or(SignError::NoHost)?,
-        );
-        Ok(format!(
-            "{scheme}://{authority}{path}?{query}&X-Amz-Signature={}",
-            chain.last()
-        ))
+        let (scheme, authority) =
+            (uri.scheme_str().unwrap_or("http"), uri.authority().ok_or(SignError::NoHost)?);
+        Ok(format!("{scheme}://{authority}{path}?{query}&X-Amz-Signature={}", chain.last()))
     }
 
     fn chain(&self, date: AmzDate, canonical: &Canonical<'_>) -> SignatureChain {
@@ -157,18 +138,11 @@ impl Signer {
     }
 
     fn scope(&self, date: AmzDate) -> Scope {
-        Scope {
-            day: date.day(),
-            region: self.region.clone(),
-            service: self.service.clone(),
-        }
+        Scope { day: date.day(), region: self.region.clone(), service: self.service.clone() }
     }
 
     fn credential(&self, date: AmzDate) -> Credential {
-        Credential {
-            access_key_id: self.access_key_id.clone(),
-            scope: self.scope(date),
-        }
+        Credential { access_key_id: self.access_key_id.clone(), scope: self.scope(date) }
     }
 }
 
@@ -184,10 +158,8 @@ fn host(headers: &mut HeaderMap, uri: &Uri) -> Result<(), SignError> {
         _ => None,
     };
     let port = authority.port_u16().filter(|port| Some(*port) != standard);
-    let host = port.map_or_else(
-        || authority.host().to_owned(),
-        |port| format!("{}:{port}", authority.host()),
-    );
+    let host =
+        port.map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
     headers.insert(HOST, text_value(&host)?);
     Ok(())
 }

@@ -22,11 +22,7 @@ const EMPTY: PayloadToken = PayloadToken::Hash([
 ]);
 
 /// Target, headers, signature.
-type Example = (
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-);
+type Example = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
 fn now() -> Timestamp {
     AmzDate::parse("20130524T000000Z").unwrap().timestamp()
@@ -37,20 +33,17 @@ fn signer() -> Signer {
 }
 
 fn parts(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
-    let request = headers.iter().fold(
-        Request::builder().method(method).uri(uri),
-        |request, (name, value)| request.header(*name, *value),
-    );
+    let request =
+        headers.iter().fold(Request::builder().method(method).uri(uri), |request, (name, value)| {
+            request.header(*name, *value)
+        });
     request.body(()).unwrap().into_parts().0
 }
 
 /// A signed GET of `/test.txt`, the published example.
 fn signed() -> Parts {
-    let mut parts = parts(
-        Method::GET,
-        "https://examplebucket.s3.amazonaws.com/test.txt",
-        &[("range", "bytes=0-9")],
-    );
+    let mut parts =
+        parts(Method::GET, "https://examplebucket.s3.amazonaws.com/test.txt", &[("range", "bytes=0-9")]);
     signer().sign(&mut parts, &EMPTY, now()).unwrap();
     parts
 }
@@ -77,19 +70,14 @@ fn code(result: Result<Verdict, AuthError>) -> String {
 }
 
 fn by_key(presigned: bool) -> Caller {
-    Caller::Key {
-        access_key_id: KEY_ID.into(),
-        presigned,
-    }
+    Caller::Key { access_key_id: KEY_ID.into(), presigned }
 }
 
 fn edit_authorization(parts: &mut Parts, from: &str, to: &str) {
     let text = parts.headers[AUTHORIZATION].to_str().unwrap();
     assert!(text.contains(from), "{text} has no {from}");
     let edited = text.replace(from, to);
-    parts
-        .headers
-        .insert(AUTHORIZATION, HeaderValue::from_str(&edited).unwrap());
+    parts.headers.insert(AUTHORIZATION, HeaderValue::from_str(&edited).unwrap());
 }
 
 #[test]
@@ -100,26 +88,15 @@ fn published_examples_of_s3_sign_and_verify() {
             &[("range", "bytes=0-9")],
             "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
         ),
-        (
-            "/?lifecycle",
-            &[],
-            "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
-        ),
-        (
-            "/?max-keys=2&prefix=J",
-            &[],
-            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
-        ),
+        ("/?lifecycle", &[], "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+        ("/?max-keys=2&prefix=J", &[], "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
     ];
     for (target, headers, signature) in cases {
         let uri = format!("https://examplebucket.s3.amazonaws.com{target}");
         let mut parts = parts(Method::GET, &uri, headers);
         signer().sign(&mut parts, &EMPTY, now()).unwrap();
         let authorization = parts.headers[AUTHORIZATION].to_str().unwrap();
-        assert!(
-            authorization.ends_with(&format!("Signature={signature}")),
-            "{target}: {authorization}"
-        );
+        assert!(authorization.ends_with(&format!("Signature={signature}")), "{target}: {authorization}");
         let verdict = verify(&parts).unwrap();
         assert_eq!(verdict.caller, by_key(false));
         assert!(matches!(verdict.payload, Payload::Hash(_)));
@@ -131,12 +108,7 @@ fn altering_anything_signed_is_noticed() {
     let mut other = signed();
     other.method = Method::HEAD;
     assert_eq!(code(verify(&other)), "SignatureDoesNotMatch");
-    for uri in [
-        "https://h/test.txt?x",
-        "https://h/Test.txt",
-        "https://h//test.txt",
-        "https://h/test.txt/",
-    ] {
+    for uri in ["https://h/test.txt?x", "https://h/Test.txt", "https://h//test.txt", "https://h/test.txt/"] {
         let mut other = signed();
         other.uri = uri.parse().unwrap();
         assert_eq!(code(verify(&other)), "SignatureDoesNotMatch", "{uri}");
@@ -173,9 +145,7 @@ fn a_mismatch_explains_itself() {
     );
     assert_eq!(extras[0].1, KEY_ID);
     assert!(
-        extras[1]
-            .1
-            .starts_with("AWS4-HMAC-SHA256\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n")
+        extras[1].1.starts_with("AWS4-HMAC-SHA256\n20130524T000000Z\n20130524/us-east-1/s3/aws4_request\n")
     );
     assert!(extras[3].1.starts_with("41 57 53 34 2d"));
     assert!(extras[4].1.contains("\nrange:bytes=1-2\n"));
@@ -189,44 +159,22 @@ fn amz_headers_and_host_must_be_signed() {
     other.headers.insert("x-amz-acl", "public-read".parse().unwrap());
     let error = verify(&other).unwrap_err();
     assert_eq!(error.code().as_str(), "AccessDenied");
-    assert_eq!(
-        error.extras(),
-        [("HeadersNotSigned", "x-amz-acl, x-amz-meta-tapegate".to_owned())]
-    );
+    assert_eq!(error.extras(), [("HeadersNotSigned", "x-amz-acl, x-amz-meta-tapegate".to_owned())]);
     let mut hostless = signed();
     edit_authorization(&mut hostless, "SignedHeaders=host;", "SignedHeaders=");
-    assert_eq!(
-        verify(&hostless).unwrap_err().extras(),
-        [("HeadersNotSigned", "host".to_owned())]
-    );
+    assert_eq!(verify(&hostless).unwrap_err().extras(), [("HeadersNotSigned", "host".to_owned())]);
     let mut traced = signed();
-    traced
-        .headers
-        .insert("x-amzn-trace-id", "Root=1".parse().unwrap());
-    traced
-        .headers
-        .insert("content-type", "text/plain".parse().unwrap());
+    traced.headers.insert("x-amzn-trace-id", "Root=1".parse().unwrap());
+    traced.headers.insert("content-type", "text/plain".parse().unwrap());
     verify(&traced).unwrap();
 }
 
 #[test]
 fn scope_must_be_this_endpoint_on_that_day() {
     let cases = [
-        (
-            "us-east-1",
-            "eu-west-1",
-            "the region 'eu-west-1' is wrong; expecting 'us-east-1'",
-        ),
-        (
-            "/s3/",
-            "/ec2/",
-            "incorrect service \"ec2\". This endpoint belongs to \"s3\".",
-        ),
-        (
-            "aws4_request",
-            "aws5",
-            "incorrect terminator. This endpoint uses \"aws4_request\".",
-        ),
+        ("us-east-1", "eu-west-1", "the region 'eu-west-1' is wrong; expecting 'us-east-1'"),
+        ("/s3/", "/ec2/", "incorrect service \"ec2\". This endpoint belongs to \"s3\"."),
+        ("aws4_request", "aws5", "incorrect terminator. This endpoint uses \"aws4_request\"."),
         (
             "/20130524/",
             "/20130523/",
@@ -237,17 +185,11 @@ fn scope_must_be_this_endpoint_on_that_day() {
         let mut other = signed();
         edit_authorization(&mut other, from, to);
         let text = format!("The authorization header is malformed; {reason}");
-        assert_eq!(
-            refusal(verify(&other)),
-            ("AuthorizationHeaderMalformed".into(), text)
-        );
+        assert_eq!(refusal(verify(&other)), ("AuthorizationHeaderMalformed".into(), text));
     }
     let mut other = signed();
     edit_authorization(&mut other, "us-east-1", "mars");
-    assert_eq!(
-        verify(&other).unwrap_err().extras(),
-        [("Region", "us-east-1".to_owned())]
-    );
+    assert_eq!(verify(&other).unwrap_err().extras(), [("Region", "us-east-1".to_owned())]);
 }
 
 #[test]
@@ -259,10 +201,7 @@ fn clocks_may_differ_by_fifteen_minutes() {
     for bad in [-skew - 1, skew + 1] {
         let error = verify_at(&signed(), now().plus_milliseconds(bad)).unwrap_err();
         assert_eq!(error.code().as_str(), "RequestTimeTooSkewed");
-        assert_eq!(
-            error.extras()[2],
-            ("MaxAllowedSkewMilliseconds", "900000".to_owned())
-        );
+        assert_eq!(error.extras()[2], ("MaxAllowedSkewMilliseconds", "900000".to_owned()));
     }
 }
 
@@ -271,9 +210,7 @@ fn the_date_header_serves_when_there_is_no_other() {
     let mut undated = signed();
     undated.headers.remove("x-amz-date");
     assert_eq!(code(verify(&undated)), "AccessDenied");
-    undated
-        .headers
-        .insert("date", "Fri, 24 May 2013 00:00:00 GMT".parse().unwrap());
+    undated.headers.insert("date", "Fri, 24 May 2013 00:00:00 GMT".parse().unwrap());
     // It is read, but the signature was made over x-amz-date.
     assert_eq!(code(verify(&undated)), "SignatureDoesNotMatch");
 }
@@ -282,46 +219,28 @@ fn the_date_header_serves_when_there_is_no_other() {
 fn what_cannot_be_verified_is_refused_and_never_anonymous() {
     let with = |authorization: &str| {
         let mut parts = signed();
-        parts
-            .headers
-            .insert(AUTHORIZATION, authorization.parse().unwrap());
+        parts.headers.insert(AUTHORIZATION, authorization.parse().unwrap());
         code(verify(&parts))
     };
     assert_eq!(with("AWS AKID:c2ln"), "InvalidRequest");
     assert_eq!(with("AWS4-ECDSA-P256-SHA256 Credential=a"), "InvalidRequest");
     assert_eq!(with("Bearer token"), "InvalidArgument");
     assert_eq!(with(""), "InvalidArgument");
-    for fields in [
-        "",
-        " ",
-        " Credential=a",
-        " Credential=/b/c/d, SignedHeaders=host, Signature=x",
-        " nonsense",
-    ] {
-        assert_eq!(
-            with(&format!("AWS4-HMAC-SHA256{fields}")),
-            "AuthorizationHeaderMalformed",
-            "{fields}"
-        );
+    for fields in
+        ["", " ", " Credential=a", " Credential=/b/c/d, SignedHeaders=host, Signature=x", " nonsense"]
+    {
+        assert_eq!(with(&format!("AWS4-HMAC-SHA256{fields}")), "AuthorizationHeaderMalformed", "{fields}");
     }
     let mut twice = signed();
-    twice
-        .headers
-        .append(AUTHORIZATION, twice.headers[AUTHORIZATION].clone());
+    twice.headers.append(AUTHORIZATION, twice.headers[AUTHORIZATION].clone());
     assert_eq!(code(verify(&twice)), "InvalidArgument");
     let mut hosts = signed();
-    hosts
-        .headers
-        .append("host", "examplebucket.s3.amazonaws.com".parse().unwrap());
+    hosts.headers.append("host", "examplebucket.s3.amazonaws.com".parse().unwrap());
     assert_eq!(code(verify(&hosts)), "InvalidRequest");
     let mut token = signed();
     token.headers.insert("x-amz-security-token", "t".parse().unwrap());
     assert_eq!(code(verify(&token)), "InvalidToken");
-    for query in [
-        "?Signature=x",
-        "?signature=x",
-        "?AWSAccessKeyId=a&Signature=b&Expires=1",
-    ] {
+    for query in ["?Signature=x", "?signature=x", "?AWSAccessKeyId=a&Signature=b&Expires=1"] {
         let v2 = parts(Method::GET, &format!("https://h/k{query}"), &[]);
         assert_eq!(code(verify(&v2)), "InvalidRequest");
     }
@@ -330,19 +249,15 @@ fn what_cannot_be_verified_is_refused_and_never_anonymous() {
     let unknown = Verifier::new("us-east-1").verify(&RequestView::of_parts(&signed()), now(), |_| None);
     assert_eq!(code(unknown), "InvalidAccessKeyId");
     let mut huge = signed();
-    huge.headers
-        .insert("x", "a".repeat(super::REQUEST_HEAD_BYTES_MAX).parse().unwrap());
+    huge.headers.insert("x", "a".repeat(super::REQUEST_HEAD_BYTES_MAX).parse().unwrap());
     assert_eq!(code(verify(&huge)), "RequestHeaderSectionTooLarge");
 }
 
 #[test]
 fn a_changed_secret_takes_effect_at_once() {
     let (verifier, parts) = (Verifier::new("us-east-1"), signed());
-    let verify = |secret: &str| {
-        verifier.verify(&RequestView::of_parts(&parts), now(), |_| {
-            Some(Secret::new(secret))
-        })
-    };
+    let verify =
+        |secret: &str| verifier.verify(&RequestView::of_parts(&parts), now(), |_| Some(Secret::new(secret)));
     verify(SECRET).unwrap();
     assert_eq!(code(verify("another")), "SignatureDoesNotMatch");
     verify(SECRET).unwrap();
@@ -352,16 +267,11 @@ fn a_changed_secret_takes_effect_at_once() {
 fn payload_tokens() {
     let mut without = signed();
     without.headers.remove("x-amz-content-sha256");
-    let missing = (
-        "InvalidRequest".into(),
-        "Missing required header for this request: x-amz-content-sha256".into(),
-    );
+    let missing =
+        ("InvalidRequest".into(), "Missing required header for this request: x-amz-content-sha256".into());
     assert_eq!(refusal(verify(&without)), missing);
     let mut wrong = signed();
-    wrong.headers.insert(
-        "x-amz-content-sha256",
-        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD".parse().unwrap(),
-    );
+    wrong.headers.insert("x-amz-content-sha256", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD".parse().unwrap());
     assert_eq!(code(verify(&wrong)), "InvalidArgument");
     for token in [
         PayloadToken::Unsigned,
@@ -390,17 +300,11 @@ fn a_request_that_claims_nothing_is_anonymous() {
     let check =
         |headers: &[(&str, &str)]| verify(&parts(Method::PUT, "http://h/b/k?x-id=PutObject", headers));
     let plain = check(&[]).unwrap();
-    assert!(matches!(
-        (plain.caller, plain.payload),
-        (Caller::Anonymous, Payload::Unsigned)
-    ));
+    assert!(matches!((plain.caller, plain.payload), (Caller::Anonymous, Payload::Unsigned)));
     let chunked = check(&[("content-encoding", "gzip, aws-chunked")]).unwrap();
     assert!(matches!(chunked.payload, Payload::StreamingUnsignedTrailer));
     assert_eq!(
-        code(check(&[(
-            "x-amz-content-sha256",
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
-        )])),
+        code(check(&[("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")])),
         "InvalidArgument"
     );
 }

@@ -30,30 +30,17 @@ impl<'a> RequestView<'a> {
     /// The view of a request just parsed.
     pub fn of<B>(request: &'a http::Request<B>) -> Self {
         let (method, uri) = (request.method().as_str(), request.uri());
-        Self {
-            method,
-            path: uri.path(),
-            query: uri.query().unwrap_or_default(),
-            headers: request.headers(),
-        }
+        Self { method, path: uri.path(), query: uri.query().unwrap_or_default(), headers: request.headers() }
     }
 
     /// The view of the head of a request.
     pub fn of_parts(parts: &'a http::request::Parts) -> Self {
         let (method, uri) = (parts.method.as_str(), &parts.uri);
-        Self {
-            method,
-            path: uri.path(),
-            query: uri.query().unwrap_or_default(),
-            headers: &parts.headers,
-        }
+        Self { method, path: uri.path(), query: uri.query().unwrap_or_default(), headers: &parts.headers }
     }
 
     fn bytes(&self) -> usize {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 2);
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2);
         self.path.len() + self.query.len() + headers.sum::<usize>()
     }
 }
@@ -108,11 +95,7 @@ pub(super) struct Claim {
 impl Verifier {
     /// A verifier for S3 requests to this region.
     pub fn new(region: impl Into<String>) -> Self {
-        Self {
-            region: region.into(),
-            service: "s3".to_owned(),
-            keys: KeyCache::default(),
-        }
+        Self { region: region.into(), service: "s3".to_owned(), keys: KeyCache::default() }
     }
 
     /// Finds out who sent the request. `secret_of` gives the secret of an access key id, `None` when nobody has it;
@@ -146,12 +129,9 @@ impl Verifier {
         }
         claim.signed.cover(request.headers)?;
         let access_key_id = &claim.credential.access_key_id;
-        let secret = secret_of(access_key_id).ok_or_else(|| AuthError::InvalidAccessKeyId {
-            access_key_id: access_key_id.clone(),
-        })?;
-        let key = self
-            .keys
-            .key(access_key_id, &secret, claim.date, &claim.credential.scope);
+        let secret = secret_of(access_key_id)
+            .ok_or_else(|| AuthError::InvalidAccessKeyId { access_key_id: access_key_id.clone() })?;
+        let key = self.keys.key(access_key_id, &secret, claim.date, &claim.credential.scope);
         check_signature(request, &query, claim, key)
     }
 
@@ -159,20 +139,14 @@ impl Verifier {
     fn check_scope(&self, claim: &Claim) -> Result<(), AuthError> {
         let scope = &claim.credential.scope;
         let wrong = |reason: String, region: Option<&String>| match claim.lifetime_seconds {
-            None => AuthError::HeaderMalformed {
-                reason,
-                region: region.cloned(),
-            },
+            None => AuthError::HeaderMalformed { reason, region: region.cloned() },
             Some(_) => AuthError::QueryMalformed {
                 message: format!("Error parsing the X-Amz-Credential parameter; {reason}"),
                 region: region.cloned(),
             },
         };
         if scope.region != self.region {
-            let reason = format!(
-                "the region '{}' is wrong; expecting '{}'",
-                scope.region, self.region
-            );
+            let reason = format!("the region '{}' is wrong; expecting '{}'", scope.region, self.region);
             return Err(wrong(reason, Some(&self.region)));
         }
         if scope.service != self.service {
@@ -226,10 +200,7 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .unwrap_or_default(),
     })?;
-    Ok(Verdict {
-        caller: Caller::Anonymous,
-        payload,
-    })
+    Ok(Verdict { caller: Caller::Anonymous, payload })
 }
 
 fn check_clock(claim: &Claim, now: Timestamp) -> Result<(), AuthError> {
@@ -237,30 +208,16 @@ fn check_clock(claim: &Claim, now: Timestamp) -> Result<(), AuthError> {
     let ahead = signed_at.milliseconds().saturating_sub(now.milliseconds());
     let Some(seconds) = claim.lifetime_seconds else {
         return if ahead.saturating_abs() > SKEW_MILLISECONDS_MAX {
-            Err(AuthError::RequestTimeTooSkewed {
-                request_time,
-                server_time: now,
-            })
+            Err(AuthError::RequestTimeTooSkewed { request_time, server_time: now })
         } else {
             Ok(())
         };
     };
     if ahead > SKEW_MILLISECONDS_MAX {
-        return Err(AuthError::NotYetValid {
-            request_time,
-            server_time: now,
-        });
+        return Err(AuthError::NotYetValid { request_time, server_time: now });
     }
     let at = signed_at.plus_milliseconds(seconds * 1000);
-    if now > at {
-        Err(AuthError::Expired {
-            seconds,
-            at,
-            server_time: now,
-        })
-    } else {
-        Ok(())
-    }
+    if now > at { Err(AuthError::Expired { seconds, at, server_time: now }) } else { Ok(()) }
 }
 
 fn check_signature(
@@ -303,11 +260,5 @@ fn check_signature(
     }
     let chain = SignatureChain::new(key, claim.date, claim.credential.scope, seed);
     let payload = claim.payload.with_chain(chain);
-    Ok(Verdict {
-        caller: Caller::Key {
-            access_key_id,
-            presigned,
-        },
-        payload,
-    })
+    Ok(Verdict { caller: Caller::Key { access_key_id, presigned }, payload })
 }

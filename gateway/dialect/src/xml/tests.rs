@@ -11,11 +11,7 @@ fn namespaces_prefixes_and_references_read_the_same() {
         "<A><!-- c --><B a=\"1\">x<!-- c --> &amp; &#xe9;</B></A>",
     ] {
         let root = read(document.as_bytes(), "A", 1000).unwrap();
-        assert_eq!(
-            root.child("B").unwrap().exact().unwrap(),
-            "x & \u{e9}",
-            "{document}"
-        );
+        assert_eq!(root.child("B").unwrap().exact().unwrap(), "x & \u{e9}", "{document}");
     }
 }
 
@@ -34,22 +30,12 @@ fn what_is_no_document_is_refused() {
         "<!DOCTYPE A [<!ENTITY x \"y\">]><A>&x;</A>",
         deep.as_str(),
     ] {
-        assert_eq!(
-            read(document.as_bytes(), "A", 1000),
-            Err(S3Error::malformed_xml()),
-            "{document}"
-        );
+        assert_eq!(read(document.as_bytes(), "A", 1000), Err(S3Error::malformed_xml()), "{document}");
     }
     assert_eq!(read(b"<A>\xff</A>", "A", 1000), Err(S3Error::malformed_xml()));
-    assert_eq!(
-        read(b"<A></A>", "A", 6).unwrap_err().code,
-        Code::MaxMessageLengthExceeded
-    );
+    assert_eq!(read(b"<A></A>", "A", 6).unwrap_err().code, Code::MaxMessageLengthExceeded);
     let many = format!("<A>{}</A>", "<b/>".repeat(ELEMENTS_MAX));
-    assert_eq!(
-        read(many.as_bytes(), "A", many.len()),
-        Err(S3Error::malformed_xml())
-    );
+    assert_eq!(read(many.as_bytes(), "A", many.len()), Err(S3Error::malformed_xml()));
 }
 
 proptest! {

@@ -83,10 +83,7 @@ impl Drive {
     /// Reads one block into the beginning of `buffer` (1 byte to 16 MiB - 1).
     pub fn read_block(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Error> {
         let length = transfer_length(buffer.len())?;
-        let command = Command::Read {
-            suppress_length: false,
-            length,
-        };
+        let command = Command::Read { suppress_length: false, length };
         self.session.require_settled(command)?;
         let step = self.session.step(command);
         match self.session.send(command, Data::In(buffer), TIMEOUT_READ)? {
@@ -121,16 +118,10 @@ impl Drive {
         transferred: usize,
         sense: &Sense,
     ) -> Result<ReadOutcome, Error> {
-        let information = sense.information.ok_or(Error::Missing {
-            step,
-            what: "length of the block read",
-        })?;
+        let information =
+            sense.information.ok_or(Error::Missing { step, what: "length of the block read" })?;
         let counted = i64::from(length).saturating_sub(information);
-        let disagreement = Error::Length {
-            step,
-            transferred,
-            counted,
-        };
+        let disagreement = Error::Length { step, transferred, counted };
         match usize::try_from(counted) {
             Ok(actual) if information < 0 => Ok(ReadOutcome::TooLarge { actual }),
             Ok(actual) if actual > 0 && actual == transferred => Ok(ReadOutcome::Block(actual)),
@@ -169,9 +160,7 @@ impl Drive {
         self.session.require_settled(command)?;
         match self.doubt {
             false => Ok(()),
-            true => Err(Error::PositionUnread {
-                step: self.session.step(command),
-            }),
+            true => Err(Error::PositionUnread { step: self.session.step(command) }),
         }
     }
 
@@ -207,10 +196,7 @@ impl Drive {
     /// fails with [`Error::Misplaced`] when it is elsewhere. A block beyond the end of data is
     /// [`Condition::EndOfData`].
     pub fn locate(&mut self, partition: u8, block: u64) -> Result<Position, Error> {
-        let command = Command::Locate {
-            partition: Some(partition),
-            block,
-        };
+        let command = Command::Locate { partition: Some(partition), block };
         self.session.require_settled(command)?;
         self.session.perform(command, Data::None, TIMEOUT_LOCATE)?;
         let found = self.read_position()?;
@@ -219,11 +205,7 @@ impl Drive {
                 self.doubt = false;
                 Ok(found)
             }
-            false => Err(Error::Misplaced {
-                partition,
-                block,
-                found,
-            }),
+            false => Err(Error::Misplaced { partition, block, found }),
         }
     }
 
@@ -244,9 +226,7 @@ impl Drive {
     fn read_position(&mut self) -> Result<Position, Error> {
         let command = Command::ReadPosition;
         let mut buffer = [0; Position::LENGTH];
-        let length = self
-            .session
-            .perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?;
+        let length = self.session.perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?;
         let position = Position::parse(&buffer[..length]).map_err(self.session.reply(command))?;
         position.ok_or(Error::PositionUnknown)
     }
@@ -273,10 +253,6 @@ fn whole(step: Step, length: u32, transferred: usize, left: Option<i64>) -> Resu
     let counted = i64::from(length).saturating_sub(left.unwrap_or(0));
     match u32::try_from(transferred) == Ok(length) && counted == i64::from(length) {
         true => Ok(()),
-        false => Err(Error::Length {
-            step,
-            transferred,
-            counted,
-        }),
+        false => Err(Error::Length { step, transferred, counted }),
     }
 }

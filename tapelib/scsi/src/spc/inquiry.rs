@@ -75,16 +75,7 @@ impl InquiryData {
     /// 36 bytes: removable medium, SPC-5, response format 2.
     pub fn encode(&self) -> Vec<u8> {
         let qualifier = if self.connected { 0 } else { 0x60 };
-        let mut bytes = vec![
-            qualifier | self.device_type.byte(),
-            0x80,
-            0x07,
-            0x02,
-            31,
-            0,
-            0,
-            0x02,
-        ];
+        let mut bytes = vec![qualifier | self.device_type.byte(), 0x80, 0x07, 0x02, 31, 0, 0, 0x02];
         bytes.extend(padded_ascii(&self.vendor, 8));
         bytes.extend(padded_ascii(&self.product, 16));
         bytes.extend(padded_ascii(&self.revision, 4));
@@ -138,12 +129,7 @@ impl Designator {
         let mut identifier = padded_ascii(vendor, 8);
         identifier.extend(padded_ascii(product, 16));
         identifier.extend(padded_ascii(serial, serial.chars().count().min(64)));
-        Self {
-            code_set: 2,
-            kind: 1,
-            association: 0,
-            identifier,
-        }
+        Self { code_set: 2, kind: 1, association: 0, identifier }
     }
 
     /// The serial number inside, when the form has one: what follows vendor and product in the T10 form, the whole

@@ -44,11 +44,7 @@ impl Script {
     #[track_caller]
     pub fn done(&self) {
         let left = self.0.lock().unwrap();
-        assert!(
-            left.is_empty(),
-            "not asked for: {:?}",
-            left.iter().map(|step| step.0).collect::<Vec<_>>()
-        );
+        assert!(left.is_empty(), "not asked for: {:?}", left.iter().map(|step| step.0).collect::<Vec<_>>());
     }
 }
 
@@ -68,18 +64,13 @@ impl Transport for Script {
             Data::In(buffer) => buffer.len(),
             Data::Out(bytes) => bytes.len(),
         };
-        let check = |sense: Vec<u8>, transferred| Completion {
-            status: Status::CheckCondition,
-            sense,
-            transferred,
-        };
+        let check =
+            |sense: Vec<u8>, transferred| Completion { status: Status::CheckCondition, sense, transferred };
         Ok(match answer {
             Answer::Good => Completion::good(room),
             Answer::GoodAfter(transferred) => Completion::good(transferred),
             Answer::Bytes(bytes) => {
-                let Data::In(buffer) = data else {
-                    panic!("{command:?} reads nothing")
-                };
+                let Data::In(buffer) = data else { panic!("{command:?} reads nothing") };
                 let length = bytes.len().min(buffer.len());
                 buffer[..length].copy_from_slice(&bytes[..length]);
                 Completion::good(length)
@@ -87,16 +78,9 @@ impl Transport for Script {
             Answer::Check(sense) => check(sense.encode_fixed(), room),
             Answer::CheckAfter(sense, transferred) => check(sense.encode_descriptor(), transferred),
             Answer::RawSense(bytes) => check(bytes, 0),
-            Answer::Status(status) => Completion {
-                status,
-                sense: Vec::new(),
-                transferred: 0,
-            },
+            Answer::Status(status) => Completion { status, sense: Vec::new(), transferred: 0 },
             Answer::Timeout => {
-                return Err(TransportError::Timeout {
-                    opcode: cdb.opcode(),
-                    seconds: timeout.as_secs(),
-                });
+                return Err(TransportError::Timeout { opcode: cdb.opcode(), seconds: timeout.as_secs() });
             }
         })
     }
@@ -134,41 +118,21 @@ pub fn write(length: u32) -> Command {
 }
 
 pub fn read(length: u32) -> Command {
-    ssc::Command::Read {
-        suppress_length: false,
-        length,
-    }
-    .into()
+    ssc::Command::Read { suppress_length: false, length }.into()
 }
 
 pub fn filemarks(count: u32) -> Command {
-    ssc::Command::WriteFilemarks {
-        immediate: false,
-        count,
-    }
-    .into()
+    ssc::Command::WriteFilemarks { immediate: false, count }.into()
 }
 
 pub fn mode_sense(page: u8, block_descriptor: bool) -> Command {
     let (form, values) = (ModeForm::Six, ModeValues::Current);
     let no_block_descriptor = !block_descriptor;
-    spc::Command::ModeSense {
-        form,
-        no_block_descriptor,
-        values,
-        page,
-        subpage: 0,
-        allocation: 255,
-    }
-    .into()
+    spc::Command::ModeSense { form, no_block_descriptor, values, page, subpage: 0, allocation: 255 }.into()
 }
 
 pub fn mode_select(length: u16) -> Command {
-    spc::Command::ModeSelect {
-        form: ModeForm::Six,
-        length,
-    }
-    .into()
+    spc::Command::ModeSelect { form: ModeForm::Six, length }.into()
 }
 
 pub fn at(partition: u8, block: u64) -> Answer {

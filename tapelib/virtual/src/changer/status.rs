@@ -20,26 +20,18 @@ impl Changer {
         if code > ElementKind::Drive.code() {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
-        let kinds = ElementKind::ALL
-            .into_iter()
-            .filter(|kind| code == 0 || kind.code() == code);
+        let kinds = ElementKind::ALL.into_iter().filter(|kind| code == 0 || kind.code() == code);
         let mut elements: Vec<(u16, ElementKind)> = kinds
             .flat_map(|kind| self.geometry.addresses(kind).map(move |element| (element, kind)))
             .filter(|(element, _)| *element >= start)
             .collect();
-        let last = ElementKind::ALL
-            .into_iter()
-            .map(|kind| self.geometry.addresses(kind).end)
-            .max();
+        let last = ElementKind::ALL.into_iter().map(|kind| self.geometry.addresses(kind).end).max();
         if last.is_none_or(|end| start >= end) {
             return Err(INVALID_ELEMENT_ADDRESS.into());
         }
         elements.sort_unstable();
         elements.truncate(count);
-        let wanted = Wanted {
-            volume_tags: block[1] & 0x10 != 0,
-            identifiers: block[6] & 0x01 != 0,
-        };
+        let wanted = Wanted { volume_tags: block[1] & 0x10 != 0, identifiers: block[6] & 0x01 != 0 };
         let mut pages = Vec::new();
         for run in elements.chunk_by(|left, right| left.1 == right.1) {
             pages.extend(self.page(run, wanted));
@@ -58,10 +50,8 @@ impl Changer {
         let Some(&(_, kind)) = elements.first() else {
             return Vec::new();
         };
-        let descriptors: Vec<Vec<u8>> = elements
-            .iter()
-            .map(|(element, kind)| self.descriptor(*element, *kind, wanted))
-            .collect();
+        let descriptors: Vec<Vec<u8>> =
+            elements.iter().map(|(element, kind)| self.descriptor(*element, *kind, wanted)).collect();
         let length = descriptors.first().map_or(0, Vec::len);
         let mut page = vec![kind.code(), u8::from(wanted.volume_tags) << 7];
         page.extend(field16(length));

@@ -21,10 +21,7 @@ impl Medium {
                 self.reference_due |= first <= VOLUME_CHANGE_REFERENCE;
                 asked.flat_map(to_bytes).collect::<Vec<u8>>()
             }
-            LIST => attributes
-                .iter()
-                .flat_map(|attribute| attribute.id.to_be_bytes())
-                .collect(),
+            LIST => attributes.iter().flat_map(|attribute| attribute.id.to_be_bytes()).collect(),
             _ => return Err(INVALID_FIELD_IN_CDB.into()),
         };
         let length = usize::try_from(be32(block, 10)).unwrap_or(usize::MAX);
@@ -71,22 +68,14 @@ impl Medium {
             (0x0000, binary, mebibytes(self.cartridge.bytes_left(partition))),
             (0x0001, binary, mebibytes(self.cartridge.capacity(partition))),
             (0x0003, binary, memory.load_count.to_be_bytes().to_vec()),
-            (
-                VOLUME_CHANGE_REFERENCE,
-                binary,
-                memory.volume_change_reference.to_be_bytes().to_vec(),
-            ),
+            (VOLUME_CHANGE_REFERENCE, binary, memory.volume_change_reference.to_be_bytes().to_vec()),
             (0x0400, ascii, padded("TAPEGATE", 8)),
             (0x0401, ascii, padded(&memory.serial, 32)),
             (0x0405, binary, vec![DENSITY_LTO_9]),
             (0x0408, binary, vec![DATA_MEDIUM]),
         ];
-        let fixed = fixed.into_iter().map(|(id, format, value)| Attribute {
-            id,
-            format,
-            read_only: true,
-            value,
-        });
+        let fixed =
+            fixed.into_iter().map(|(id, format, value)| Attribute { id, format, read_only: true, value });
         let mut attributes: Vec<_> = fixed.chain(memory.host_attributes(partition)).collect();
         attributes.sort_by_key(|attribute| attribute.id);
         attributes
@@ -108,9 +97,7 @@ fn parse_list(list: &[u8]) -> Result<Vec<Attribute>, Sense> {
     let mut attributes = Vec::new();
     while !rest.is_empty() {
         let (head, tail) = rest.split_at_checked(5).ok_or(PARAMETER_LIST_LENGTH)?;
-        let (value, tail) = tail
-            .split_at_checked(usize::from(be16(head, 3)))
-            .ok_or(PARAMETER_LIST_LENGTH)?;
+        let (value, tail) = tail.split_at_checked(usize::from(be16(head, 3))).ok_or(PARAMETER_LIST_LENGTH)?;
         let format = match head[2] & 0x03 {
             0 => AttributeFormat::Binary,
             1 => AttributeFormat::Ascii,
@@ -121,12 +108,7 @@ fn parse_list(list: &[u8]) -> Result<Vec<Attribute>, Sense> {
         if !is_host_attribute(id) || value.len() > VALUE_BYTES_MAX {
             return Err(INVALID_FIELD_IN_PARAMETER_LIST);
         }
-        attributes.push(Attribute {
-            id,
-            format,
-            read_only: false,
-            value: value.to_vec(),
-        });
+        attributes.push(Attribute { id, format, read_only: false, value: value.to_vec() });
         rest = tail;
     }
     Ok(attributes)

@@ -48,10 +48,7 @@ impl Drive {
             .map_err(|sense| sense.with_information(signed(length)))?;
         let difference = signed(length) - i64::from(block.length);
         if difference != 0 && !suppress_length {
-            return Err(Check {
-                sense: INCORRECT_LENGTH.with_information(difference),
-                transferred,
-            });
+            return Err(Check { sense: INCORRECT_LENGTH.with_information(difference), transferred });
         }
         Ok(transferred)
     }
@@ -87,18 +84,12 @@ impl Drive {
             medium.begin_change()?;
         }
         for written in 0..count {
-            medium
-                .write_filemark()
-                .map_err(|sense| sense.with_information(signed(count - written)))?;
+            medium.write_filemark().map_err(|sense| sense.with_information(signed(count - written)))?;
         }
         if !immediate {
             medium.cartridge.sync()?;
         }
-        if count == 0 {
-            Ok(0)
-        } else {
-            medium.report_early_warning(0)
-        }
+        if count == 0 { Ok(0) } else { medium.report_early_warning(0) }
     }
 }
 
@@ -131,9 +122,7 @@ impl Medium {
 
     fn write_filemark(&mut self) -> Result<(), Sense> {
         let (partition, capacity) = (self.partition, self.cartridge.capacity(self.partition));
-        self.cartridge
-            .partition(partition)
-            .write_filemark(self.record, capacity)?;
+        self.cartridge.partition(partition).write_filemark(self.record, capacity)?;
         self.record += 1;
         Ok(())
     }
@@ -141,10 +130,7 @@ impl Medium {
     /// Past early warning every write that was carried out says so.
     fn report_early_warning(&self, transferred: usize) -> Outcome {
         if self.in_early_warning() {
-            return Err(Check {
-                sense: EARLY_WARNING.with_information(0),
-                transferred,
-            });
+            return Err(Check { sense: EARLY_WARNING.with_information(0), transferred });
         }
         Ok(transferred)
     }

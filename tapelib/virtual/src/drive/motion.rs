@@ -19,11 +19,7 @@ impl Medium {
     pub(super) fn locate(&mut self, cdb: &Cdb) -> Outcome {
         let block = cdb.as_bytes();
         let (change_partition, kind) = (block[1] & 0x02 != 0, (block[1] >> 3) & 0x07);
-        let partition = if change_partition {
-            usize::from(block[3])
-        } else {
-            self.partition
-        };
+        let partition = if change_partition { usize::from(block[3]) } else { self.partition };
         if partition >= self.cartridge.partition_count() || !matches!(kind, TO_OBJECT | TO_FILE | TO_END) {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
@@ -97,9 +93,7 @@ fn space_blocks(partition: &mut Partition, from: u64, count: i64) -> (u64, Optio
     let wanted = count.unsigned_abs();
     if count >= 0 {
         let end = partition.records();
-        let barrier = partition.filemarks()[index(partition.filemarks_before(from))..]
-            .first()
-            .copied();
+        let barrier = partition.filemarks()[index(partition.filemarks_before(from))..].first().copied();
         let reach = barrier.unwrap_or(end);
         if wanted <= reach - from {
             return (from + wanted, None);
@@ -131,19 +125,13 @@ fn space_filemarks(partition: &Partition, from: u64, count: i64) -> (u64, Option
         return match wanted {
             0 => (from, None),
             _ if wanted <= ahead => (filemarks[index(before + wanted - 1)] + 1, None),
-            _ => (
-                partition.records(),
-                Some(partition.end_of_data().with_information(left(wanted - ahead))),
-            ),
+            _ => (partition.records(), Some(partition.end_of_data().with_information(left(wanted - ahead)))),
         };
     }
     if wanted <= before {
         (filemarks[index(before - wanted)], None)
     } else {
-        (
-            0,
-            Some(BEGINNING_OF_PARTITION.with_information(left(wanted - before))),
-        )
+        (0, Some(BEGINNING_OF_PARTITION.with_information(left(wanted - before))))
     }
 }
 

@@ -9,11 +9,7 @@ use scsi::{Cdb, Data};
 impl Drive {
     pub(super) fn mode_sense(&self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
         let (medium_type, density, protected) = match &self.bay {
-            Bay::Loaded(medium) => (
-                MEDIUM_LTO_9,
-                DENSITY_LTO_9,
-                medium.cartridge.memory().write_protected,
-            ),
+            Bay::Loaded(medium) => (MEDIUM_LTO_9, DENSITY_LTO_9, medium.cartridge.memory().write_protected),
             _ => (0, 0, false),
         };
         let preamble = Preamble {
@@ -22,12 +18,7 @@ impl Drive {
             // Density, number of blocks 0 (all), block length 0 (variable).
             block_descriptor: vec![density, 0, 0, 0, 0, 0, 0, 0],
         };
-        mode::sense(
-            cdb,
-            data,
-            &preamble,
-            &[compression(), partitioning::page(self.partition_bytes())],
-        )
+        mode::sense(cdb, data, &preamble, &[compression(), partitioning::page(self.partition_bytes())])
     }
 
     /// Sets buffered mode and page 11h, and lets compression be off; anything else in the list is refused and nothing changes.
@@ -39,11 +30,7 @@ impl Drive {
             _ => return Err(INVALID_FIELD_IN_PARAMETER_LIST.into()),
         };
         // Fixed block lengths are not offered; the density is the cartridge's.
-        if selection
-            .block_descriptor
-            .get(5..)
-            .is_some_and(|length| length != [0, 0, 0])
-        {
+        if selection.block_descriptor.get(5..).is_some_and(|length| length != [0, 0, 0]) {
             return Err(INVALID_FIELD_IN_PARAMETER_LIST.into());
         }
         let mut partition_page = self.partition_page;
@@ -75,11 +62,7 @@ impl Drive {
             _ => return Err(INVALID_FIELD_IN_CDB.into()),
         };
         let [high, low] = field16(body.len());
-        deliver(
-            data,
-            usize::from(be16(block, 7)),
-            &[&[page, 0, high, low], body.as_slice()].concat(),
-        )
+        deliver(data, usize::from(be16(block, 7)), &[&[page, 0, high, low], body.as_slice()].concat())
     }
 }
 
@@ -88,10 +71,7 @@ impl Medium {
     fn volume_statistics(&self, first: u16) -> Vec<u8> {
         let partitions = 0..self.cartridge.partition_count();
         let records = |bytes: &dyn Fn(usize) -> u64| -> Vec<u8> {
-            partitions
-                .clone()
-                .flat_map(|partition| partition_record(partition, bytes(partition)))
-                .collect()
+            partitions.clone().flat_map(|partition| partition_record(partition, bytes(partition))).collect()
         };
         let loads = u32::try_from(self.cartridge.memory().load_count).unwrap_or(u32::MAX);
         let parameters = [

@@ -63,26 +63,11 @@ impl PartitionPage {
 /// The page as MODE SENSE shows it: the partitions there are, with sizes in megabytes or, when those do not fit,
 /// gigabytes (decimal).
 pub(super) fn page(partition_bytes: &[u64]) -> Vec<u8> {
-    let exponent = if partition_bytes
-        .iter()
-        .all(|bytes| bytes / 1_000_000 < u64::from(REST))
-    {
-        6
-    } else {
-        9
-    };
+    let exponent =
+        if partition_bytes.iter().all(|bytes| bytes / 1_000_000 < u64::from(REST)) { 6 } else { 9 };
     let unit = 10u64.pow(u32::from(exponent));
     let additional = u8::from(partition_bytes.len() == 2);
-    let mut page = vec![
-        PAGE,
-        10,
-        1,
-        additional,
-        IDP | PSUM_EXPONENT | POFM,
-        0x03,
-        exponent,
-        0,
-    ];
+    let mut page = vec![PAGE, 10, 1, additional, IDP | PSUM_EXPONENT | POFM, 0x03, exponent, 0];
     for at in 0..2 {
         let units = partition_bytes.get(at).map_or(0, |bytes| bytes.div_ceil(unit));
         page.extend(u16::try_from(units).unwrap_or(u16::MAX).to_be_bytes());
@@ -103,11 +88,7 @@ impl Drive {
         if medium.partition != 0 || !medium.at_beginning() {
             return Err(NOT_AT_BEGINNING.into());
         }
-        let page = if format == 0 {
-            PartitionPage::Single
-        } else {
-            wanted.unwrap_or(medium.present())
-        };
+        let page = if format == 0 { PartitionPage::Single } else { wanted.unwrap_or(medium.present()) };
         medium.format(page)
     }
 

@@ -53,11 +53,7 @@ impl RecordHeader {
             _ => return None,
         };
         let whole = le32(bytes, 20) == crc32c(&bytes[..20]) && bytes[8..16] == record.to_le_bytes();
-        whole.then(|| Self {
-            kind,
-            length: le32(bytes, 4),
-            payload_checksum: le32(bytes, 16),
-        })
+        whole.then(|| Self { kind, length: le32(bytes, 4), payload_checksum: le32(bytes, 16) })
     }
 }
 
@@ -69,14 +65,9 @@ pub(super) fn read_file_header(file: &File) -> io::Result<Option<u64>> {
         return Ok(None);
     }
     if bytes[..8] != *MAGIC || le32(&bytes, 16) != crc32c(&bytes[..16]) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "not a partition of a virtual cartridge",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a partition of a virtual cartridge"));
     }
-    Ok(Some(
-        u64::from(le32(&bytes, 8)) | u64::from(le32(&bytes, 12)) << 32,
-    ))
+    Ok(Some(u64::from(le32(&bytes, 8)) | u64::from(le32(&bytes, 12)) << 32))
 }
 
 pub(super) fn write_file_header(file: &File, synced: u64) -> io::Result<()> {

@@ -8,13 +8,7 @@ const CAPACITY: u64 = 1 << 20;
 
 fn open(dir: &tempfile::TempDir) -> Partition {
     let path = dir.path().join("partition");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .unwrap();
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
     Partition::open(file).unwrap()
 }
 
@@ -121,18 +115,14 @@ fn a_flipped_bit_is_never_returned_as_data() {
     let dir = tempfile::tempdir().unwrap();
     let mut partition = open(&dir);
     for byte in 0..3 {
-        partition
-            .write_block(u64::from(byte), &[byte; 100], CAPACITY)
-            .unwrap();
+        partition.write_block(u64::from(byte), &[byte; 100], CAPACITY).unwrap();
     }
     partition.sync().unwrap();
     let second_payload = FILE_HEADER_BYTES + 100 + 2 * RECORD_HEADER_BYTES;
     partition.file.write_all_at(&[9], second_payload).unwrap();
     let mut partition = open(&dir);
     assert_eq!((partition.records(), partition.end_of_data()), (3, END_OF_DATA));
-    let Record::Block(block) = partition.record(1).unwrap() else {
-        panic!()
-    };
+    let Record::Block(block) = partition.record(1).unwrap() else { panic!() };
     assert_eq!(partition.read(&block, &mut [0; 100]), Err(UNRECOVERED_READ_ERROR));
 }
 
@@ -144,22 +134,13 @@ fn a_lost_header_below_the_synced_length_is_damage_and_not_the_end() {
         partition.write_block(record, &[1; 100], CAPACITY).unwrap();
     }
     partition.sync().unwrap();
-    partition
-        .file
-        .write_all_at(&[0], FILE_HEADER_BYTES + RECORD_HEADER_BYTES + 100)
-        .unwrap();
+    partition.file.write_all_at(&[0], FILE_HEADER_BYTES + RECORD_HEADER_BYTES + 100).unwrap();
     let mut partition = open(&dir);
-    assert_eq!(
-        (partition.records(), partition.end_of_data()),
-        (1, END_OF_DATA_NOT_FOUND)
-    );
+    assert_eq!((partition.records(), partition.end_of_data()), (1, END_OF_DATA_NOT_FOUND));
     assert_eq!(partition.write_block(1, &[1], CAPACITY), Err(WRITE_APPEND_ERROR));
     // Written over from a record that is there, the tape is whole again.
     partition.write_block(0, &[2; 10], CAPACITY).unwrap();
-    assert_eq!(
-        (contents(&mut partition), partition.end_of_data()),
-        (vec![Some(vec![2; 10])], END_OF_DATA)
-    );
+    assert_eq!((contents(&mut partition), partition.end_of_data()), (vec![Some(vec![2; 10])], END_OF_DATA));
 }
 
 #[test]
@@ -171,10 +152,7 @@ fn payload_above_the_synced_length_is_checked_at_open() {
     partition.write_block(1, &[2; 100], CAPACITY).unwrap();
     partition.write_block(2, &[3; 100], CAPACITY).unwrap();
     // The file grew but a block of it never reached the disk.
-    partition
-        .file
-        .write_all_at(&[0; 100], FILE_HEADER_BYTES + 100 + 2 * RECORD_HEADER_BYTES)
-        .unwrap();
+    partition.file.write_all_at(&[0; 100], FILE_HEADER_BYTES + 100 + 2 * RECORD_HEADER_BYTES).unwrap();
     let mut partition = open(&dir);
     assert_eq!(contents(&mut partition), [Some(vec![1; 100])]);
 }

@@ -23,9 +23,7 @@ pub fn geometry(cartridge_bytes: u64) -> Geometry {
 
 /// A folder where syncing costs nothing, where the machine has one: for tests that sync thousands of times.
 pub fn folder_in_memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Sense key, code and qualifier, the flags FM/EOM/ILI (80h, 40h, 20h), and INFORMATION when it is valid.
@@ -42,9 +40,7 @@ pub struct Host(pub Box<dyn Transport>);
 
 impl Host {
     pub fn raw(&mut self, cdb: &[u8], data: Data<'_>) -> Completion {
-        self.0
-            .execute(&Cdb::new(cdb), data, Duration::from_secs(1))
-            .unwrap()
+        self.0.execute(&Cdb::new(cdb), data, Duration::from_secs(1)).unwrap()
     }
 
     pub fn send(&mut self, cdb: &[u8], data: Data<'_>) -> Answer<usize> {
@@ -135,12 +131,7 @@ impl Host {
     pub fn position(&mut self) -> Answer<(u8, u32, u64, u64)> {
         let bytes = self.ask(&[0x34, 0x06, 0, 0, 0, 0, 0, 0, 0, 0], 32)?;
         let long = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
-        Ok((
-            bytes[0],
-            u32::from_be_bytes(bytes[4..8].try_into().unwrap()),
-            long(8),
-            long(16),
-        ))
+        Ok((bytes[0], u32::from_be_bytes(bytes[4..8].try_into().unwrap()), long(8), long(16)))
     }
 
     /// Two partitions of the sizes given, in decimal megabytes; FFFFh is the rest.
@@ -155,10 +146,7 @@ impl Host {
     /// One attribute: format byte and value.
     pub fn attribute(&mut self, partition: u8, id: u16) -> Answer<(u8, Vec<u8>)> {
         let [a, b] = id.to_be_bytes();
-        let bytes = self.ask(
-            &[0x8C, 0, 0, 0, 0, 0, 0, partition, a, b, 0, 0, 16, 0, 0, 0],
-            4096,
-        )?;
+        let bytes = self.ask(&[0x8C, 0, 0, 0, 0, 0, 0, partition, a, b, 0, 0, 16, 0, 0, 0], 4096)?;
         assert_eq!([bytes[4], bytes[5]], [a, b]);
         let length = usize::from(u16::from_be_bytes([bytes[7], bytes[8]]));
         Ok((bytes[6], bytes[9..9 + length].to_vec()))
@@ -171,10 +159,7 @@ impl Host {
         list.extend((value.len() as u16).to_be_bytes());
         list.extend(value);
         let [a, b, c, d] = (list.len() as u32).to_be_bytes();
-        self.send(
-            &[0x8D, 1, 0, 0, 0, 0, 0, partition, 0, 0, a, b, c, d, 0, 0],
-            Data::Out(&list),
-        )
+        self.send(&[0x8D, 1, 0, 0, 0, 0, 0, partition, 0, 0, a, b, c, d, 0, 0], Data::Out(&list))
     }
 }
 
@@ -194,10 +179,7 @@ pub fn codes<T>(answer: Answer<T>) -> (u8, u8, u8) {
 
 /// The changer and drive 0, settled, with the cartridge of the first slot loaded.
 pub fn loaded(library: &VirtualLibrary) -> (Host, Host) {
-    let (mut robot, mut drive) = (
-        Host(library.changer_transport()),
-        Host(library.drive_transport(0)),
-    );
+    let (mut robot, mut drive) = (Host(library.changer_transport()), Host(library.drive_transport(0)));
     robot.settle().1.unwrap();
     assert_eq!(drive.settle().1.unwrap_err().codes, (2, 0x3A, 0));
     robot.move_medium(SLOT, DRIVE).unwrap();

@@ -90,10 +90,7 @@ impl Pipeline {
 
     /// An empty buffer of one chunk.
     pub fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES));
+        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES));
         buffer.clear();
         buffer
     }
@@ -104,18 +101,9 @@ impl Pipeline {
         let (chunks, input) = channel();
         let (answers, pieces) = channel();
         let jobs = self.jobs.as_ref().ok_or(GONE)?;
-        jobs.send(Job {
-            plain,
-            input,
-            pieces: answers,
-        })
-        .map_err(|_| GONE)?;
+        jobs.send(Job { plain, input, pieces: answers }).map_err(|_| GONE)?;
         self.current = Some(chunks);
-        self.pending.push_back(Pending {
-            plain,
-            compressed: 0,
-            pieces,
-        });
+        self.pending.push_back(Pending { plain, compressed: 0, pieces });
         Ok(())
     }
 
@@ -132,11 +120,7 @@ impl Pipeline {
 
     /// The next output when more chunks are unanswered than the window allows, else nothing.
     pub fn overflow(&mut self) -> Result<Option<Output>, &'static str> {
-        if self.unanswered <= self.window {
-            Ok(None)
-        } else {
-            self.next_output()
-        }
+        if self.unanswered <= self.window { Ok(None) } else { self.next_output() }
     }
 
     /// The next output, waiting for it; nothing when every chunk was answered.
@@ -157,10 +141,7 @@ impl Pipeline {
             self.pending.pop_front();
         }
         self.spare.push(piece.spent.bytes);
-        Ok(Some(Output {
-            bytes,
-            frame: piece.spent.last.then_some(sizes),
-        }))
+        Ok(Some(Output { bytes, frame: piece.spent.last.then_some(sizes) }))
     }
 }
 
@@ -188,15 +169,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, level: i32) {
             let compressed = ready.and_then(|()| compress(&mut context, &chunk));
             ready = compressed.as_ref().map(|_| ()).map_err(|reason| *reason);
             let last = chunk.last;
-            if job
-                .pieces
-                .send(Piece {
-                    compressed,
-                    spent: chunk,
-                })
-                .is_err()
-                || last
-            {
+            if job.pieces.send(Piece { compressed, spent: chunk }).is_err() || last {
                 break;
             }
         }
@@ -206,28 +179,16 @@ fn work(jobs: &Mutex<Receiver<Job>>, level: i32) {
 /// Sets the context up for one frame with content size and content checksum.
 fn prepare(context: &mut CCtx<'_>, level: i32, plain: u32) -> Result<(), &'static str> {
     let reason = zstd_safe::get_error_name;
-    context
-        .reset(ResetDirective::SessionAndParameters)
-        .map_err(reason)?;
-    context
-        .set_parameter(CParameter::CompressionLevel(level))
-        .map_err(reason)?;
-    context
-        .set_parameter(CParameter::ChecksumFlag(true))
-        .map_err(reason)?;
-    context
-        .set_pledged_src_size(Some(u64::from(plain)))
-        .map_err(reason)?;
+    context.reset(ResetDirective::SessionAndParameters).map_err(reason)?;
+    context.set_parameter(CParameter::CompressionLevel(level)).map_err(reason)?;
+    context.set_parameter(CParameter::ChecksumFlag(true)).map_err(reason)?;
+    context.set_pledged_src_size(Some(u64::from(plain))).map_err(reason)?;
     Ok(())
 }
 
 fn compress(context: &mut CCtx<'_>, chunk: &Chunk) -> Result<Vec<u8>, &'static str> {
     let mut compressed: Vec<u8> = Vec::with_capacity(zstd_safe::compress_bound(chunk.bytes.len()));
-    let end = if chunk.last {
-        ZSTD_EndDirective::ZSTD_e_end
-    } else {
-        ZSTD_EndDirective::ZSTD_e_continue
-    };
+    let end = if chunk.last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
     let mut input = InBuffer::around(&chunk.bytes);
     loop {
         let filled = compressed.len();

@@ -101,10 +101,7 @@ pub enum Error {
 impl Error {
     /// Whether the bytes read are at fault, so that another copy of the pack may serve.
     pub fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Error::NotAPack { .. } | Error::Damaged { .. } | Error::MemberDigest { .. }
-        )
+        matches!(self, Error::NotAPack { .. } | Error::Damaged { .. } | Error::MemberDigest { .. })
     }
 }
 
@@ -123,16 +120,9 @@ impl Error {
     /// The way back from [`io::Error`]: a pack error that travelled through `Read`, or a failure to read at `offset`.
     pub(super) fn from_read(offset: u64, error: io::Error) -> Error {
         if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-            let inner = error
-                .into_inner()
-                .expect("an error with a reference has an inner");
-            return *inner
-                .downcast::<Error>()
-                .expect("the inner error was just seen to be ours");
+            let inner = error.into_inner().expect("an error with a reference has an inner");
+            return *inner.downcast::<Error>().expect("the inner error was just seen to be ours");
         }
-        Error::Read {
-            offset,
-            source: error,
-        }
+        Error::Read { offset, source: error }
     }
 }

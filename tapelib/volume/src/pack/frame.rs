@@ -75,11 +75,7 @@ impl<W: Write> Framer<W> {
             self.cut()?;
         }
         if bytes > SMALL_FRAME_BYTES_MAX {
-            self.large = Some(Large {
-                entry_left: bytes,
-                frame_left: 0,
-                frame_max,
-            });
+            self.large = Some(Large { entry_left: bytes, frame_left: 0, frame_max });
         }
         Ok(())
     }
@@ -91,10 +87,7 @@ impl<W: Write> Framer<W> {
             if large.frame_left == 0 {
                 large.frame_left = large.entry_left.min(large.frame_max);
                 let plain = u32::try_from(large.frame_left).expect("a frame has at most 64 MiB");
-                self.pipeline.begin(plain).map_err(|reason| Error::Compress {
-                    pack: self.pack,
-                    reason,
-                })?;
+                self.pipeline.begin(plain).map_err(|reason| Error::Compress { pack: self.pack, reason })?;
             }
             let room = (CHUNK_BYTES - self.buffer.len()).min(bytes.len()) as u64;
             let take = room.min(large.frame_left);
@@ -111,10 +104,7 @@ impl<W: Write> Framer<W> {
                 self.feed(last)?;
             }
         }
-        assert!(
-            self.buffer.len() + bytes.len() <= CHUNK_BYTES,
-            "an entry keeps to its announced size"
-        );
+        assert!(self.buffer.len() + bytes.len() <= CHUNK_BYTES, "an entry keeps to its announced size");
         self.buffer.extend_from_slice(bytes);
         Ok(())
     }
@@ -123,11 +113,7 @@ impl<W: Write> Framer<W> {
     pub fn end_frames(&mut self) -> Result<&[FrameSizes], Error> {
         assert!(self.large.is_none(), "the last entry was given whole");
         self.cut()?;
-        while let Some(output) = self
-            .pipeline
-            .next_output()
-            .map_err(|reason| self.failed(reason))?
-        {
+        while let Some(output) = self.pipeline.next_output().map_err(|reason| self.failed(reason))? {
             self.emit(output)?;
         }
         Ok(&self.frames)
@@ -136,15 +122,8 @@ impl<W: Write> Framer<W> {
     /// Writes the tail as it is, flushes, and gives the sink back.
     pub fn finish(mut self, tail: &[u8]) -> Result<Written<W>, Error> {
         self.put(tail)?;
-        self.sink.flush().map_err(|source| Error::Write {
-            pack: self.pack,
-            source,
-        })?;
-        Ok(Written {
-            sink: self.sink,
-            bytes: self.bytes,
-            digest: self.digest.finalize().into(),
-        })
+        self.sink.flush().map_err(|source| Error::Write { pack: self.pack, source })?;
+        Ok(Written { sink: self.sink, bytes: self.bytes, digest: self.digest.finalize().into() })
     }
 
     /// Ends the frame of small entries, if it holds any.
@@ -160,9 +139,7 @@ impl<W: Write> Framer<W> {
     fn feed(&mut self, last: bool) -> Result<(), Error> {
         let fresh = self.pipeline.buffer();
         let chunk = std::mem::replace(&mut self.buffer, fresh);
-        self.pipeline
-            .feed(chunk, last)
-            .map_err(|reason| self.failed(reason))?;
+        self.pipeline.feed(chunk, last).map_err(|reason| self.failed(reason))?;
         while let Some(output) = self.pipeline.overflow().map_err(|reason| self.failed(reason))? {
             self.emit(output)?;
         }
@@ -172,27 +149,18 @@ impl<W: Write> Framer<W> {
     fn emit(&mut self, output: Output) -> Result<(), Error> {
         self.put(&output.bytes)?;
         self.frames.extend(output.frame);
-        assert!(
-            self.frames.len() <= FRAMES_MAX as usize,
-            "the writer ends a pack before this"
-        );
+        assert!(self.frames.len() <= FRAMES_MAX as usize, "the writer ends a pack before this");
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.sink.write_all(bytes).map_err(|source| Error::Write {
-            pack: self.pack,
-            source,
-        })?;
+        self.sink.write_all(bytes).map_err(|source| Error::Write { pack: self.pack, source })?;
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(())
     }
 
     fn failed(&self, reason: &'static str) -> Error {
-        Error::Compress {
-            pack: self.pack,
-            reason,
-        }
+        Error::Compress { pack: self.pack, reason }
     }
 }

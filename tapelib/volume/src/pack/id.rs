@@ -16,10 +16,7 @@ pub struct ParseError {
 
 impl ParseError {
     fn new(kind: &'static str, text: &str) -> Self {
-        ParseError {
-            kind,
-            text: text.chars().take(80).collect(),
-        }
+        ParseError { kind, text: text.chars().take(80).collect() }
     }
 }
 
@@ -62,10 +59,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let digest = blake3::Hash::from_hex(text).map(Digest::from);
-        digest
-            .ok()
-            .filter(|digest| digest.to_string() == text)
-            .ok_or_else(|| ParseError::new("digest", text))
+        digest.ok().filter(|digest| digest.to_string() == text).ok_or_else(|| ParseError::new("digest", text))
     }
 }
 
@@ -125,12 +119,7 @@ mod tests {
         let id = PackId(Ulid(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
         let text = id.to_string();
         assert_eq!(text.parse::<PackId>().unwrap(), id);
-        for wrong in [
-            text.to_lowercase(),
-            format!("Z{}", &text[1..]),
-            text[1..].into(),
-            format!("{text}0"),
-        ] {
+        for wrong in [text.to_lowercase(), format!("Z{}", &text[1..]), text[1..].into(), format!("{text}0")] {
             assert!(wrong.parse::<PackId>().is_err(), "{wrong}");
         }
         let digest = Digest::of(b"x");

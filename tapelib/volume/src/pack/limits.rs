@@ -38,22 +38,10 @@ pub const LEVEL_MAX: i32 = 19;
 /// What is handed to a compression thread at a time.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
-const _: () = assert!(
-    CHUNK_BYTES as u64 == SMALL_FRAME_BYTES_MAX,
-    "a small frame is one chunk"
-);
+const _: () = assert!(CHUNK_BYTES as u64 == SMALL_FRAME_BYTES_MAX, "a small frame is one chunk");
 const _: () = assert!(SMALL_FRAME_BYTES_MAX <= LARGE_FRAME_BYTES_MAX);
 const _: () = assert!(LARGE_FRAME_BYTES_MAX <= HUGE_FRAME_BYTES_MAX);
-const _: () = assert!(
-    HUGE_FRAME_BYTES_MAX <= 1 << 30,
-    "the seekable format allows 1 GiB a frame"
-);
-const _: () = assert!(
-    FRAMES_MAX <= 0x0800_0000,
-    "the seekable format allows 2^27 frames"
-);
-const _: () = assert!(
-    MEMBERS_MAX < FRAMES_MAX / 4,
-    "a member ends at most two frames early"
-);
+const _: () = assert!(HUGE_FRAME_BYTES_MAX <= 1 << 30, "the seekable format allows 1 GiB a frame");
+const _: () = assert!(FRAMES_MAX <= 0x0800_0000, "the seekable format allows 2^27 frames");
+const _: () = assert!(MEMBERS_MAX < FRAMES_MAX / 4, "a member ends at most two frames early");
 const _: () = assert!(RECORD_BYTES_MAX + KEY_BYTES_MAX + 8_192 < PAX_BYTES_MAX);

@@ -79,16 +79,9 @@ impl ManifestBuilder {
     pub fn new(pack: PackId) -> std::io::Result<Self> {
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3)?;
         encoder.include_checksum(true)?;
-        let mut builder = ManifestBuilder {
-            encoder,
-            plain_bytes: 0,
-            digest: blake3::Hasher::new(),
-            members: 0,
-        };
-        builder.line(&FirstLine {
-            tapegate_manifest: VERSION,
-            pack,
-        })?;
+        let mut builder =
+            ManifestBuilder { encoder, plain_bytes: 0, digest: blake3::Hasher::new(), members: 0 };
+        builder.line(&FirstLine { tapegate_manifest: VERSION, pack })?;
         Ok(builder)
     }
 
@@ -141,9 +134,7 @@ impl<R: Read> ManifestReader<zstd::stream::read::Decoder<'static, BufReader<R>>>
     pub fn compressed(file: R) -> Result<Self, Error> {
         let mut decoder =
             zstd::stream::read::Decoder::new(file).map_err(|source| Error::Read { offset: 0, source })?;
-        decoder
-            .window_log_max(WINDOW_LOG_MAX)
-            .map_err(|source| Error::Read { offset: 0, source })?;
+        decoder.window_log_max(WINDOW_LOG_MAX).map_err(|source| Error::Read { offset: 0, source })?;
         Self::new(decoder)
     }
 }
@@ -162,9 +153,7 @@ impl<R: Read> ManifestReader<R> {
         reader.next_line()?;
         let first: FirstLine = reader.parse("manifest without its first line")?;
         if first.tapegate_manifest != VERSION {
-            return Err(Error::NotAPack {
-                why: "manifest of an unknown version",
-            });
+            return Err(Error::NotAPack { why: "manifest of an unknown version" });
         }
         reader.pack = first.pack;
         Ok(reader)
@@ -193,10 +182,7 @@ impl<R: Read> ManifestReader<R> {
             return Err(self.damaged("manifest lacks members"));
         }
         // Reading on to the end lets the source check its digest.
-        let rest = self
-            .plain
-            .fill_buf()
-            .map_err(|error| Error::from_read(self.read, error))?;
+        let rest = self.plain.fill_buf().map_err(|error| Error::from_read(self.read, error))?;
         if !rest.is_empty() {
             return Err(self.damaged("manifest goes on after its last line"));
         }
@@ -208,11 +194,7 @@ impl<R: Read> ManifestReader<R> {
         let limit = RECORD_BYTES_MAX as u64 + 6 * KEY_BYTES_MAX as u64 + MANIFEST_LINE_OVERHEAD;
         let read = self.plain.by_ref().take(limit).read_until(b'\n', &mut self.line);
         self.read += read.map_err(|error| Error::from_read(self.read, error))? as u64;
-        if self.line.last() == Some(&b'\n') {
-            Ok(())
-        } else {
-            Err(self.damaged("manifest ends early"))
-        }
+        if self.line.last() == Some(&b'\n') { Ok(()) } else { Err(self.damaged("manifest ends early")) }
     }
 
     fn parse<'a, T: Deserialize<'a>>(&'a self, why: &'static str) -> Result<T, Error> {
@@ -220,10 +202,7 @@ impl<R: Read> ManifestReader<R> {
     }
 
     fn damaged(&self, why: &'static str) -> Error {
-        Error::Damaged {
-            offset: self.read,
-            why,
-        }
+        Error::Damaged { offset: self.read, why }
     }
 }
 

@@ -23,11 +23,7 @@ pub fn member_name(bucket: &str, key: &str, id: MemberId, segment: Option<Segmen
     let mut components = key.split('/').peekable();
     while let Some(component) = components.next() {
         name.push('/');
-        let reserve = if components.peek().is_none() {
-            suffix.len()
-        } else {
-            0
-        };
+        let reserve = if components.peek().is_none() { suffix.len() } else { 0 };
         push_component(&mut name, component, reserve);
     }
     name.push_str(&suffix);
@@ -62,9 +58,7 @@ fn push_component(name: &mut String, component: &str, reserve: usize) {
             escape |= character == '.';
         }
         if escape {
-            bytes
-                .iter()
-                .for_each(|byte| name.push_str(&format!("%{byte:02X}")));
+            bytes.iter().for_each(|byte| name.push_str(&format!("%{byte:02X}")));
         } else {
             name.push(character);
         }
@@ -133,12 +127,8 @@ mod tests {
 
     #[test]
     fn a_long_component_is_broken_and_a_segment_is_numbered() {
-        let name = member_name(
-            "b",
-            &"k".repeat(1_000),
-            MemberId(Ulid(7)),
-            Some(Segment { index: 2, count: 30 }),
-        );
+        let name =
+            member_name("b", &"k".repeat(1_000), MemberId(Ulid(7)), Some(Segment { index: 2, count: 30 }));
         assert!(name.ends_with(".00002-of-00030"));
         assert!(name.split('/').all(|component| component.len() <= 255));
         assert_eq!(name.matches('k').count(), 1_000);

@@ -36,10 +36,7 @@ fn read_some_at(source: &mut impl ReadAt, offset: u64, buffer: &mut [u8]) -> Res
     loop {
         match source.read_at(offset, buffer) {
             Ok(0) => {
-                return Err(Error::Read {
-                    offset,
-                    source: io::ErrorKind::UnexpectedEof.into(),
-                });
+                return Err(Error::Read { offset, source: io::ErrorKind::UnexpectedEof.into() });
             }
             Ok(read) => return Ok(read.min(buffer.len())),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -98,12 +95,7 @@ pub(super) struct Expander {
 
 impl Expander {
     pub fn new() -> Self {
-        Expander {
-            context: DCtx::create(),
-            input: vec![0; INPUT_BYTES],
-            input_range: 0..0,
-            frame: None,
-        }
+        Expander { context: DCtx::create(), input: vec![0; INPUT_BYTES], input_range: 0..0, frame: None }
     }
 }
 
@@ -121,12 +113,7 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
         expander: &'a mut Expander,
         position: u64,
     ) -> Self {
-        Cursor {
-            source,
-            starts,
-            expander,
-            position,
-        }
+        Cursor { source, starts, expander, position }
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -155,10 +142,7 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
         let mut discard = Vec::new();
         loop {
             let frame = self.expander.frame.as_ref().expect("a frame was entered");
-            let (ahead, left) = (
-                self.position - frame.plain.start,
-                frame.plain.end - frame.plain.start,
-            );
+            let (ahead, left) = (self.position - frame.plain.start, frame.plain.end - frame.plain.start);
             let wanted = if ahead == 0 { left } else { ahead };
             if ahead == 0 {
                 let room = usize::try_from(wanted).unwrap_or(usize::MAX).min(buffer.len());
@@ -173,29 +157,16 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
 
     /// Makes the frame of the current position the open one; false at the end of the plaintext.
     fn enter_frame(&mut self) -> Result<bool, Error> {
-        let open = self
-            .expander
-            .frame
-            .as_ref()
-            .is_some_and(|frame| frame.plain.contains(&self.position));
+        let open = self.expander.frame.as_ref().is_some_and(|frame| frame.plain.contains(&self.position));
         if open {
             return Ok(true);
         }
         let Some((pack, plain)) = self.starts.frame_at(self.position) else {
             return Ok(false);
         };
-        let set = |code| Error::Damaged {
-            offset: plain.start,
-            why: zstd::zstd_safe::get_error_name(code),
-        };
-        self.expander
-            .context
-            .reset(ResetDirective::SessionOnly)
-            .map_err(set)?;
-        self.expander
-            .context
-            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
-            .map_err(set)?;
+        let set = |code| Error::Damaged { offset: plain.start, why: zstd::zstd_safe::get_error_name(code) };
+        self.expander.context.reset(ResetDirective::SessionOnly).map_err(set)?;
+        self.expander.context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(set)?;
         self.expander.input_range = 0..0;
         self.expander.frame = Some(OpenFrame { pack, plain });
         Ok(true)
@@ -234,16 +205,8 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
 
     fn check_end(&self) -> Result<(), Error> {
         let used = self.expander.input_range.is_empty()
-            && self
-                .expander
-                .frame
-                .as_ref()
-                .is_some_and(|frame| frame.pack.is_empty());
-        if used {
-            Ok(())
-        } else {
-            Err(self.damaged("bytes between two frames"))
-        }
+            && self.expander.frame.as_ref().is_some_and(|frame| frame.pack.is_empty());
+        if used { Ok(()) } else { Err(self.damaged("bytes between two frames")) }
     }
 
     /// One call of zstd: bytes produced, and whether the frame is over.
@@ -280,10 +243,7 @@ impl<'a, R: ReadAt> Cursor<'a, R> {
     }
 
     fn damaged(&self, why: &'static str) -> Error {
-        Error::Damaged {
-            offset: self.position,
-            why,
-        }
+        Error::Damaged { offset: self.position, why }
     }
 }
 

@@ -34,9 +34,7 @@ impl<R: ReadAt> PackReader<R> {
         let not_a_pack = |why| Error::NotAPack { why };
         let mut end = bytes;
         let mut before = |length: u64| {
-            end = end
-                .checked_sub(length)
-                .ok_or(Error::NotAPack { why: "too short" })?;
+            end = end.checked_sub(length).ok_or(Error::NotAPack { why: "too short" })?;
             Ok::<u64, Error>(end)
         };
         let mut footer = [0; FOOTER_BYTES];
@@ -58,12 +56,7 @@ impl<R: ReadAt> PackReader<R> {
         if starts.end() != (trailer_at, trailer.plain_bytes) || frames.len() != trailer.frames as usize {
             return Err(not_a_pack("seek table, trailer and length differ"));
         }
-        Ok(PackReader {
-            source,
-            starts,
-            trailer,
-            expander: Expander::new(),
-        })
+        Ok(PackReader { source, starts, trailer, expander: Expander::new() })
     }
 
     /// The pack's identity.
@@ -107,20 +100,12 @@ impl<R: ReadAt> PackReader<R> {
 
     /// Reads the manifest inside the pack, checked against the digest in the trailer.
     pub fn manifest(&mut self) -> Result<ManifestReader<MemberReader<'_, R>>, Error> {
-        let Trailer {
-            pack,
-            manifest_offset: offset,
-            manifest_bytes: length,
-            manifest_digest,
-            ..
-        } = self.trailer;
+        let Trailer { pack, manifest_offset: offset, manifest_bytes: length, manifest_digest, .. } =
+            self.trailer;
         let plain = self.member(Extent { offset, length }, Some(manifest_digest))?;
         let manifest = ManifestReader::new(plain)?;
         if manifest.pack() != pack {
-            return Err(Error::Damaged {
-                offset,
-                why: "manifest of another pack",
-            });
+            return Err(Error::Damaged { offset, why: "manifest of another pack" });
         }
         Ok(manifest)
     }
@@ -142,16 +127,12 @@ impl<R: ReadAt> PackReader<R> {
     /// The end of an extent inside the pack.
     fn check_extent(&self, extent: Extent) -> Result<u64, Error> {
         let end = extent.offset.checked_add(extent.length);
-        end.filter(|end| *end <= self.trailer.plain_bytes)
-            .ok_or(outside(extent))
+        end.filter(|end| *end <= self.trailer.plain_bytes).ok_or(outside(extent))
     }
 }
 
 fn outside(extent: Extent) -> Error {
-    Error::OutsidePack {
-        offset: extent.offset,
-        length: extent.length,
-    }
+    Error::OutsidePack { offset: extent.offset, length: extent.length }
 }
 
 /// The data of one member.
@@ -170,14 +151,9 @@ impl<R: ReadAt> Read for MemberReader<'_, R> {
             return Ok(0);
         }
         if self.left == 0 {
-            let wrong = self
-                .expected
-                .is_some_and(|expected| expected != self.digest.finalize().into());
+            let wrong = self.expected.is_some_and(|expected| expected != self.digest.finalize().into());
             return if wrong {
-                Err(Error::MemberDigest {
-                    offset: self.extent.offset,
-                }
-                .into())
+                Err(Error::MemberDigest { offset: self.extent.offset }.into())
             } else {
                 Ok(0)
             };
@@ -185,11 +161,9 @@ impl<R: ReadAt> Read for MemberReader<'_, R> {
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.cursor.read(&mut buffer[..room])?;
         if read == 0 {
-            return Err(Error::Damaged {
-                offset: self.cursor.position(),
-                why: "the plaintext ends early",
-            }
-            .into());
+            return Err(
+                Error::Damaged { offset: self.cursor.position(), why: "the plaintext ends early" }.into()
+            );
         }
         self.digest.update(&buffer[..read]);
         self.left -= read as u64;

@@ -61,10 +61,7 @@ struct Met {
     digest: Option<Digest>,
 }
 
-#[allow(
-    private_bounds,
-    reason = "callers only ever name the two sources of this crate"
-)]
+#[allow(private_bounds, reason = "callers only ever name the two sources of this crate")]
 impl<P: Plain> Scan<P> {
     pub(super) fn start(plain: P) -> Result<Self, Error> {
         let mut scan = Scan {
@@ -77,17 +74,11 @@ impl<P: Plain> Scan<P> {
         };
         let header = scan.header()?;
         if header.kind != b'g' {
-            return Err(Error::NotAPack {
-                why: "no global header at the start",
-            });
+            return Err(Error::NotAPack { why: "no global header at the start" });
         }
         let comment = scan.records(&header)?.comment;
-        let id = comment
-            .as_deref()
-            .and_then(|comment| comment.strip_prefix(COMMENT_START)?.parse().ok());
-        scan.pack = id.ok_or(Error::NotAPack {
-            why: "no pack id and known version at the start",
-        })?;
+        let id = comment.as_deref().and_then(|comment| comment.strip_prefix(COMMENT_START)?.parse().ok());
+        scan.pack = id.ok_or(Error::NotAPack { why: "no pack id and known version at the start" })?;
         Ok(scan)
     }
 
@@ -131,13 +122,7 @@ impl<P: Plain> Scan<P> {
         let member = parse_member(records, offset, length).map_err(|why| self.damaged(why))?;
         self.left = length;
         self.digest = blake3::Hasher::new();
-        self.met.push(Met {
-            id: member.id,
-            segment: member.segment,
-            offset,
-            length,
-            digest: None,
-        });
+        self.met.push(Met { id: member.id, segment: member.segment, offset, length, digest: None });
         Ok(member)
     }
 
@@ -157,18 +142,13 @@ impl<P: Plain> Scan<P> {
     /// Compares the manifest, which comes next, with what was met, and sees the archive end after it.
     fn check_manifest(&mut self, size: u64) -> Result<(), Error> {
         let at = self.plain.position();
-        let mut manifest = ManifestReader::new(Limited {
-            plain: &mut self.plain,
-            left: size,
-        })?;
+        let mut manifest = ManifestReader::new(Limited { plain: &mut self.plain, left: size })?;
         let damaged = |why| Error::Damaged { offset: at, why };
         if manifest.pack() != self.pack {
             return Err(damaged("manifest of another pack"));
         }
         for met in &self.met {
-            let entry = manifest
-                .next()
-                .ok_or(damaged("a member is missing in the manifest"))??;
+            let entry = manifest.next().ok_or(damaged("a member is missing in the manifest"))??;
             let same = (entry.id, entry.segment, entry.offset, entry.length)
                 == (met.id, met.segment, met.offset, met.length);
             if !same {
@@ -197,9 +177,7 @@ impl<P: Plain> Scan<P> {
     }
 
     fn records(&mut self, header: &Header) -> Result<Records, Error> {
-        let size = usize::try_from(header.size)
-            .ok()
-            .filter(|size| *size <= PAX_BYTES_MAX);
+        let size = usize::try_from(header.size).ok().filter(|size| *size <= PAX_BYTES_MAX);
         let size = size.ok_or_else(|| self.damaged("an extended header over 3 MiB"))?;
         let mut bytes = vec![0; size.next_multiple_of(512)];
         self.read_exact(&mut bytes)?;
@@ -218,18 +196,12 @@ impl<P: Plain> Scan<P> {
     }
 
     fn damaged(&self, why: &'static str) -> Error {
-        Error::Damaged {
-            offset: self.plain.position(),
-            why,
-        }
+        Error::Damaged { offset: self.plain.position(), why }
     }
 }
 
 /// Reads the data of the current member, to its end.
-#[allow(
-    private_bounds,
-    reason = "callers only ever name the two sources of this crate"
-)]
+#[allow(private_bounds, reason = "callers only ever name the two sources of this crate")]
 impl<P: Plain> Read for Scan<P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
@@ -247,39 +219,24 @@ impl<P: Plain> Read for Scan<P> {
 }
 
 fn parse_member(records: Records, offset: u64, length: u64) -> Result<ScannedMember, &'static str> {
-    let id = records
-        .id
-        .and_then(|id| id.parse().ok())
-        .ok_or("a member without its id")?;
-    let json = records
-        .record
-        .filter(|json| json.len() <= RECORD_BYTES_MAX)
-        .ok_or("a member without its record")?;
+    let id = records.id.and_then(|id| id.parse().ok()).ok_or("a member without its id")?;
+    let json =
+        records.record.filter(|json| json.len() <= RECORD_BYTES_MAX).ok_or("a member without its record")?;
     let mut record: ObjectRecord =
         serde_json::from_slice(&json).map_err(|_| "a record that cannot be read")?;
     record.key = records.key.ok_or("a member without its key")?;
-    let segment = records
-        .segment
-        .map(|text| parse_segment(&text).ok_or("segment numbers that cannot be read"));
+    let segment =
+        records.segment.map(|text| parse_segment(&text).ok_or("segment numbers that cannot be read"));
     let segment = segment.transpose()?;
     check_member(&record, length, segment).map_err(|_| "a member that cannot be")?;
-    Ok(ScannedMember {
-        id,
-        segment,
-        offset,
-        length,
-        record,
-    })
+    Ok(ScannedMember { id, segment, offset, length, record })
 }
 
 fn parse_segment(text: &str) -> Option<Segment> {
     let (index, count) = text.split_once('/')?;
     let number =
         |digits: &str| untar::decimal(digits.as_bytes()).and_then(|number| u32::try_from(number).ok());
-    Some(Segment {
-        index: number(index)?,
-        count: number(count)?,
-    })
+    Some(Segment { index: number(index)?, count: number(count)? })
 }
 
 /// At most `left` bytes of a plaintext, as a reader.
@@ -331,11 +288,8 @@ impl<R: Read> Scan<Sequential<R>> {
     /// input (a zstd window of 64 MiB); packs of ours need 8.
     pub fn sequential(source: R) -> Result<Self, Error> {
         let failed = |source| Error::Read { offset: 0, source };
-        let mut decoder = zstd::stream::read::Decoder::new(Source {
-            inner: source,
-            offset: 0,
-        })
-        .map_err(failed)?;
+        let mut decoder =
+            zstd::stream::read::Decoder::new(Source { inner: source, offset: 0 }).map_err(failed)?;
         decoder.window_log_max(WINDOW_LOG_MAX).map_err(failed)?;
         Scan::start(Sequential { decoder, position: 0 })
     }
@@ -347,10 +301,7 @@ impl<R: Read> Plain for Sequential<R> {
             if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
                 Error::from_read(self.position, error)
             } else {
-                Error::Damaged {
-                    offset: self.position,
-                    why: "zstd cannot expand a frame",
-                }
+                Error::Damaged { offset: self.position, why: "zstd cannot expand a frame" }
             }
         })?;
         self.position += read as u64;
@@ -363,10 +314,7 @@ impl<R: Read> Plain for Sequential<R> {
             let room = usize::try_from(bytes).unwrap_or(usize::MAX).min(discard.len());
             match Plain::read(self, &mut discard[..room])? {
                 0 => {
-                    return Err(Error::Damaged {
-                        offset: self.position,
-                        why: "the plaintext ends early",
-                    });
+                    return Err(Error::Damaged { offset: self.position, why: "the plaintext ends early" });
                 }
                 read => bytes -= read as u64,
             }
@@ -389,10 +337,7 @@ impl<R: Read> Read for Source<R> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
-                    return Err(io::Error::other(Error::Read {
-                        offset: self.offset,
-                        source,
-                    }));
+                    return Err(io::Error::other(Error::Read { offset: self.offset, source }));
                 }
             }
         }

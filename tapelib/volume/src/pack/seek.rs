@@ -48,11 +48,7 @@ pub(super) fn encode_table(frames: &[FrameSizes]) -> Vec<u8> {
     let payload = u64::from(count) * ENTRY_BYTES + FOOTER_BYTES as u64;
     let mut out = Vec::new();
     out.extend(TABLE_MAGIC.to_le_bytes());
-    out.extend(
-        u32::try_from(payload)
-            .expect("2^20 entries of 8 bytes fit")
-            .to_le_bytes(),
-    );
+    out.extend(u32::try_from(payload).expect("2^20 entries of 8 bytes fit").to_le_bytes());
     for frame in frames {
         out.extend(frame.compressed.to_le_bytes());
         out.extend(frame.plain.to_le_bytes());
@@ -81,24 +77,15 @@ pub(super) fn table_bytes(footer: &[u8; FOOTER_BYTES]) -> Result<u64, &'static s
 /// The frames of a seek table frame, given whole (its length is that of [`table_bytes`]).
 pub(super) fn decode_table(table: &[u8]) -> Result<Vec<FrameSizes>, &'static str> {
     let header_and_footer = 8 + FOOTER_BYTES;
-    let entries = table
-        .len()
-        .checked_sub(header_and_footer)
-        .ok_or("seek table too short")?;
+    let entries = table.len().checked_sub(header_and_footer).ok_or("seek table too short")?;
     if le32(table, 0) != TABLE_MAGIC || u64::from(le32(table, 4)) + 8 != table.len() as u64 {
         return Err("seek table without its header");
     }
     let frames: Vec<FrameSizes> = table[8..8 + entries]
         .chunks_exact(8)
-        .map(|entry| FrameSizes {
-            compressed: le32(entry, 0),
-            plain: le32(entry, 4),
-        })
+        .map(|entry| FrameSizes { compressed: le32(entry, 0), plain: le32(entry, 4) })
         .collect();
-    if frames
-        .iter()
-        .any(|frame| u64::from(frame.plain) > HUGE_FRAME_BYTES_MAX || frame.plain == 0)
-    {
+    if frames.iter().any(|frame| u64::from(frame.plain) > HUGE_FRAME_BYTES_MAX || frame.plain == 0) {
         return Err("frame of an impossible size");
     }
     Ok(frames)
@@ -172,16 +159,7 @@ mod tests {
 
     #[test]
     fn the_tail_round_trips_and_every_flipped_bit_of_the_trailer_is_seen() {
-        let frames = [
-            FrameSizes {
-                compressed: 30,
-                plain: 1_024,
-            },
-            FrameSizes {
-                compressed: 9,
-                plain: 1,
-            },
-        ];
+        let frames = [FrameSizes { compressed: 30, plain: 1_024 }, FrameSizes { compressed: 9, plain: 1 }];
         let table = encode_table(&frames);
         let footer = table[table.len() - 9..].try_into().unwrap();
         assert_eq!(table_bytes(&footer).unwrap(), table.len() as u64);

@@ -44,18 +44,12 @@ pub(super) fn headers(entry: &Entry<'_>) -> Vec<u8> {
     }
     let seconds = entry.mtime_ms.div_euclid(1_000);
     let milliseconds = entry.mtime_ms.rem_euclid(1_000);
-    let ustar_seconds = u64::try_from(seconds)
-        .ok()
-        .filter(|seconds| *seconds <= USTAR_SIZE_MAX);
+    let ustar_seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds <= USTAR_SIZE_MAX);
     // A negative time with a fraction would need borrowing; objects are not that old, whole seconds do.
     if ustar_seconds.is_none() {
         push_record(&mut records, "mtime", seconds.to_string().as_bytes());
     } else if milliseconds != 0 {
-        push_record(
-            &mut records,
-            "mtime",
-            format!("{seconds}.{milliseconds:03}").as_bytes(),
-        );
+        push_record(&mut records, "mtime", format!("{seconds}.{milliseconds:03}").as_bytes());
     }
     for (keyword, value) in entry.attributes {
         push_record(&mut records, &format!("{XATTR_PREFIX}{keyword}"), value);
@@ -63,11 +57,7 @@ pub(super) fn headers(entry: &Entry<'_>) -> Vec<u8> {
     let seconds = ustar_seconds.unwrap_or(0);
     let mut out = extended(b'x', &format!("PaxHeaders/{}", entry.short), seconds, records);
     let name = if plain_path { entry.path } else { entry.short };
-    let size = if entry.size > USTAR_SIZE_MAX {
-        0
-    } else {
-        entry.size
-    };
+    let size = if entry.size > USTAR_SIZE_MAX { 0 } else { entry.size };
     out.extend_from_slice(&ustar(name, size, seconds, b'0'));
     out
 }
@@ -102,14 +92,8 @@ fn push_record(records: &mut Vec<u8>, keyword: &str, value: &[u8]) {
 
 /// A ustar header. `name` is ASCII of at most 100 bytes.
 fn ustar(name: &str, size: u64, seconds: u64, kind: u8) -> [u8; BLOCK] {
-    assert!(
-        name.len() <= 100 && name.is_ascii(),
-        "a ustar name is short ASCII"
-    );
-    assert!(
-        size <= USTAR_SIZE_MAX && seconds <= USTAR_SIZE_MAX,
-        "a ustar number has eleven octal digits"
-    );
+    assert!(name.len() <= 100 && name.is_ascii(), "a ustar name is short ASCII");
+    assert!(size <= USTAR_SIZE_MAX && seconds <= USTAR_SIZE_MAX, "a ustar number has eleven octal digits");
     let mut header = [0; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name.as_bytes());
@@ -134,27 +118,16 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, size: u64, mtime_ms: i64) -> String {
-        let bytes = headers(&Entry {
-            path,
-            short: "ID",
-            size,
-            mtime_ms,
-            attributes: &[("id", b"x")],
-        });
+        let bytes = headers(&Entry { path, short: "ID", size, mtime_ms, attributes: &[("id", b"x")] });
         assert_eq!(bytes.len() % 512, 0);
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
     fn a_record_counts_its_own_digits() {
-        for (value, start) in [
-            (1, "6 k="),
-            (4, "9 k="),
-            (5, "11 k="),
-            (93, "99 k="),
-            (94, "101 k="),
-            (95, "102 k="),
-        ] {
+        for (value, start) in
+            [(1, "6 k="), (4, "9 k="), (5, "11 k="), (93, "99 k="), (94, "101 k="), (95, "102 k=")]
+        {
             let mut records = Vec::new();
             push_record(&mut records, "k", &vec![b'v'; value]);
             assert!(records.starts_with(start.as_bytes()), "{value}");

@@ -18,20 +18,9 @@ fn plaintext() -> Vec<u8> {
     let options = Options { level: 1, workers: 1 };
     let mut writer = PackWriter::new(Vec::new(), PACK, &options).unwrap();
     for (number, length) in [(1, 3), (2, 6_000)] {
-        let record = ObjectRecord {
-            bucket: "b".into(),
-            key: "k".into(),
-            size: length,
-            ..ObjectRecord::default()
-        };
-        writer
-            .begin_member(Member {
-                id: MemberId(Ulid(number)),
-                length,
-                segment: None,
-                record,
-            })
-            .unwrap();
+        let record =
+            ObjectRecord { bucket: "b".into(), key: "k".into(), size: length, ..ObjectRecord::default() };
+        writer.begin_member(Member { id: MemberId(Ulid(number)), length, segment: None, record }).unwrap();
         writer.write(&vec![b'x'; length as usize]).unwrap();
         writer.end_member().unwrap();
     }
@@ -44,10 +33,7 @@ fn around(plain: &[u8], manifest: Extent, lies: &[(u32, u32)]) -> Vec<u8> {
     let mut frames = Vec::new();
     for piece in plain.chunks(5_000) {
         let frame = zstd::stream::encode_all(piece, 1).unwrap();
-        frames.push(FrameSizes {
-            compressed: frame.len() as u32,
-            plain: piece.len() as u32,
-        });
+        frames.push(FrameSizes { compressed: frame.len() as u32, plain: piece.len() as u32 });
         bytes.extend(frame);
     }
     for ((compressed, plain), at) in lies.iter().zip(0..) {
@@ -56,15 +42,9 @@ fn around(plain: &[u8], manifest: Extent, lies: &[(u32, u32)]) -> Vec<u8> {
         let other = (pair + 1) % frames.len();
         let (from, to) = (frames[pair], frames[other]);
         let shift = (compressed % from.compressed, plain % from.plain);
-        frames[pair] = FrameSizes {
-            compressed: from.compressed - shift.0,
-            plain: from.plain - shift.1,
-        };
+        frames[pair] = FrameSizes { compressed: from.compressed - shift.0, plain: from.plain - shift.1 };
         let to = if pair == other { frames[pair] } else { to };
-        frames[other] = FrameSizes {
-            compressed: to.compressed + shift.0,
-            plain: to.plain + shift.1,
-        };
+        frames[other] = FrameSizes { compressed: to.compressed + shift.0, plain: to.plain + shift.1 };
     }
     let table = encode_table(&frames);
     let within = |extent: Extent| &plain[extent.offset as usize..(extent.offset + extent.length) as usize];
@@ -95,14 +75,9 @@ fn read_all(bytes: &[u8]) -> Result<(), Error> {
         }
     };
     let mut reader = PackReader::open(Cursor::new(bytes), bytes.len() as u64)?;
-    let entries: Vec<_> = reader
-        .manifest()
-        .map(|manifest| manifest.map_while(Result::ok).collect())?;
+    let entries: Vec<_> = reader.manifest().map(|manifest| manifest.map_while(Result::ok).collect())?;
     for entry in entries {
-        let extent = Extent {
-            offset: entry.offset,
-            length: entry.length,
-        };
+        let extent = Extent { offset: entry.offset, length: entry.length };
         drain(Box::new(reader.member(extent, Some(entry.digest))?))?;
     }
     let mut scan = reader.members()?;
@@ -113,15 +88,9 @@ fn read_all(bytes: &[u8]) -> Result<(), Error> {
 /// Where the manifest lies in [`plaintext`].
 fn manifest_in(plain: &[u8]) -> Extent {
     let start = b"{\"tapegate_manifest\"";
-    let offset = plain
-        .windows(start.len())
-        .position(|window| window == start)
-        .unwrap();
+    let offset = plain.windows(start.len()).position(|window| window == start).unwrap();
     let end = plain.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    Extent {
-        offset: offset as u64,
-        length: (end - offset) as u64,
-    }
+    Extent { offset: offset as u64, length: (end - offset) as u64 }
 }
 
 #[test]

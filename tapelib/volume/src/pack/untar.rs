@@ -34,10 +34,7 @@ pub(super) fn header(block: &[u8; 512]) -> Result<Header, &'static str> {
     if octal(&block[148..156])? != sum - field + 8 * u64::from(b' ') {
         return Err("tar header damaged");
     }
-    Ok(Header {
-        kind: block[156],
-        size: octal(&block[124..136])?,
-    })
+    Ok(Header { kind: block[156], size: octal(&block[124..136])? })
 }
 
 /// Parses the records of an extended header.
@@ -47,9 +44,8 @@ pub(super) fn records(mut bytes: &[u8]) -> Result<Records, &'static str> {
     let mut records = Records::default();
     while !bytes.is_empty() {
         let digits = bytes.iter().take(8).position(|byte| *byte == b' ').ok_or(WRONG)?;
-        let length = decimal(&bytes[..digits])
-            .and_then(|length| usize::try_from(length).ok())
-            .ok_or(WRONG)?;
+        let length =
+            decimal(&bytes[..digits]).and_then(|length| usize::try_from(length).ok()).ok_or(WRONG)?;
         if length > bytes.len() || length < digits + 3 || bytes[length - 1] != b'\n' {
             return Err(WRONG);
         }
@@ -63,11 +59,7 @@ pub(super) fn records(mut bytes: &[u8]) -> Result<Records, &'static str> {
 }
 
 fn set(records: &mut Records, keyword: &[u8], value: &[u8]) -> Result<(), &'static str> {
-    let text = || {
-        String::from_utf8(value.to_vec())
-            .map(Some)
-            .map_err(|_| "a record that is not UTF-8")
-    };
+    let text = || String::from_utf8(value.to_vec()).map(Some).map_err(|_| "a record that is not UTF-8");
     let Ok(keyword) = std::str::from_utf8(keyword) else {
         return Ok(());
     };
@@ -99,10 +91,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
 
 /// Octal digits ended by NULs or blanks.
 fn octal(field: &[u8]) -> Result<u64, &'static str> {
-    let end = field
-        .iter()
-        .position(|byte| matches!(byte, 0 | b' '))
-        .unwrap_or(field.len());
+    let end = field.iter().position(|byte| matches!(byte, 0 | b' ')).unwrap_or(field.len());
     let (digits, rest) = field.split_at(end);
     if digits.is_empty() || !rest.iter().all(|byte| matches!(byte, 0 | b' ')) {
         return Err("a tar number that cannot be read");
@@ -124,13 +113,7 @@ mod tests {
     fn what_the_writer_says_is_read_back_also_over_8_gib() {
         for size in [0, 1, 0o777_7777_7777, 0o1_0000_0000_0000, 1 << 42] {
             let attributes: &[(&str, &[u8])] = &[("key", b"a\nb=c"), ("unknown", b"x"), ("record", b"{}")];
-            let entry = tar::Entry {
-                path: "ü",
-                short: "S",
-                size,
-                mtime_ms: -5,
-                attributes,
-            };
+            let entry = tar::Entry { path: "ü", short: "S", size, mtime_ms: -5, attributes };
             let bytes = tar::headers(&entry);
             let extended = header(bytes[..512].try_into().unwrap()).unwrap();
             assert_eq!(extended.kind, b'x');
@@ -144,17 +127,9 @@ mod tests {
 
     #[test]
     fn hostile_records_are_refused() {
-        for wrong in [
-            "5 a=",
-            "x",
-            "0 ",
-            "3 \n",
-            "99999999 a=b\n",
-            "6 abc\n",
-            "-6 a=b\n",
-            "12 size=-10\n",
-            " 7 a=b\n",
-        ] {
+        for wrong in
+            ["5 a=", "x", "0 ", "3 \n", "99999999 a=b\n", "6 abc\n", "-6 a=b\n", "12 size=-10\n", " 7 a=b\n"]
+        {
             assert!(records(wrong.as_bytes()).is_err(), "{wrong:?}");
         }
     }

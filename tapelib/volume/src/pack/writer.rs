@@ -30,10 +30,7 @@ impl Default for Options {
     /// Level 1 and a thread per core.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Options {
-            level: LEVEL_MIN,
-            workers,
-        }
+        Options { level: LEVEL_MIN, workers }
     }
 }
 
@@ -118,13 +115,7 @@ impl<W: Write> PackWriter<W> {
         let global = tar::global_comment(&comment(id));
         framer.begin_entry(global.len() as u64, LARGE_FRAME_BYTES_MAX)?;
         framer.write(&global)?;
-        Ok(PackWriter {
-            id,
-            framer,
-            manifest,
-            places: Vec::new(),
-            state: State::Between,
-        })
+        Ok(PackWriter { id, framer, manifest, places: Vec::new(), state: State::Between })
     }
 
     /// Bytes handed to the sink so far; up to some 8 MiB a thread are still being compressed.
@@ -160,22 +151,15 @@ impl<W: Write> PackWriter<W> {
         }
         let headers = member_headers(&member, &record);
         let size = headers.len() as u64 + member.length + tar::padding(member.length);
-        let frame_max = if member.length > HUGE_MEMBER_BYTES {
-            HUGE_FRAME_BYTES_MAX
-        } else {
-            LARGE_FRAME_BYTES_MAX
-        };
+        let frame_max =
+            if member.length > HUGE_MEMBER_BYTES { HUGE_FRAME_BYTES_MAX } else { LARGE_FRAME_BYTES_MAX };
         self.check_room(size, frame_max, record.len() + 6 * member.record.key.len())?;
         self.state = State::Broken;
         self.framer.begin_entry(size, frame_max)?;
         self.framer.write(&headers)?;
         let offset = self.framer.plain_bytes();
-        self.state = State::Open(Box::new(OpenMember {
-            member,
-            offset,
-            given: 0,
-            digest: blake3::Hasher::new(),
-        }));
+        self.state =
+            State::Open(Box::new(OpenMember { member, offset, given: 0, digest: blake3::Hasher::new() }));
         Ok(())
     }
 
@@ -207,10 +191,7 @@ impl<W: Write> PackWriter<W> {
             digest: open.digest.finalize().into(),
         };
         let added = self.manifest.add(&place, &open.member.record);
-        added.map_err(|source| Error::Write {
-            pack: self.id,
-            source,
-        })?;
+        added.map_err(|source| Error::Write { pack: self.id, source })?;
         self.places.push(place.clone());
         self.state = State::Between;
         Ok(place)
@@ -223,10 +204,7 @@ impl<W: Write> PackWriter<W> {
         }
         let fresh = ManifestBuilder::new(self.id);
         let manifest = fresh.and_then(|fresh| std::mem::replace(&mut self.manifest, fresh).finish());
-        let manifest = manifest.map_err(|source| Error::Write {
-            pack: self.id,
-            source,
-        })?;
+        let manifest = manifest.map_err(|source| Error::Write { pack: self.id, source })?;
         let manifest_offset = self.write_manifest(&manifest)?;
         let plain_bytes = self.framer.plain_bytes();
         let frames = self.framer.end_frames()?;
@@ -290,16 +268,11 @@ impl<W: Write> PackWriter<W> {
             attributes: &[("manifest", pack.as_bytes())],
         });
         let body = manifest.plain_bytes + tar::padding(manifest.plain_bytes);
-        self.framer.begin_entry(
-            headers.len() as u64 + body + tar::END_BYTES as u64,
-            LARGE_FRAME_BYTES_MAX,
-        )?;
+        self.framer
+            .begin_entry(headers.len() as u64 + body + tar::END_BYTES as u64, LARGE_FRAME_BYTES_MAX)?;
         self.framer.write(&headers)?;
         let offset = self.framer.plain_bytes();
-        let write_error = |source| Error::Write {
-            pack: self.id,
-            source,
-        };
+        let write_error = |source| Error::Write { pack: self.id, source };
         let mut plain =
             zstd::stream::read::Decoder::new(manifest.compressed.as_slice()).map_err(write_error)?;
         let mut buffer = vec![0; CHUNK_BYTES];
@@ -344,11 +317,7 @@ impl<W: Write> PackWriter<W> {
 
 impl OpenMember {
     fn wrong_length(&self) -> Error {
-        Error::MemberLength {
-            id: self.member.id,
-            announced: self.member.length,
-            given: self.given,
-        }
+        Error::MemberLength { id: self.member.id, announced: self.member.length, given: self.given }
     }
 }
 
@@ -383,21 +352,11 @@ pub(super) fn check_member(
 }
 
 fn member_headers(member: &Member, record: &[u8]) -> Vec<u8> {
-    let path = member_name(
-        &member.record.bucket,
-        &member.record.key,
-        member.id,
-        member.segment,
-    );
+    let path = member_name(&member.record.bucket, &member.record.key, member.id, member.segment);
     let id = member.id.to_string();
-    let segment = member
-        .segment
-        .map(|segment| format!("{}/{}", segment.index, segment.count));
-    let mut attributes: Vec<(&str, &[u8])> = vec![
-        ("id", id.as_bytes()),
-        ("key", member.record.key.as_bytes()),
-        ("record", record),
-    ];
+    let segment = member.segment.map(|segment| format!("{}/{}", segment.index, segment.count));
+    let mut attributes: Vec<(&str, &[u8])> =
+        vec![("id", id.as_bytes()), ("key", member.record.key.as_bytes()), ("record", record)];
     attributes.extend(segment.as_ref().map(|segment| ("segment", segment.as_bytes())));
     tar::headers(&tar::Entry {
         path: &path,
@@ -419,18 +378,9 @@ mod tests {
     }
 
     fn member(length: u64) -> Member {
-        let record = ObjectRecord {
-            bucket: "b".into(),
-            key: "k".into(),
-            size: length,
-            ..ObjectRecord::default()
-        };
-        Member {
-            id: MemberId(Ulid(2)),
-            length,
-            segment: None,
-            record,
-        }
+        let record =
+            ObjectRecord { bucket: "b".into(), key: "k".into(), size: length, ..ObjectRecord::default() };
+        Member { id: MemberId(Ulid(2)), length, segment: None, record }
     }
 
     fn is_full(writer: &mut PackWriter<Vec<u8>>, length: u64) -> bool {
@@ -439,10 +389,7 @@ mod tests {
             Err(Error::Full { .. }) => {
                 writer.manifest.plain_bytes = 0;
                 writer.places.clear();
-                assert!(
-                    writer.begin_member(member(0)).is_ok(),
-                    "a full pack is not broken"
-                );
+                assert!(writer.begin_member(member(0)).is_ok(), "a full pack is not broken");
                 true
             }
             Err(other) => panic!("{other}"),

@@ -49,12 +49,7 @@ pub fn member(number: u128, key: &str, length: u64) -> Member {
         tags: vec![("k".into(), "v".into())],
         ..ObjectRecord::default()
     };
-    Member {
-        id: MemberId(Ulid((0x0192_u128 << 112) + number)),
-        length,
-        segment: None,
-        record,
-    }
+    Member { id: MemberId(Ulid((0x0192_u128 << 112) + number)), length, segment: None, record }
 }
 
 /// Bytes that differ by seed; even seeds compress, odd seeds do not.
@@ -74,8 +69,7 @@ pub fn pack(members: &[(Member, Vec<u8>)], workers: usize) -> (Vec<u8>, PackSumm
     let mut writer = PackWriter::new(Vec::new(), pack_id(), &Options { level: 1, workers }).unwrap();
     for (member, data) in members {
         writer.begin_member(member.clone()).unwrap();
-        data.chunks(100_000)
-            .for_each(|chunk| writer.write(chunk).unwrap());
+        data.chunks(100_000).for_each(|chunk| writer.write(chunk).unwrap());
         writer.end_member().unwrap();
     }
     writer.finish().unwrap()

@@ -36,16 +36,8 @@ pub(super) const MALFORMED: &[&str] = &[
 
 /// Insides of a rule whose Status is Enabled, with code and message.
 pub(super) const INSIDE: &[(&str, Code, &str)] = &[
-    (
-        "$WHOLE",
-        InvalidRequest,
-        "At least one action needs to be specified in a rule",
-    ),
-    (
-        "<Filter><And>$TAG$TAG</And></Filter>$EXPIRE",
-        InvalidRequest,
-        "Duplicate Tag Keys are not allowed.",
-    ),
+    ("$WHOLE", InvalidRequest, "At least one action needs to be specified in a rule"),
+    ("<Filter><And>$TAG$TAG</And></Filter>$EXPIRE", InvalidRequest, "Duplicate Tag Keys are not allowed."),
     (
         "<Filter><ObjectSizeLessThan>0</ObjectSizeLessThan></Filter>$EXPIRE",
         InvalidRequest,
@@ -125,12 +117,7 @@ pub(super) type Moves = &'static [(&'static str, &'static str)];
 
 /// Transitions and what else stands in the rule, with code and message.
 pub(super) const TRANSITIONS: &[(Moves, &str, Code, &str)] = &[
-    (
-        &[("-1", "GLACIER")],
-        "$WHOLE",
-        InvalidArgument,
-        "'Days' in Transition action must be nonnegative",
-    ),
+    (&[("-1", "GLACIER")], "$WHOLE", InvalidArgument, "'Days' in Transition action must be nonnegative"),
     (
         &[("29", "STANDARD_IA")],
         "$WHOLE",

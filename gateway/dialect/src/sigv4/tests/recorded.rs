@@ -5,11 +5,7 @@ use super::{by_key, parts, verify_at};
 use crate::aws_chunked::PayloadReader;
 use crate::sigv4::AmzDate;
 
-type Recorded = (
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+type Recorded = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 #[test]
 fn recorded_requests_verify() {
@@ -39,10 +35,7 @@ const RECORDED: &[Recorded] = &[
             ("expect", "100-continue"),
             ("host", "127.0.0.1:9000"),
             ("x-amz-checksum-crc32", "NSRBwg=="),
-            (
-                "x-amz-content-sha256",
-                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
+            ("x-amz-content-sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             ("x-amz-date", "20261120T131642Z"),
             ("x-amz-meta-note", "two  spaces  inside"),
             ("x-amz-sdk-checksum-algorithm", "CRC32"),
@@ -81,10 +74,7 @@ const RECORDED: &[Recorded] = &[
                 "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261120/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=627b839c90770797c118f7e906573987b2953145b53bfbe8677e1630a28cc3dd",
             ),
             ("host", "127.0.0.1:9000"),
-            (
-                "x-amz-content-sha256",
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            ),
+            ("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             ("x-amz-date", "20261120T131642Z"),
         ],
     ),
@@ -101,10 +91,7 @@ const RECORDED: &[Recorded] = &[
             ("content-length", "95"),
             ("host", "127.0.0.1:9000"),
             ("x-amz-checksum-crc32", "/4f3rA=="),
-            (
-                "x-amz-content-sha256",
-                "366a04789eb277ea28f1d497ed45d9e98b7d61ac8b4c9c64b60c98b88eea22d9",
-            ),
+            ("x-amz-content-sha256", "366a04789eb277ea28f1d497ed45d9e98b7d61ac8b4c9c64b60c98b88eea22d9"),
             ("x-amz-date", "20261120T131642Z"),
             ("x-amz-sdk-checksum-algorithm", "CRC32"),
         ],
@@ -123,10 +110,7 @@ const RECORDED: &[Recorded] = &[
             ("expect", "100-continue"),
             ("host", "127.0.0.1:9000"),
             ("x-amz-checksum-crc32", "NSRBwg=="),
-            (
-                "x-amz-content-sha256",
-                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
+            ("x-amz-content-sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             ("x-amz-date", "20261120T131642Z"),
             ("x-amz-sdk-checksum-algorithm", "CRC32"),
         ],
@@ -144,10 +128,7 @@ const RECORDED: &[Recorded] = &[
             ("host", "127.0.0.1:9000"),
             ("range", "bytes=0-1"),
             ("x-amz-checksum-mode", "ENABLED"),
-            (
-                "x-amz-content-sha256",
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            ),
+            ("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             ("x-amz-date", "20261120T131642Z"),
         ],
     ),
@@ -164,10 +145,7 @@ const RECORDED: &[Recorded] = &[
             ("content-length", "94"),
             ("host", "127.0.0.1:9000"),
             ("x-amz-checksum-crc32", "tCs18Q=="),
-            (
-                "x-amz-content-sha256",
-                "ee14008cf8b8dc1560aef85ac8e299c5afd06c7dc857e44ce281beffe62f093d",
-            ),
+            ("x-amz-content-sha256", "ee14008cf8b8dc1560aef85ac8e299c5afd06c7dc857e44ce281beffe62f093d"),
             ("x-amz-date", "20261120T131642Z"),
             ("x-amz-sdk-checksum-algorithm", "CRC32"),
         ],

@@ -8,13 +8,7 @@ use super::super::key::{Secret, SigningKey};
 use super::super::scope::Scope;
 use http::{HeaderMap, HeaderName};
 
-type Case = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    &'static str,
-);
+type Case = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
 
 #[test]
 fn published_suite() {
@@ -36,11 +30,7 @@ fn published_suite() {
         }
         .request();
         let date = AmzDate::parse("20150830T123600Z").unwrap();
-        let scope = Scope {
-            day: date.day(),
-            region: "us-east-1".into(),
-            service: "service".into(),
-        };
+        let scope = Scope { day: date.day(), region: "us-east-1".into(), service: "service".into() };
         let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let key = SigningKey::derive(&secret, date, &scope);
         let calculated = key.sign(&string_to_sign(date, &scope, &canonical_request));
@@ -54,11 +44,7 @@ const CASES: &[Case] = &[
         "get-header-key-duplicate",
         "GET",
         "/",
-        &[
-            ("my-header1", "value2"),
-            ("my-header1", "value2"),
-            ("my-header1", "value1"),
-        ],
+        &[("my-header1", "value2"), ("my-header1", "value2"), ("my-header1", "value1")],
         "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
     ),
     (
@@ -143,20 +129,8 @@ const CASES: &[Case] = &[
         &[],
         "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
     ),
-    (
-        "get-utf8",
-        "GET",
-        "/ሴ",
-        &[],
-        "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
-    ),
-    (
-        "get-vanilla",
-        "GET",
-        "/",
-        &[],
-        "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-    ),
+    ("get-utf8", "GET", "/ሴ", &[], "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"),
+    ("get-vanilla", "GET", "/", &[], "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
     (
         "get-vanilla-empty-query-key",
         "GET",
@@ -220,13 +194,7 @@ const CASES: &[Case] = &[
         &[("my-header1", "VALUE1")],
         "cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d",
     ),
-    (
-        "post-vanilla",
-        "POST",
-        "/",
-        &[],
-        "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
-    ),
+    ("post-vanilla", "POST", "/", &[], "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
     (
         "post-vanilla-empty-query-value",
         "POST",
