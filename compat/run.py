@@ -11,7 +11,7 @@ import harness
 import races
 from report import Report
 
-KILLS = {False: 5, True: 25}
+KILLS = {False: 10, True: 50}
 ROUNDS = {False: 50, True: 1000}
 
 
