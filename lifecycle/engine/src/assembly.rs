@@ -38,8 +38,7 @@ impl Assemblies {
         }
         let (reserved, bytes_max) = self.spool.usage();
         let alone = open.is_empty() && bytes > bytes_max;
-        let room =
-            self.spool.reserve(if alone { bytes_max.saturating_sub(reserved) } else { bytes })?;
+        let room = self.spool.reserve(if alone { bytes_max.saturating_sub(reserved) } else { bytes })?;
         open.insert(archive, Assembly { done: BTreeSet::new(), _room: room });
         Ok(())
     }
@@ -95,5 +94,28 @@ impl Assemblies {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ArchiveId, Assembly>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_object_larger_than_the_quota_is_assembled_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 100, &[]).unwrap();
+        let _packs = spool.reserve(30).unwrap();
+        let assemblies = Assemblies::new(spool.clone());
+        let [large, small, other] = [1, 2, 3].map(|n| ArchiveId::new(1, n));
+        assemblies.begin(small, 20).unwrap();
+        assert!(matches!(assemblies.begin(large, 1_000), Err(Error::SpoolFull { .. })), "not beside another");
+        assert!(assemblies.complete(small, 0, 1));
+        assemblies.end(small).unwrap();
+        assemblies.begin(large, 1_000).unwrap();
+        assert!(matches!(assemblies.begin(other, 1), Err(Error::SpoolFull { .. })));
+        assemblies.retain(|_| true).unwrap();
+        assert_eq!(spool.usage().0, 30, "what was begun without a segment to show for it is given up");
     }
 }

@@ -6,17 +6,19 @@
 //! 4. send the stub
 //! 5. look again: our id is evidence; another identity is, once the deadline has passed; the rest is doubt
 //!
-//! In doubt the gate stays closed, over restarts too, until [`settle`] finds evidence.
+//! In doubt the gate stays closed, over restarts too, until [`settle`] finds evidence. Where an attempt is known to have
+//! done nothing there is no doubt: the key is open until the next attempt, which closes it again and looks first.
 
 use model::archive::{ArchiveStage, Standing};
 use model::fence::Gate;
 use model::marker::{Marker, MarkerKind, Original};
 use model::store::{Flip, FlipContent, ObjectHead, StoreError};
-use model::{Archive, ArchiveState, BodyError, Identity, Timestamp};
+use model::{Archive, ArchiveId, ArchiveState, BodyError, Identity, Timestamp};
 
 use futures_util::TryStreamExt;
 
 use crate::error::Error;
+use crate::gates::Held;
 use crate::house::{House, current};
 
 /// How a flip or another look at one ended.
@@ -28,6 +30,10 @@ pub enum Flipped {
     Withdrawn,
     /// No evidence yet; the key's gate stays closed.
     Doubt,
+    /// The store refused and nothing happened; the key is open until the next attempt.
+    Refused,
+    /// A refused one that waits for its next attempt.
+    Waits,
 }
 
 /// Flips an archive whose copies are all on tape.
@@ -38,7 +44,7 @@ pub async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error>
     // A mutation may have come between the reading of the row and the gate.
     archive = house.archive(archive.id).await?;
     if archive.state.stage() != ArchiveStage::Taped {
-        return Ok(Flipped::Doubt);
+        return Ok(Flipped::Waits);
     }
     let head = house.store.head(&current(&archive)).await?;
     let Some(head) = head.filter(|head| archive.identity.as_ref() == Some(&Identity::of(head))) else {
@@ -50,31 +56,52 @@ pub async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error>
 
 /// Looks at a flip in doubt, and sends the stub again when the last attempt can no longer arrive.
 pub async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
-    let gate = match house.gates.take(archive.id) {
-        Some(gate) => gate,
-        None => house.fence.close(&archive.bucket, &archive.key).await?,
+    // A refused flip is not repeated at once; a client's write ends it at once.
+    if !archive.touched && house.later.rests(archive.id, house.now()) {
+        return Ok(Flipped::Waits);
+    }
+    let (gate, over) = match house.gates.take(archive.id) {
+        Some(Held::Closed(gate)) => (gate, None),
+        Some(Held::Open { attempt }) => match house.fence.close(&archive.bucket, &archive.key).await {
+            Ok(gate) => (gate, Some(attempt)),
+            Err(busy) => {
+                house.gates.still_open(archive.id, attempt);
+                return Err(busy.into());
+            }
+        },
+        None => (house.fence.close(&archive.bucket, &archive.key).await?, None),
     };
-    match look(house, archive, false, gate).await? {
-        Look::Over(flipped) => Ok(flipped),
-        Look::Again(again) => {
-            let Again { archive, head, attempt: number, gate } = *again;
-            attempt(house, archive, head, number + 1, gate).await
+    match look_again(house, archive.id, over).await {
+        Ok((_, Look::Over(flipped))) => Ok(flipped),
+        Ok((archive, Look::Again(number, head))) => attempt(house, archive, *head, number + 1, gate).await,
+        Ok((archive, Look::Doubt)) => {
+            house.gates.keep(archive.id, gate);
+            Ok(Flipped::Doubt)
+        }
+        Err(error) => {
+            match over {
+                Some(attempt) => house.gates.open(archive.id, attempt, gate),
+                None => house.gates.keep(archive.id, gate),
+            }
+            Err(error)
         }
     }
+}
+
+/// With the key's gate closed, since when the row may have moved on. `over` names an attempt known to be over.
+async fn look_again(house: &House, id: ArchiveId, over: Option<u32>) -> Result<(Archive, Look), Error> {
+    let mut archive = house.archive(id).await?;
+    let over = matches!(archive.state, ArchiveState::Flipping { attempt, .. } if over == Some(attempt));
+    let look = look(house, &mut archive, over).await?;
+    Ok((archive, look))
 }
 
 /// What a look at the store says of a flip.
 enum Look {
     Over(Flipped),
-    /// The hot object still stands and nothing can change that any more but another attempt.
-    Again(Box<Again>),
-}
-
-struct Again {
-    archive: Archive,
-    head: ObjectHead,
-    attempt: u32,
-    gate: Gate,
+    /// After this attempt the hot object still stands, and nothing can change that any more but another attempt.
+    Again(u32, Box<ObjectHead>),
+    Doubt,
 }
 
 async fn attempt(
@@ -84,8 +111,17 @@ async fn attempt(
     number: u32,
     gate: Gate,
 ) -> Result<Flipped, Error> {
+    let flip = match prepare(house, &archive, head).await {
+        Ok(flip) => flip,
+        Err(error) => {
+            // Nothing of this attempt was sent, and the one before is over. One that was Taped is simply tried again.
+            if let ArchiveState::Flipping { attempt, .. } = archive.state {
+                house.gates.open(archive.id, attempt, gate);
+            }
+            return Err(error);
+        }
+    };
     let deadline = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
-    let flip = prepare(house, &archive, head).await?;
     let flipping = ArchiveState::Flipping { attempt: number, deadline };
     if let Err(error) = house.advance(&mut archive, flipping).await {
         // A row already in Flipping keeps its gate; one that was Taped is simply tried again.
@@ -103,51 +139,64 @@ async fn attempt(
     if let Err(error) = &answer {
         tracing::warn!(archive = %archive.id, error = crate::error::chain(error), "flip not acknowledged");
     }
-    match look(house, archive, over, gate).await? {
-        Look::Over(flipped) => Ok(flipped),
-        Look::Again(again) => {
-            house.gates.keep(again.archive.id, again.gate);
-            Ok(Flipped::Doubt)
-        }
-    }
-}
-
-/// Reads the object and acts on evidence. `over` says that the last attempt cannot arrive later any more.
-async fn look(house: &House, mut archive: Archive, over: bool, gate: Gate) -> Result<Look, Error> {
-    let ArchiveState::Flipping { attempt, deadline } = archive.state else {
-        return Ok(Look::Over(Flipped::Doubt));
-    };
-    let seen = house.store.head(&current(&archive)).await;
-    let over = over || house.now() > deadline;
-    let result = match seen {
-        Err(error) => Err(error.into()),
-        Ok(Some(head)) if is_ours(&archive, &head) => {
-            let mut next = archive.clone();
-            next.standing = Some(standing(&head));
-            next.advance(ArchiveState::Archived, house.now());
-            house.save(&mut archive, next).await.map(|()| Some(Flipped::Archived))
-        }
-        Ok(Some(head)) if archive.identity.as_ref() == Some(&Identity::of(&head)) => {
-            if over {
-                return Ok(Look::Again(Box::new(Again { archive, head, attempt, gate })));
+    match look(house, &mut archive, over).await {
+        Ok(Look::Over(flipped)) => {
+            if flipped == Flipped::Archived {
+                house.refusals.taken();
             }
-            Ok(None)
+            Ok(flipped)
         }
-        Ok(_) if over => {
-            house.advance(&mut archive, ArchiveState::Withdrawn).await.map(|()| Some(Flipped::Withdrawn))
+        // The key is open until the next attempt; a client's write meanwhile is seen before that one.
+        Ok(Look::Again(number, _)) => {
+            house.gates.open(archive.id, number, gate);
+            Ok(put_off(house, &archive, answer.err().as_ref()))
         }
-        Ok(_) => Ok(None),
-    };
-    match result {
-        Ok(Some(flipped)) => Ok(Look::Over(flipped)),
-        Ok(None) => {
+        Ok(Look::Doubt) => {
             house.gates.keep(archive.id, gate);
-            Ok(Look::Over(Flipped::Doubt))
+            Ok(Flipped::Doubt)
         }
         Err(error) => {
             house.gates.keep(archive.id, gate);
             Err(error)
         }
+    }
+}
+
+/// Notes that a flip did nothing, and lets it rest.
+fn put_off(house: &House, archive: &Archive, answer: Option<&StoreError>) -> Flipped {
+    let again = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+    house.later.rest(archive.id, again);
+    match answer {
+        Some(StoreError::Full { .. }) => house.refusals.refused(Some(again)),
+        Some(StoreError::Refused { .. }) => house.refusals.refused(None),
+        _ => return Flipped::Doubt,
+    }
+    Flipped::Refused
+}
+
+/// Reads the object and acts on evidence. `over` says that the last attempt cannot arrive later any more.
+async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, Error> {
+    let ArchiveState::Flipping { attempt, deadline } = archive.state else {
+        return Ok(Look::Over(Flipped::Doubt));
+    };
+    let seen = house.store.head(&current(archive)).await?;
+    let over = over || house.now() > deadline;
+    match seen {
+        Some(head) if is_ours(archive, &head) => {
+            let mut next = archive.clone();
+            next.standing = Some(standing(&head));
+            next.advance(ArchiveState::Archived, house.now());
+            house.save(archive, next).await?;
+            Ok(Look::Over(Flipped::Archived))
+        }
+        Some(head) if archive.identity.as_ref() == Some(&Identity::of(&head)) => {
+            Ok(if over { Look::Again(attempt, Box::new(head)) } else { Look::Doubt })
+        }
+        _ if over => {
+            house.advance(archive, ArchiveState::Withdrawn).await?;
+            Ok(Look::Over(Flipped::Withdrawn))
+        }
+        _ => Ok(Look::Doubt),
     }
 }
 

@@ -12,11 +12,16 @@ use model::store::{ObjectRef, ObjectStore};
 use model::{Archive, ArchiveId, ArchiveState, Timestamp};
 
 use crate::assembly::Assemblies;
+use crate::copies::Copies;
 use crate::error::Error;
 use crate::gates::Gates;
+use crate::hot::HotCopies;
+use crate::promote::Promotion;
+use crate::refusals::Refusals;
 use crate::rest::Resting;
 use crate::settings::Settings;
 use crate::spool::Spool;
+use crate::trouble::Trouble;
 
 const PAGE: usize = 1_000;
 
@@ -44,8 +49,24 @@ pub struct House {
     pub(crate) gates: Gates,
     /// Objects on their way from tape to the store.
     pub(crate) assemblies: Assemblies,
+    /// What failed lately.
+    pub(crate) trouble: Trouble,
+    /// Held while cartridges are labelled: two labels for one cartridge would be one too many.
+    pub(crate) labelling: tokio::sync::Mutex<()>,
+    /// When promotion is worth a look.
+    pub(crate) promotion: Promotion,
     /// Volumes that just failed.
     pub(crate) resting: Resting,
+    /// Archives whose flip was refused, or whose key is busy for long.
+    pub(crate) later: Resting<ArchiveId>,
+    /// Archives whose trouble people were just told of.
+    pub(crate) told: Resting<ArchiveId>,
+    /// Whether the store takes flips.
+    pub(crate) refusals: Refusals,
+    /// Restored copies being written and removed.
+    pub(crate) copies: Copies,
+    /// Restores being copied from hot bytes.
+    pub(crate) hot: HotCopies,
 }
 
 /// What a [`House`] is made of.
@@ -75,7 +96,6 @@ impl House {
         }
         let spool = Spool::open(&settings.spool.folder, settings.spool.bytes_max, &kept)?;
         let assemblies = Assemblies::new(spool.clone());
-        let (gates, resting) = (Gates::default(), Resting::default());
         Ok(Self {
             catalog,
             store,
@@ -86,9 +106,17 @@ impl House {
             catalog_id,
             spool,
             settings,
-            gates,
+            gates: Gates::default(),
             assemblies,
-            resting,
+            trouble: Trouble::default(),
+            labelling: tokio::sync::Mutex::default(),
+            promotion: Promotion::default(),
+            resting: Resting::default(),
+            later: Resting::default(),
+            told: Resting::default(),
+            refusals: Refusals::default(),
+            copies: Copies::default(),
+            hot: HotCopies::default(),
         })
     }
 

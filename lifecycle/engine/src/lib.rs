@@ -14,10 +14,14 @@
 //! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
 
 mod assembly;
+mod builder;
+mod copies;
+mod due;
 mod error;
 mod fence;
 mod flip;
 mod gates;
+mod hot;
 mod house;
 mod lapse;
 mod notice;
@@ -25,19 +29,23 @@ mod packing;
 pub mod plan;
 mod promote;
 mod queue;
+mod reader;
 mod recall;
 mod record;
+mod refusals;
 mod resolve;
 mod rest;
 mod rules;
 mod scan;
 pub mod schedule;
+mod scratch;
 mod set_aside;
 mod settings;
 mod spool;
 mod spool_check;
 mod stage;
 mod step;
+mod trouble;
 mod verify;
 mod volumes;
 mod worker;

@@ -1,55 +1,56 @@
 //! The restore queue: accepted restores are routed to the hot bytes or to their volumes, and come to an end.
 
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::archive::ArchiveStage;
 use model::catalog::{CatalogError, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::{PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::store::StoreError;
-use model::volume::VolumeStage;
-use model::{Archive, Identity, JobId, Remedy, RestoreJob, RestoreState};
+use model::volume::{Volume, VolumeStage};
+use model::{Archive, ArchiveId, JobId, Remedy, RestoreJob, RestoreState};
 
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
-use crate::house::{House, current};
+use crate::hot;
+use crate::house::House;
 use crate::schedule::Piece;
 
 /// How often reading may fail before a restore ends as failed.
 const FAILURES_MAX: u32 = 5;
 const PAGE: usize = 1_000;
 
-/// Routes accepted restores: those whose bytes are still on the store are copied from there, the others queue for
-/// their volumes. Counts those that moved on.
-pub async fn route(house: &House) -> Result<u64, Error> {
+/// Routes accepted restores: those whose bytes are still on the store are copied from there in the background, the
+/// others queue for their volumes. Counts those that moved on.
+pub async fn route(house: &Arc<House>) -> Result<u64, Error> {
     let mut moved = 0;
     let mut after: Option<JobId> = None;
     loop {
         let jobs = house.catalog.restores_in(RestoreStage::Accepted, after, PAGE).await?;
         let Some(last) = jobs.last() else { return Ok(moved) };
         after = Some(last.id);
-        let mut queued = Vec::new();
+        let (mut routed, mut hot) = (Vec::new(), Vec::new());
         for mut job in jobs {
-            if is_held(house, &job) {
+            if is_held(house, &job) || house.hot.has(house, job.id) {
                 continue;
             }
             match destination(house, &job).await? {
                 Destination::Tape => {
                     job.advance(RestoreState::Queued);
-                    queued.push(Change::Restore(job));
+                    routed.push(job);
                 }
-                Destination::Hot(archive) => moved += u64::from(copy_hot(house, job, &archive).await?),
+                Destination::Hot(archive) => hot.push((job.id, archive.size)),
                 Destination::Gone => {
                     job.advance(RestoreState::Lapsed);
-                    queued.push(Change::Restore(job));
+                    routed.push(job);
                 }
                 Destination::Later => {}
             }
         }
-        moved += queued.len() as u64;
-        if !queued.is_empty() {
-            house.catalog.commit(queued).await?;
+        moved += save_each(house, routed).await?.len() as u64;
+        for (job, bytes) in hot {
+            hot::start(house, job, bytes);
         }
     }
 }
@@ -59,14 +60,15 @@ fn is_held(house: &House, job: &RestoreJob) -> bool {
     house.now() < job.created.plus_milliseconds(milliseconds(house.settings.restore_hold))
 }
 
-enum Destination {
+/// Where a restore's bytes are.
+pub(crate) enum Destination {
     Tape,
     Hot(Box<Archive>),
     Gone,
     Later,
 }
 
-async fn destination(house: &House, job: &RestoreJob) -> Result<Destination, Error> {
+pub(crate) async fn destination(house: &House, job: &RestoreJob) -> Result<Destination, Error> {
     let Some(archive) = house.catalog.archive(job.archive).await? else { return Ok(Destination::Gone) };
     Ok(match archive.state.stage() {
         ArchiveStage::Dead | ArchiveStage::Withdrawn => Destination::Gone,
@@ -76,63 +78,52 @@ async fn destination(house: &House, job: &RestoreJob) -> Result<Destination, Err
     })
 }
 
-/// Copies an object whose own bytes are still on the store; false when it changed and is routed again later.
-async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<bool, Error> {
-    let target = current(archive);
-    let Some(head) = house.store.head(&target).await? else { return Ok(false) };
-    let same = head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id)
-        || archive.identity.as_ref() == Some(&Identity::of(&head));
-    if !same || head.size != archive.size {
-        return Ok(false);
-    }
-    let bytes = match house.store.read(&target, &head.etag, 0..head.size).await {
-        Ok(bytes) => bytes,
-        Err(StoreError::Changed { .. } | StoreError::Missing { .. }) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    house.store.put_copy(archive.id, archive.size, bytes).await?;
-    copied(house, job).await?;
-    Ok(true)
+/// What waits to be read.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// What can be read now, as pieces on volumes. Progress made on cut objects is left out.
+    pub(crate) pieces: Vec<Piece>,
+    /// Every archive that is waited for, also those whose volumes are out of reach.
+    pub(crate) archives: BTreeSet<ArchiveId>,
 }
 
-/// Ends a restore whose copy is durable on the store.
-pub(crate) async fn copied(house: &House, mut job: RestoreJob) -> Result<(), Error> {
-    let until = house.settings.day.end(house.now(), job.days);
-    job.advance(RestoreState::Copied { until });
-    match house.catalog.commit(vec![Change::Restore(job)]).await {
-        // The archive's end lapsed the restore meanwhile; the reaper removes the copy.
-        Err(CatalogError::Conflict { .. }) | Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The queued restores as pieces on volumes. Restores whose volumes are all out of reach are left for later; those
-/// without any copy end as failed. Progress made on cut objects is skipped.
-pub async fn pieces(house: &House) -> Result<Vec<Piece>, Error> {
-    let mut pieces = Vec::new();
+/// The queued restores. Those whose volumes are all out of reach are left for later; those without any copy end as
+/// failed, those of archives that are history as lapsed.
+pub(crate) async fn waiting(house: &House) -> Result<Waiting, Error> {
+    let mut waiting = Waiting::default();
     let mut places = Places::default();
     let mut after: Option<JobId> = None;
     loop {
         let jobs = house.catalog.restores_in(RestoreStage::Queued, after, PAGE).await?;
-        let Some(last) = jobs.last() else { return Ok(pieces) };
+        let Some(last) = jobs.last() else { return Ok(waiting) };
         after = Some(last.id);
-        for job in jobs {
+        for mut job in jobs {
             match pieces_of(house, &job, &mut places).await? {
-                ControlFlow::Continue(found) => pieces.extend(found),
-                ControlFlow::Break(error) => fail(house, job, &error).await?,
+                Found::Pieces(found) => {
+                    waiting.archives.insert(job.archive);
+                    waiting.pieces.extend(found);
+                }
+                Found::Nowhere(error) => fail(house, job, &error).await?,
+                Found::History => {
+                    job.advance(RestoreState::Lapsed);
+                    save_each(house, vec![job]).await?;
+                }
             }
         }
     }
 }
 
-async fn pieces_of(
-    house: &House,
-    job: &RestoreJob,
-    places: &mut Places,
-) -> Result<ControlFlow<Error, Vec<Piece>>, Error> {
-    let Some(archive) = house.catalog.archive(job.archive).await?.filter(|a| a.state.stage().is_live())
-    else {
-        return Ok(ControlFlow::Continue(Vec::new()));
+enum Found {
+    /// None when a volume is out of reach.
+    Pieces(Vec<Piece>),
+    Nowhere(Error),
+    History,
+}
+
+async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Result<Found, Error> {
+    let archive = house.catalog.archive(job.archive).await?;
+    let Some(archive) = archive.filter(|archive| archive.state.stage().is_live()) else {
+        return Ok(Found::History);
     };
     let mut found = Vec::new();
     let mut position = 0;
@@ -156,14 +147,14 @@ async fn pieces_of(
                 tier: job.tier,
                 created: job.created,
             }),
-            Place::OutOfReach => return Ok(ControlFlow::Continue(Vec::new())),
+            Place::OutOfReach => return Ok(Found::Pieces(Vec::new())),
             Place::Nowhere => {
                 let detail = "every copy is dead".to_owned();
-                return Ok(ControlFlow::Break(Error::NoCopy { pack: extent.pack, detail }));
+                return Ok(Found::Nowhere(Error::NoCopy { pack: extent.pack, detail }));
             }
         }
     }
-    Ok(ControlFlow::Continue(found))
+    Ok(Found::Pieces(found))
 }
 
 /// Where a pack can be read.
@@ -198,14 +189,20 @@ impl Places {
 
 async fn look_up(house: &House, pack: model::PackId) -> Result<Place, Error> {
     let Some(row) = house.catalog.pack(pack).await? else { return Ok(Place::Nowhere) };
-    let mut copies = house.catalog.copies_of(pack).await?;
-    copies.retain(|copy| copy.state.place().is_some());
-    // A verified copy first; among equals the first of its pools.
-    copies.sort_by_key(|copy: &PackCopy| (copy.state.stage() != PackCopyStage::Verified, copy.number));
-    let mut place = Place::Nowhere;
-    for copy in copies {
+    let mut copies = Vec::new();
+    for copy in house.catalog.copies_of(pack).await? {
         let (Some(volume), Some((start_block, _))) = (copy.volume, copy.state.place()) else { continue };
-        let Some(volume) = house.catalog.volume(volume).await? else { continue };
+        if let Some(volume) = house.catalog.volume(volume).await? {
+            copies.push((copy, volume, start_block));
+        }
+    }
+    // A suspect volume last, a verified copy first; among equals the first of its pools.
+    copies.sort_by_key(|(copy, volume, _): &(PackCopy, Volume, u64)| {
+        let suspect = volume.state.stage() == VolumeStage::Suspect;
+        (suspect, copy.state.stage() != PackCopyStage::Verified, copy.number)
+    });
+    let mut place = Place::Nowhere;
+    for (_, volume, start_block) in copies {
         match volume.state.stage() {
             VolumeStage::Retired => {}
             VolumeStage::Offline => place = Place::OutOfReach,
@@ -218,69 +215,101 @@ async fn look_up(house: &House, pack: model::PackId) -> Result<Place, Error> {
 
 /// Marks restores as being read; gives the rows as they stand then. Those that moved on meanwhile are left out.
 pub(crate) async fn begin(house: &House, jobs: &[JobId]) -> Result<Vec<RestoreJob>, Error> {
-    let mut reading = Vec::new();
-    for ids in jobs.chunks(TRANSACTION_ROWS_MAX) {
-        let mut rows = Vec::new();
-        for id in ids {
-            let row = house.catalog.restore(*id).await?;
-            if let Some(mut row) = row.filter(|row| row.state.stage() == RestoreStage::Queued) {
-                row.advance(RestoreState::Reading);
-                rows.push(row);
-            }
+    let mut rows = Vec::new();
+    for id in jobs {
+        let row = house.catalog.restore(*id).await?;
+        if let Some(mut row) = row.filter(|row| row.state.stage() == RestoreStage::Queued) {
+            row.advance(RestoreState::Reading);
+            rows.push(row);
         }
-        house.catalog.commit(rows.iter().cloned().map(Change::Restore).collect()).await?;
-        reading.extend(rows.into_iter().map(|mut row| {
-            row.revision += 1;
-            row
-        }));
     }
-    Ok(reading)
+    save_each(house, rows).await
 }
 
-/// Returns a restore to the queue with its original date, or ends it when reading has failed too often or can never
-/// succeed.
+/// Makes restores durable in few commits, one by one where a row moved on meanwhile; gives those written, as they
+/// stand then.
+async fn save_each(house: &House, rows: Vec<RestoreJob>) -> Result<Vec<RestoreJob>, Error> {
+    let mut saved = Vec::with_capacity(rows.len());
+    let written = |row: &RestoreJob| RestoreJob { revision: row.revision + 1, ..row.clone() };
+    for rows in rows.chunks(TRANSACTION_ROWS_MAX) {
+        match house.catalog.commit(rows.iter().cloned().map(Change::Restore).collect()).await {
+            Ok(()) => saved.extend(rows.iter().map(written)),
+            Err(CatalogError::Conflict { .. } | CatalogError::Missing { .. }) => {
+                for row in rows {
+                    match house.catalog.commit(vec![Change::Restore(row.clone())]).await {
+                        Ok(()) => saved.push(written(row)),
+                        Err(CatalogError::Conflict { .. } | CatalogError::Missing { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(saved)
+}
+
+/// Why a restore is given back.
+pub(crate) enum Failure<'a> {
+    /// Only time or a person can mend it; it says nothing against the restore.
+    Waits(&'a Error),
+    /// When this has happened too often the restore ends.
+    Counts(&'a Error),
+}
+
+impl<'a> Failure<'a> {
+    /// By the error's remedy.
+    pub(crate) fn of(error: &'a Error) -> Self {
+        match error.remedy() {
+            Remedy::Wait | Remedy::Operator(_) => Self::Waits(error),
+            _ => Self::Counts(error),
+        }
+    }
+}
+
+/// Returns a restore to its queue with its original date, or ends it when it has failed too often.
 pub(crate) async fn give_back(
     house: &House,
     mut job: RestoreJob,
-    error: Option<&Error>,
+    failure: Option<Failure<'_>>,
 ) -> Result<(), Error> {
-    if let Some(error) = error {
+    if let Some(Failure::Waits(error) | Failure::Counts(error)) = &failure {
+        tracing::warn!(restore = %job.id, bucket = %job.bucket, key = %job.key, error = chain(*error), "restore put off");
+    }
+    if let Some(Failure::Counts(error)) = failure {
         job.failures += 1;
-        let waits = matches!(error.remedy(), Remedy::Wait | Remedy::Operator(_));
-        if !waits && job.failures >= FAILURES_MAX {
+        if job.failures >= FAILURES_MAX {
             return fail(house, job, error).await;
         }
-        tracing::warn!(restore = %job.id, bucket = %job.bucket, key = %job.key, error = chain(error), "restore put off");
     }
-    job.advance(RestoreState::Queued);
-    ignore_conflict(house.catalog.commit(vec![Change::Restore(job)]).await)
+    return_unread(house, vec![job]).await
+}
+
+/// Returns restores to their queue that nothing is to be said against.
+pub(crate) async fn return_unread(house: &House, mut jobs: Vec<RestoreJob>) -> Result<(), Error> {
+    for job in jobs.iter_mut().filter(|job| job.state.stage() == RestoreStage::Reading) {
+        job.advance(RestoreState::Queued);
+    }
+    save_each(house, jobs).await.map(drop)
 }
 
 async fn fail(house: &House, mut job: RestoreJob, error: &Error) -> Result<(), Error> {
     let reason = chain(error);
     tracing::error!(code = "EN-0105", restore = %job.id, bucket = %job.bucket, key = %job.key, reason, "restore failed");
     job.advance(RestoreState::Failed { reason });
-    ignore_conflict(house.catalog.commit(vec![Change::Restore(job)]).await)
+    save_each(house, vec![job]).await.map(drop)
 }
 
-fn ignore_conflict(result: Result<(), CatalogError>) -> Result<(), Error> {
-    match result {
-        Ok(()) | Err(CatalogError::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// At start: restores that were being read when the process ended go back to the queue.
+/// Restores that were being read when their reading broke off go back to the queue; counts them. Only while nothing is
+/// being read: at start, and between two recalls.
 pub(crate) async fn requeue(house: &House) -> Result<u64, Error> {
     let mut returned = 0;
+    let mut after: Option<JobId> = None;
     loop {
-        let jobs = house.catalog.restores_in(RestoreStage::Reading, None, PAGE).await?;
-        if jobs.is_empty() {
-            return Ok(returned);
-        }
+        let jobs = house.catalog.restores_in(RestoreStage::Reading, after, PAGE).await?;
+        let Some(last) = jobs.last() else { return Ok(returned) };
+        after = Some(last.id);
         returned += jobs.len() as u64;
-        for job in jobs {
-            give_back(house, job, None).await?;
-        }
+        return_unread(house, jobs).await?;
     }
 }

@@ -2,25 +2,27 @@
 //! late arrivals join. The drive never waits for the store: large objects go to the spool first, small ones through
 //! a bounded queue.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
-use futures_util::{Stream, StreamExt};
-use library::{Mounted, Reading, WorkEnd};
+use futures_util::{FutureExt, Stream, StreamExt};
+use library::{MountReport, Mounted, Reading};
 use model::limits::CHUNK_BYTES_MAX;
-use model::{BodyError, ByteStream, JobId, RestoreJob, VolumeId};
+use model::{BodyError, ByteStream, JobId, Remedy, RestoreJob, VolumeId};
 use tokio::sync::{mpsc, oneshot};
-use volume::pack::{Digest, Extent, PackReader};
 
-use crate::error::Error;
+use crate::error::{Error, chain, is_fatal};
+use crate::flip::milliseconds;
 use crate::house::House;
-use crate::queue;
+use crate::queue::{self, Failure};
+use crate::reader::{Content, News, Reader};
 use crate::schedule::{self, Piece};
-use crate::volumes;
+use crate::{copies, volumes};
 
 /// Objects of one segment up to this size go to the store from memory; times what is under way, this bounds it.
 const MEMORY_BYTES_MAX: u64 = 256 << 10;
@@ -29,25 +31,38 @@ const READ_AHEAD: usize = 16;
 /// Copies written to the store at a time: many, because small ones share the store's commits.
 const COPIES_AT_A_TIME: usize = 128;
 
-/// Reads what is queued for the most urgent volume, in one mount. Counts the restores that became readable; `None`
-/// when nothing is queued.
+/// Reads what is queued for the most urgent volume whose objects have room, in one mount. Counts the segments that came
+/// a step further; `None` when nothing is queued.
+///
+/// Only one recall may run at a time: every restore found in `Reading` is taken for one whose recall broke off.
 pub async fn recall(house: &Arc<House>) -> Result<Option<u64>, Error> {
-    let Some((volume, pieces)) = schedule::next(queue::pieces(house).await?) else { return Ok(None) };
-    let mut recall = Recall::new(house.clone(), volume);
-    let pieces = recall.admit(pieces).await?;
-    if pieces.is_empty() {
-        return Ok(None);
-    }
-    let result = recall.run(pieces).await;
-    recall.return_unread(result.as_ref().err()).await?;
-    match result {
-        Ok(()) => Ok(Some(recall.readable)),
-        // One volume's trouble holds up no other: it rests, and the next round takes another.
-        Err(error @ Error::Library(_)) => {
-            volumes::read_failed(house, volume, &error).await?;
-            Ok(Some(recall.readable))
+    queue::requeue(house).await?;
+    let queue::Waiting { pieces: mut waiting, archives } = queue::waiting(house).await?;
+    house.assemblies.retain(|archive| archives.contains(&archive))?;
+    let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
+    let mut no_room = None;
+    while let Some(volume) = schedule::most_urgent(&waiting) {
+        let (mut here, others): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|piece| piece.volume == volume);
+        schedule::order(&mut here);
+        let mut recall = Recall::new(house.clone(), volume);
+        let admitted = recall.admit(here).await?;
+        no_room = no_room.or(recall.no_room.take());
+        if !admitted.is_empty() {
+            if let Some(error) = no_room {
+                tracing::warn!(error = chain(&error), "restores wait for room on the spool");
+            }
+            return recall.carry_out(admitted).await.map(Some);
         }
-        Err(error) => Err(error),
+        waiting = others;
+    }
+    match no_room {
+        None => Ok(None),
+        Some(error) => {
+            // Begun objects whose other volumes are out of reach make room for those that can be finished.
+            house.assemblies.retain(|archive| in_reach.contains(&archive))?;
+            Err(error)
+        }
     }
 }
 
@@ -57,35 +72,48 @@ struct Recall {
     volume: VolumeId,
     /// Restores begun and not yet over.
     jobs: BTreeMap<JobId, RestoreJob>,
-    readable: u64,
+    progress: u64,
+    /// Whether the drive's thread ever said anything.
+    heard: bool,
+    /// Whether the volume was set aside in this mount.
+    condemned: bool,
+    /// Why some objects were not begun.
+    no_room: Option<Error>,
+    /// What ended reading early through no fault of any piece.
+    broken: Option<library::Error>,
+    /// The first trouble with the store or the spool, which will not be gone at once.
+    trouble: Option<Error>,
 }
 
-/// What the drive's thread has to say.
-enum News {
-    Read(Box<Piece>, Result<Content, Error>),
-    /// Everything handed over is read: is there more for this volume?
-    Idle(blocking::SyncSender<Vec<Piece>>),
-}
-
-/// Where a piece's bytes are now.
-enum Content {
-    Memory(Bytes),
-    Spooled,
-}
+type Copies = FuturesUnordered<BoxFuture<'static, Result<Option<Error>, Error>>>;
 
 impl Recall {
     fn new(house: Arc<House>, volume: VolumeId) -> Self {
-        Self { house, volume, jobs: BTreeMap::new(), readable: 0 }
+        Self {
+            house,
+            volume,
+            jobs: BTreeMap::new(),
+            progress: 0,
+            heard: false,
+            condemned: false,
+            no_room: None,
+            broken: None,
+            trouble: None,
+        }
     }
 
     /// Begins the restores of these pieces; drops the pieces that have no room on the spool or moved on meanwhile.
     async fn admit(&mut self, mut pieces: Vec<Piece>) -> Result<Vec<Piece>, Error> {
-        pieces.retain(|piece| {
-            fits_memory(piece) || self.house.assemblies.begin(piece.archive, piece.object_bytes).is_ok()
-        });
-        let mut ids: Vec<JobId> = pieces.iter().map(|piece| piece.job).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut roomless = BTreeSet::new();
+        for piece in pieces.iter().filter(|piece| !fits_memory(piece)) {
+            if let Err(error) = self.house.assemblies.begin(piece.archive, piece.object_bytes) {
+                roomless.insert(piece.job);
+                self.no_room.get_or_insert(error);
+            }
+        }
+        pieces.retain(|piece| !roomless.contains(&piece.job));
+        let ids: BTreeSet<JobId> = pieces.iter().map(|piece| piece.job).collect();
+        let ids: Vec<JobId> = ids.into_iter().collect();
         for job in queue::begin(&self.house, &ids).await? {
             self.jobs.insert(job.id, job);
         }
@@ -93,50 +121,89 @@ impl Recall {
         Ok(pieces)
     }
 
-    async fn run(&mut self, pieces: Vec<Piece>) -> Result<(), Error> {
+    /// Mounts the volume, reads, and returns to the queue what was not read.
+    async fn carry_out(mut self, pieces: Vec<Piece>) -> Result<u64, Error> {
+        let (heard, report) = match self.mount(pieces).await {
+            Ok(mount) => mount,
+            Err(error) => {
+                self.return_unread(None).await?;
+                return Err(error);
+            }
+        };
+        let mut copies = Copies::new();
+        let mut result = self.listen(heard, &mut copies).await;
+        while let Some(copied) = copies.next().await {
+            let noted = self.note(copied);
+            result = result.and(noted);
+        }
+        let report = match report.await {
+            Ok(report) => report.map(drop).map_err(Error::from),
+            Err(_) => Err(Error::Bug { what: "a library job ended without a report".to_owned() }),
+        };
+        let report = report.and(self.broken.take().map_or(Ok(()), |error| Err(error.into())));
+        self.over(&report).await?;
+        result?;
+        match report {
+            // One volume's trouble holds up no other: it rests, and the next round takes another.
+            Err(error @ Error::Library(_)) => {
+                volumes::read_failed(&self.house, self.volume, &error).await?;
+            }
+            other => other?,
+        }
+        match self.trouble {
+            Some(error) if self.progress == 0 => Err(error),
+            _ => Ok(self.progress),
+        }
+    }
+
+    async fn mount(&self, pieces: Vec<Piece>) -> Result<(mpsc::Receiver<News>, Report), Error> {
         let missing = || Error::Bug { what: format!("volume {} is not in the catalog", self.volume) };
         let row = self.house.catalog.volume(self.volume).await?.ok_or_else(missing)?;
         let machine = volumes::library_named(&self.house, &row.library)?.clone();
-        let (news, mut heard) = mpsc::channel(READ_AHEAD);
-        let (done, mut ended) = oneshot::channel();
+        let (news, heard) = mpsc::channel(READ_AHEAD);
+        let (done, ended) = oneshot::channel();
         let reader = Reader { house: self.house.clone(), news };
         let work = Box::new(move |mounted: &mut Mounted<Reading>| reader.run(mounted, pieces));
-        machine.read(
-            volumes::mount(&self.house, &row)?,
-            work,
-            Box::new(move |report| drop(done.send(report))),
-        )?;
-        let mut copies = FuturesUnordered::new();
+        let mount = volumes::mount(&self.house, &row)?;
+        machine.read(mount, work, Box::new(move |report| drop(done.send(report))))?;
+        Ok((heard, ended))
+    }
+
+    /// Follows the drive's thread until it ends. After an error of ours it is no longer listened to, which ends it.
+    async fn listen(&mut self, mut heard: mpsc::Receiver<News>, copies: &mut Copies) -> Result<(), Error> {
         loop {
             tokio::select! {
-                Some(copied) = copies.next(), if !copies.is_empty() => self.readable += u64::from(copied?),
+                Some(copied) = copies.next(), if !copies.is_empty() => self.note(copied)?,
                 said = heard.recv(), if copies.len() < COPIES_AT_A_TIME => match said {
                     Some(News::Read(piece, content)) => {
+                        self.heard = true;
                         if let Some(copy) = self.take(*piece, content).await? {
                             copies.push(copy);
                         }
                     }
                     Some(News::Idle(answer)) => self.feed(&answer).await?,
-                    None => break,
+                    Some(News::Broken(error)) => self.broken = Some(error),
+                    None => return Ok(()),
                 },
             }
         }
-        while let Some(copied) = copies.next().await {
-            self.readable += u64::from(copied?);
-        }
-        match (&mut ended).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Error::Bug { what: "a library job ended without a report".to_owned() }),
-        }
     }
 
-    /// Hands over what has been queued for this volume since.
+    fn note(&mut self, copied: Result<Option<Error>, Error>) -> Result<(), Error> {
+        match copied? {
+            None => self.progress += 1,
+            Some(error) => drop(self.trouble.get_or_insert(error)),
+        }
+        Ok(())
+    }
+
+    /// Hands over what has been queued since, unless another volume is more urgent by now.
     async fn feed(&mut self, answer: &blocking::SyncSender<Vec<Piece>>) -> Result<(), Error> {
-        let late = queue::pieces(&self.house).await?;
-        let mut here: Vec<Piece> = late.into_iter().filter(|piece| piece.volume == self.volume).collect();
-        schedule::order(&mut here);
-        let admitted = self.admit(here).await?;
+        let late = queue::waiting(&self.house).await?.pieces;
+        let admitted = match schedule::next(late) {
+            Some((volume, here)) if volume == self.volume => self.admit(here).await?,
+            _ => Vec::new(),
+        };
         // The drive's thread waits for this answer; when it is gone, so is the mount, and its report tells why.
         drop(answer.send(admitted));
         Ok(())
@@ -147,134 +214,106 @@ impl Recall {
         &mut self,
         piece: Piece,
         content: Result<Content, Error>,
-    ) -> Result<Option<impl Future<Output = Result<bool, Error>> + Send + use<>>, Error> {
+    ) -> Result<Option<BoxFuture<'static, Result<Option<Error>, Error>>>, Error> {
         let bytes: ByteStream = match content {
             Err(error) => {
-                self.give_back(&piece, Some(&error)).await?;
+                self.failed(&piece, error).await?;
                 return Ok(None);
             }
             Ok(Content::Memory(bytes)) => Box::pin(stream::iter((!bytes.is_empty()).then_some(Ok(bytes)))),
             Ok(Content::Spooled) => {
-                let archive = self.house.archive(piece.archive).await?;
+                let Some(archive) = self.house.catalog.archive(piece.archive).await? else { return Ok(None) };
                 if !self.house.assemblies.complete(piece.archive, piece.index, archive.extents.len()) {
+                    self.progress += 1;
                     return Ok(None);
                 }
                 Box::pin(file_stream(self.house.assemblies.path(piece.archive)))
             }
         };
         let Some(job) = self.jobs.remove(&piece.job) else { return Ok(None) };
-        Ok(Some(make_readable(self.house.clone(), piece, job, bytes)))
+        Ok(Some(make_readable(self.house.clone(), piece, job, bytes).boxed()))
     }
 
-    async fn give_back(&mut self, piece: &Piece, error: Option<&Error>) -> Result<(), Error> {
-        match self.jobs.remove(&piece.job) {
-            Some(job) => queue::give_back(&self.house, job, error).await,
-            None => Ok(()),
+    /// A piece could not be read.
+    async fn failed(&mut self, piece: &Piece, error: Error) -> Result<(), Error> {
+        if let Some(job) = self.jobs.remove(&piece.job) {
+            queue::give_back(&self.house, job, Some(Failure::of(&error))).await?;
+        }
+        if matches!(error, Error::Spool { .. }) {
+            // What is there of it takes room that others can use.
+            self.house.assemblies.end(piece.archive)?;
+            self.trouble.get_or_insert(error);
+            return Ok(());
+        }
+        self.condemn(&error).await
+    }
+
+    /// Sets the volume aside, so that other copies are preferred, and lets it rest.
+    async fn condemn(&mut self, error: &Error) -> Result<(), Error> {
+        if std::mem::replace(&mut self.condemned, true) {
+            return Ok(());
+        }
+        let rest = milliseconds(self.house.settings.retry_after);
+        self.house.resting.rest(self.volume, self.house.now().plus_milliseconds(rest));
+        match volumes::suspect(&self.house, self.volume, chain(error)).await {
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(volume = %self.volume, error = chain(&error), "volume not set aside yet");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The mount is over: what was begun and did not end is returned. It is charged only where the volume as a whole
+    /// was found damaged before anything could be read.
+    async fn over(&mut self, report: &Result<(), Error>) -> Result<(), Error> {
+        match report {
+            Err(error) if !self.heard && error.remedy() == Remedy::Damage => {
+                self.condemn(error).await?;
+                self.return_unread(Some(error)).await
+            }
+            _ => self.return_unread(None).await,
         }
     }
 
     /// Returns what was begun and did not end: segments on other volumes are to come, or the mount broke off.
     async fn return_unread(&mut self, error: Option<&Error>) -> Result<(), Error> {
-        for job in std::mem::take(&mut self.jobs).into_values() {
-            queue::give_back(&self.house, job, error).await?;
+        let jobs = std::mem::take(&mut self.jobs).into_values();
+        let Some(error) = error else { return queue::return_unread(&self.house, jobs.collect()).await };
+        for job in jobs {
+            queue::give_back(&self.house, job, Some(Failure::of(error))).await?;
         }
         Ok(())
     }
 }
 
-/// Writes the restored copy and ends the restore; false when the copy could not be written, which puts the restore
-/// back into the queue.
+type Report = oneshot::Receiver<Result<MountReport, library::Error>>;
+
+/// Writes the restored copy and ends the restore. When the copy cannot be written the restore goes back into the
+/// queue, and the store's error is given.
 async fn make_readable(
     house: Arc<House>,
     piece: Piece,
     job: RestoreJob,
     bytes: ByteStream,
-) -> Result<bool, Error> {
-    let copied = house.store.put_copy(piece.archive, piece.object_bytes, bytes).await;
+) -> Result<Option<Error>, Error> {
+    let delivered = copies::deliver(&house, job.clone(), piece.object_bytes, bytes).await;
     if !fits_memory(&piece) {
         house.assemblies.end(piece.archive)?;
     }
-    match copied {
-        Ok(()) => queue::copied(&house, job).await.map(|()| true),
-        Err(error) => queue::give_back(&house, job, Some(&error.into())).await.map(|()| false),
+    match delivered {
+        Ok(()) => Ok(None),
+        Err(error @ Error::Store(_)) => {
+            queue::give_back(&house, job, Some(Failure::of(&error))).await.map(|()| Some(error))
+        }
+        Err(error) => Err(error),
     }
 }
 
-fn fits_memory(piece: &Piece) -> bool {
+/// Whether a piece goes to the store without a file on the spool.
+pub(crate) fn fits_memory(piece: &Piece) -> bool {
     piece.object_bytes <= MEMORY_BYTES_MAX && piece.extent.length == piece.object_bytes
-}
-
-/// The work on the drive's thread.
-struct Reader {
-    house: Arc<House>,
-    news: mpsc::Sender<News>,
-}
-
-impl Reader {
-    fn run(&self, mounted: &mut Mounted<Reading>, mut pieces: Vec<Piece>) -> WorkEnd {
-        while !pieces.is_empty() && !mounted.stopping() {
-            for pack in pieces.chunk_by(|a, b| a.start_block == b.start_block) {
-                if !self.read_pack(mounted, pack) {
-                    return WorkEnd::Keep;
-                }
-            }
-            let (answer, more) = blocking::sync_channel(1);
-            if self.news.blocking_send(News::Idle(answer)).is_err() {
-                return WorkEnd::Keep;
-            }
-            pieces = more.recv().unwrap_or_default();
-        }
-        WorkEnd::Keep
-    }
-
-    /// Reads pieces of one pack in one forward pass; false when nobody listens any more.
-    fn read_pack(&self, mounted: &mut Mounted<Reading>, pieces: &[Piece]) -> bool {
-        let Some(first) = pieces.first() else { return true };
-        let source = mounted.pack_source(first.start_block, first.pack_bytes);
-        let mut pack = match PackReader::open(source, first.pack_bytes) {
-            Ok(pack) => pack,
-            Err(error) => {
-                let detail = crate::error::chain(&error);
-                let damaged =
-                    || Error::Damaged { what: format!("pack {}", first.extent.pack), detail: detail.clone() };
-                return pieces.iter().all(|piece| self.tell(piece, Err(damaged())));
-            }
-        };
-        // Members read in the order of their offsets expand each frame once.
-        pieces.iter().all(|piece| {
-            let extent = Extent { offset: piece.extent.offset, length: piece.extent.length };
-            let content = pack
-                .member(extent, Some(Digest(piece.extent.digest)))
-                .map_err(io::Error::from)
-                .and_then(|mut member| self.keep(piece, &mut member));
-            self.tell(piece, content.map_err(|error| broken(piece, &error)))
-        })
-    }
-
-    fn keep(&self, piece: &Piece, member: &mut dyn Read) -> io::Result<Content> {
-        if fits_memory(piece) {
-            let mut bytes = Vec::with_capacity(usize::try_from(piece.extent.length).unwrap_or(0));
-            member.read_to_end(&mut bytes)?;
-            return Ok(Content::Memory(bytes.into()));
-        }
-        let mut file = self.house.assemblies.file(piece.archive, piece.position)?;
-        let mut buffer = vec![0; CHUNK_BYTES_MAX];
-        loop {
-            match member.read(&mut buffer)? {
-                0 => return Ok(Content::Spooled),
-                read => file.write_all(&buffer[..read])?,
-            }
-        }
-    }
-
-    fn tell(&self, piece: &Piece, content: Result<Content, Error>) -> bool {
-        self.news.blocking_send(News::Read(Box::new(piece.clone()), content)).is_ok()
-    }
-}
-
-fn broken(piece: &Piece, error: &io::Error) -> Error {
-    let what = format!("archive {} in pack {}", piece.archive, piece.extent.pack);
-    Error::Damaged { what, detail: crate::error::chain(error) }
 }
 
 /// A spooled object as a stream, read on blocking threads.

@@ -23,7 +23,19 @@ pub enum Resolved {
 ///
 /// Flips in doubt have their own way: [`crate::flip::settle`].
 pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error> {
-    let _gate = house.fence.close(&archive.bucket, &archive.key).await?;
+    if is_early(house, &archive) {
+        return Ok(Resolved::Later);
+    }
+    let _gate = match house.fence.close(&archive.bucket, &archive.key).await {
+        Ok(gate) => gate,
+        // A long write straight into a class is under way: it is not to be disturbed every second.
+        Err(_) if archive.state.stage() == ArchiveStage::Declared => {
+            let later = milliseconds(house.settings.store_deadline);
+            house.later.rest(archive.id, house.now().plus_milliseconds(later));
+            return Ok(Resolved::Later);
+        }
+        Err(busy) => return Err(busy.into()),
+    };
     let mut archive = house.archive(archive.id).await?;
     let stage = archive.state.stage();
     if !stage.is_live() {
@@ -50,6 +62,16 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         (ArchiveStage::Archived, _) => end(house, archive, ArchiveState::Dead).await,
         (_, _) => end(house, archive, ArchiveState::Withdrawn).await,
     }
+}
+
+/// Whether nothing can be said yet of a direct write, so that its key need not be closed: it may still arrive, or it
+/// is an upload, whose row the edge ends when it is completed or aborted.
+fn is_early(house: &House, archive: &Archive) -> bool {
+    let since = archive.since.plus_milliseconds(milliseconds(house.settings.store_deadline));
+    archive.state.stage() == ArchiveStage::Declared
+        && (house.now() <= since
+            || (archive.upload.is_some() && !archive.touched)
+            || house.later.rests(archive.id, house.now()))
 }
 
 async fn end(house: &House, mut archive: Archive, state: ArchiveState) -> Result<Resolved, Error> {

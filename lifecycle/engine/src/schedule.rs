@@ -41,9 +41,15 @@ pub fn deadline(tier: Tier, created: Timestamp) -> Timestamp {
     created.plus_milliseconds(span)
 }
 
+/// The volume with the most urgent piece.
+pub fn most_urgent(pieces: &[Piece]) -> Option<VolumeId> {
+    let urgent = pieces.iter().min_by_key(|piece| (deadline(piece.tier, piece.created), piece.job))?;
+    Some(urgent.volume)
+}
+
 /// The volume with the most urgent piece, and all its pieces in the order they lie: one mount serves all that is known.
 pub fn next(pieces: Vec<Piece>) -> Option<(VolumeId, Vec<Piece>)> {
-    let urgent = pieces.iter().min_by_key(|piece| (deadline(piece.tier, piece.created), piece.job))?.volume;
+    let urgent = most_urgent(&pieces)?;
     let mut chosen: Vec<Piece> = pieces.into_iter().filter(|piece| piece.volume == urgent).collect();
     order(&mut chosen);
     Some((urgent, chosen))

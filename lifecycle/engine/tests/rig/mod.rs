@@ -79,6 +79,11 @@ pub fn settings(folder: &std::path::Path) -> Settings {
     }
 }
 
+/// The virtual library of every rig.
+pub fn geometry() -> Geometry {
+    Geometry { cartridge_bytes: 1 << 30, index_partition_bytes: 64 << 20, slots: 6, ..Geometry::default() }
+}
+
 impl Rig {
     pub async fn start(folder: &std::path::Path, pretend_remote: bool) -> Self {
         Self::start_with(folder, pretend_remote, settings(folder), |service| service).await
@@ -98,13 +103,7 @@ impl Rig {
         let store: Arc<dyn ObjectStore> =
             Arc::new(S3Store::open(wrap(embedded), reserved, secret).await.unwrap());
         let catalog: Arc<dyn Catalog> = Arc::new(RedbCatalog::open(folder.join("catalog.redb")).unwrap());
-        let geometry = Geometry {
-            cartridge_bytes: 1 << 30,
-            index_partition_bytes: 64 << 20,
-            slots: 6,
-            ..Geometry::default()
-        };
-        let machine = VirtualLibrary::open(&folder.join("library"), geometry).unwrap();
+        let machine = VirtualLibrary::open(&folder.join("library"), geometry()).unwrap();
         let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
         let library = Arc::new(
             Library::open(library::Config::new("main"), machine.changer_transport(), drives).unwrap(),
