@@ -13,7 +13,7 @@ use model::catalog::Change;
 use model::restore::RestoreStage;
 use model::store::StoreError;
 use model::volume::{Volume, VolumeStage, VolumeState};
-use model::{Archive, RestoreJob, RestoreState};
+use model::{Archive, PoolName, RestoreJob, RestoreState};
 use rig::{Rig, bytes, settings, wait_for};
 use store::{EmbeddedStore, S3Service, Swap};
 use virtual_library::{Barcode, Effect, Fault, Place, Sense, Unit, VirtualLibrary};
@@ -64,6 +64,31 @@ async fn a_damaged_only_copy_fails_and_the_others_come_back() {
     assert!(reason.contains("damaged"), "{reason}");
     let volume = rig.catalog.volume(volume.id).await.unwrap().unwrap();
     assert_eq!(volume.state.stage(), VolumeStage::Suspect);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_copy_gives_way_to_the_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    let [first, second] = ["glacier", "sibling"].map(|name| PoolName::parse(name).unwrap());
+    let sibling = settings.pools[&first].clone();
+    settings.pools.get_mut(&first).unwrap().copies.push(second.clone());
+    settings.pools.insert(second, sibling);
+    let rig = Rig::start_with(folder.path(), false, settings, |service| service).await;
+    rig.make_bucket().await;
+    rig.put_rule().await;
+    let body = bytes(1, 300_000);
+    let archive = archived(&rig, "key", &body).await;
+    assert_eq!(rig.catalog.copies_of(archive.extents[0].pack).await.unwrap().len(), 2);
+    let (volume, start_block, blocks) = place(&rig, &archive).await;
+    let barcode = Barcode::parse(&volume.barcode).unwrap();
+    for block in start_block..start_block + blocks {
+        rig.machine.faults().damage_block(&barcode, 1, block);
+    }
+    rig.restore(&archive).await;
+    assert_eq!(rig.restored(archive.id).await, body);
+    assert_eq!(ended(&rig, &archive).await.failures, 1);
     rig.stop().await;
 }
 
