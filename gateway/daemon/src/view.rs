@@ -13,7 +13,7 @@ pub fn volume(volume: &Volume) -> Value {
     let detail = match &volume.state {
         VolumeState::Pending { until } => Some(until.to_string()),
         VolumeState::Suspect { why } => Some(why.clone()),
-        VolumeState::Offline { place } => Some(place.clone()),
+        VolumeState::Offline { place, .. } => Some(place.clone()),
         _ => None,
     };
     json!({

@@ -46,6 +46,15 @@ pub enum Error {
     /// The library could not do its part.
     #[error("the library")]
     Library(#[from] library::Error),
+    /// A mount for writing refused a pack or a journal; the tape is well.
+    #[error("append to volume {volume}")]
+    Append {
+        /// The volume.
+        volume: model::VolumeId,
+        /// What was refused.
+        #[source]
+        source: library::AppendError,
+    },
     /// The library has more work than it can queue.
     #[error("the library's queue")]
     Queue(#[from] library::QueueFull),
@@ -99,7 +108,7 @@ impl Error {
                 library::Remedy::Bug => Remedy::Bug,
             },
             Self::Pack { .. } | Self::Damaged { .. } => Remedy::Damage,
-            Self::Bug { .. } => Remedy::Bug,
+            Self::Bug { .. } | Self::Append { .. } => Remedy::Bug,
         }
     }
 }

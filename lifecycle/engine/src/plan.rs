@@ -24,6 +24,9 @@ pub struct Bounds {
     pub quiet_milliseconds: i64,
 }
 
+/// A trickle that is never quiet does not keep a pack open for longer than so many times the quiet.
+const QUIETS_MAX: i64 = 20;
+
 /// What one pack will hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -61,9 +64,14 @@ pub fn plan(candidates: &[Candidate], bounds: Bounds, now: Timestamp, flush: boo
         open_bytes += candidate.bytes;
         open.push(candidate);
     }
+    let since = |moment: Option<Timestamp>, wait: i64| {
+        moment.is_some_and(|moment| now >= moment.plus_milliseconds(wait))
+    };
     let newest = open.iter().map(|candidate| candidate.since).max();
-    let quiet = newest.is_some_and(|newest| now >= newest.plus_milliseconds(bounds.quiet_milliseconds));
-    if !open.is_empty() && (quiet || flush || open_bytes >= bounds.bytes_target) {
+    let oldest = open.iter().map(|candidate| candidate.since).min();
+    let quiet = since(newest, bounds.quiet_milliseconds);
+    let patient = since(oldest, bounds.quiet_milliseconds.saturating_mul(QUIETS_MAX));
+    if !open.is_empty() && (quiet || patient || flush || open_bytes >= bounds.bytes_target) {
         plans.push(members(&open));
     }
     plans
@@ -130,6 +138,26 @@ mod tests {
         assert_eq!(planned(10_999, false), 1, "the second pack may still grow");
         assert_eq!(planned(11_000, false), 2);
         assert_eq!(planned(10_000, true), 2);
+    }
+
+    #[test]
+    fn a_trickle_that_is_never_quiet_is_packed_in_the_end() {
+        let due: Vec<Candidate> = (0..21)
+            .map(|n: i64| Candidate {
+                archive: ArchiveId::new(1, n.unsigned_abs().into()),
+                bytes: 1,
+                since: Timestamp::from_milliseconds(n * 900),
+            })
+            .collect();
+        let bounds = Bounds { members_max: 100, ..BOUNDS };
+        let planned = |now| plan(&due, bounds, Timestamp::from_milliseconds(now), false).len();
+        assert_eq!(planned(18_500), 0, "the last one came 500 ms ago");
+        let later = |now| plan(&due[..], Bounds { quiet_milliseconds: 925, ..bounds }, now, false).len();
+        assert_eq!(
+            later(Timestamp::from_milliseconds(18_500)),
+            1,
+            "the first one waits for 20 times the quiet"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use model::archive::ArchiveStage;
 use model::catalog::CatalogError;
-use model::{Archive, ArchiveId, ArchiveState, Timestamp};
+use model::{ArchiveId, ArchiveState, Timestamp};
 
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
@@ -13,16 +13,14 @@ use crate::house::House;
 const ASIDE_MILLISECONDS_MAX: i64 = 24 * 60 * 60 * 1000;
 const PAGE: usize = 1_000;
 
-/// Marks `archive` failed because of `error`, to be due again later; each failure doubles the wait.
-pub(crate) async fn set_aside(house: &House, archive: Archive, error: &Error) -> Result<(), Error> {
-    // The caller's row may be half changed; the one in the catalog counts.
-    let mut archive = house.archive(archive.id).await?;
+/// Marks an archive failed because of `error`, to be due again later; each failure doubles the wait.
+pub(crate) async fn set_aside(house: &House, archive: ArchiveId, error: &Error) -> Result<(), Error> {
+    let Some(mut archive) = house.catalog.archive(archive).await? else { return Ok(()) };
     if !archive.state.stage().may_become(ArchiveStage::Failed) {
         return Ok(());
     }
-    // It waits as long again as it has lived: a first failure is tried soon, a stubborn one less and less often.
-    let age = (house.now().milliseconds() - archive.created.milliseconds()).max(0);
-    let wait = milliseconds(house.settings.retry_after).max(age).min(ASIDE_MILLISECONDS_MAX);
+    let failures = house.trouble.archive_failed(archive.id);
+    let wait = wait_milliseconds(milliseconds(house.settings.retry_after), failures);
     let reason = chain(error);
     tracing::warn!(archive = %archive.id, bucket = %archive.bucket, key = %archive.key, reason, "archive set aside");
     let retry_at = house.now().plus_milliseconds(wait);
@@ -32,19 +30,37 @@ pub(crate) async fn set_aside(house: &House, archive: Archive, error: &Error) ->
     }
 }
 
+/// How long an archive waits that has failed so often.
+fn wait_milliseconds(first: i64, failures: u32) -> i64 {
+    let doubled = 1_i64 << failures.saturating_sub(1).min(30);
+    first.saturating_mul(doubled).min(ASIDE_MILLISECONDS_MAX)
+}
+
 /// Makes failed archives due again whose time has come; counts them.
 pub(crate) async fn retry_failed(house: &House, now: Timestamp) -> Result<u64, Error> {
     let mut again = 0;
     let mut after: Option<ArchiveId> = None;
     loop {
-        let failed = house.catalog.archives_in(ArchiveStage::Failed, after, PAGE).await?;
+        let mut failed = house.catalog.archives_in(ArchiveStage::Failed, after, PAGE).await?;
         let Some(last) = failed.last() else { return Ok(again) };
         after = Some(last.id);
-        for mut archive in failed {
-            if matches!(archive.state, ArchiveState::Failed { retry_at, .. } if retry_at <= now) {
-                house.advance(&mut archive, ArchiveState::Due).await?;
-                again += 1;
-            }
+        failed.retain(
+            |archive| matches!(archive.state, ArchiveState::Failed { retry_at, .. } if retry_at <= now),
+        );
+        for archive in &mut failed {
+            archive.advance(ArchiveState::Due, now);
         }
+        again += house.save_each(failed).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_a_day() {
+        let waits: Vec<i64> = [1, 2, 3, 100].map(|failures| wait_milliseconds(300, failures)).to_vec();
+        assert_eq!(waits, [300, 600, 1_200, ASIDE_MILLISECONDS_MAX]);
     }
 }

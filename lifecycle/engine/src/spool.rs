@@ -1,14 +1,21 @@
 //! The spool: finished packs between the store and the tapes. Disposable until a commit says otherwise; bounded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use model::PackId;
+use tokio::sync::Notify;
 
 use crate::error::Error;
+
+/// How long somebody waits for room while none becomes free: hours of tape work may lie before it.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+/// What the names of our files end with.
+const ENDINGS: [&str; 3] = [".tar.zst", ".manifest", ".recall"];
 
 /// The folder of finished packs.
 pub struct Spool {
@@ -16,6 +23,12 @@ pub struct Spool {
     bytes_max: u64,
     /// Bytes reserved: by finished packs, and by packs being built at their largest.
     reserved: AtomicU64,
+    /// What each finished pack was counted with: its file may vanish, its room must come free all the same.
+    packs: Mutex<BTreeMap<PackId, u64>>,
+    /// Rings when room comes free.
+    freed: Notify,
+    /// Nobody waits for room any more.
+    closed: AtomicBool,
 }
 
 /// Bytes of the quota held until dropped; [`Reservation::keep`] leaves what a finished pack really takes.
@@ -26,31 +39,37 @@ pub struct Reservation {
 
 impl Spool {
     /// Opens the folder, making it if need be. `kept` names the packs whose files are still wanted; every other file
-    /// is removed.
+    /// of ours is removed. What is not ours (such as a file system's own folders) is left alone.
     pub fn open(folder: &Path, bytes_max: u64, kept: &[PackId]) -> Result<Arc<Self>, Error> {
-        fs::create_dir_all(folder).map_err(|source| Error::Spool { operation: "make the folder", source })?;
-        let mut reserved = 0;
+        let failed = |operation| move |source| Error::Spool { operation, source };
+        fs::create_dir_all(folder).map_err(failed("make the folder"))?;
         let wanted: BTreeSet<PathBuf> =
             kept.iter().flat_map(|pack| [path_in(folder, *pack), manifest_in(folder, *pack)]).collect();
-        let entries =
-            fs::read_dir(folder).map_err(|source| Error::Spool { operation: "list the folder", source })?;
-        for entry in entries {
-            let entry = entry.map_err(|source| Error::Spool { operation: "list the folder", source })?;
-            let path = entry.path();
-            if wanted.contains(&path) {
-                if path.extension().is_some_and(|extension| extension == "manifest") {
-                    continue;
-                }
-                let metadata = entry
-                    .metadata()
-                    .map_err(|source| Error::Spool { operation: "look at a pack", source })?;
-                reserved += metadata.len();
-            } else {
-                fs::remove_file(path)
-                    .map_err(|source| Error::Spool { operation: "remove a leftover", source })?;
+        for entry in fs::read_dir(folder).map_err(failed("list the folder"))? {
+            let entry = entry.map_err(failed("list the folder"))?;
+            let name = entry.file_name();
+            let ours = name.to_str().is_some_and(|name| ENDINGS.iter().any(|ending| name.ends_with(ending)));
+            let is_file = entry.file_type().map_err(failed("look at a file"))?.is_file();
+            if ours && is_file && !wanted.contains(&entry.path()) {
+                fs::remove_file(entry.path()).map_err(failed("remove a leftover"))?;
             }
         }
-        Ok(Arc::new(Self { folder: folder.to_owned(), bytes_max, reserved: AtomicU64::new(reserved) }))
+        let mut packs = BTreeMap::new();
+        for pack in kept {
+            match fs::metadata(path_in(folder, *pack)) {
+                Ok(file) => drop(packs.insert(*pack, file.len())),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Spool { operation: "look at a pack", source }),
+            }
+        }
+        Ok(Arc::new(Self {
+            folder: folder.to_owned(),
+            bytes_max,
+            reserved: AtomicU64::new(packs.values().sum()),
+            packs: Mutex::new(packs),
+            freed: Notify::new(),
+            closed: AtomicBool::new(false),
+        }))
     }
 
     /// Where a pack's file is.
@@ -83,17 +102,56 @@ impl Spool {
         }
     }
 
+    /// [`Self::reserve`], but waits while there is no room: until none has come free for two hours, or [`Self::close`].
+    pub async fn wait_for_room(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Error> {
+        loop {
+            if self.is_closed() {
+                return Err(Error::SpoolFull { wanted: bytes, free: 0 });
+            }
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Room that comes free from here on is not missed.
+            freed.as_mut().enable();
+            match self.reserve(bytes) {
+                Err(full @ Error::SpoolFull { .. }) => {
+                    let waited =
+                        !self.is_closed() && tokio::time::timeout(ROOM_WAIT_MAX, freed).await.is_ok();
+                    if !waited {
+                        return Err(full);
+                    }
+                }
+                reserved => return reserved,
+            }
+        }
+    }
+
+    /// Ends all waiting for room: the engine stops.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.freed.notify_waiters();
+    }
+
+    /// Whether the engine stops.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Removes a pack's file and frees its room; done already is done.
     pub fn remove(&self, pack: PackId) -> Result<(), Error> {
-        let path = self.path(pack);
-        let bytes = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(Error::Spool { operation: "look at a pack", source }),
-        };
-        fs::remove_file(&path).map_err(|source| Error::Spool { operation: "remove a pack", source })?;
-        self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        remove_if_there(&self.path(pack))?;
+        if let Some(bytes) = self.packs().remove(&pack) {
+            self.free(bytes);
+        }
         remove_if_there(&self.manifest_path(pack))
+    }
+
+    fn free(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes, Ordering::AcqRel);
+        self.freed.notify_waiters();
+    }
+
+    fn packs(&self) -> MutexGuard<'_, BTreeMap<PackId, u64>> {
+        self.packs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the file of a pack that was never finished (its room is still reserved elsewhere); absent is done.
@@ -118,19 +176,18 @@ impl Spool {
 
 impl Reservation {
     /// Turns the reservation into the room of a finished pack of `bytes`, freed by [`Spool::remove`].
-    pub fn keep(mut self, bytes: u64) {
-        if bytes > self.bytes {
-            self.spool.reserved.fetch_add(bytes - self.bytes, Ordering::AcqRel);
-        } else {
-            self.spool.reserved.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
-        }
-        self.bytes = 0;
+    pub fn keep(mut self, pack: PackId, bytes: u64) {
+        self.spool.packs().insert(pack, bytes);
+        self.spool.reserved.fetch_add(bytes, Ordering::AcqRel);
+        self.spool.free(std::mem::take(&mut self.bytes));
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.spool.reserved.fetch_sub(self.bytes, Ordering::AcqRel);
+        if self.bytes > 0 {
+            self.spool.free(self.bytes);
+        }
     }
 }
 
@@ -164,9 +221,10 @@ mod tests {
         let first = spool.reserve(60).unwrap();
         assert!(matches!(spool.reserve(60), Err(Error::SpoolFull { wanted: 60, free: 40 })));
         fs::write(spool.path(pack), [0; 10]).unwrap();
-        first.keep(10);
+        first.keep(pack, 10);
         assert_eq!(spool.usage(), (10, 100));
         drop(spool.reserve(90).unwrap());
+        fs::remove_file(spool.path(pack)).expect("it vanishes");
         spool.remove(pack).unwrap();
         spool.remove(pack).unwrap();
         assert_eq!(spool.usage().0, 0);
@@ -180,8 +238,28 @@ mod tests {
         for pack in [wanted, leftover] {
             fs::write(path_in(folder.path(), pack), [0; 7]).unwrap();
         }
+        fs::create_dir(folder.path().join("lost+found")).unwrap();
+        fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
         let spool = Spool::open(folder.path(), 100, &[wanted]).unwrap();
+        assert!(folder.path().join("notes.txt").exists());
         assert!(spool.path(wanted).exists() && !spool.path(leftover).exists());
         assert_eq!(spool.usage().0, 7);
+    }
+
+    #[tokio::test]
+    async fn room_is_waited_for_until_the_spool_closes() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path(), 100, &[]).unwrap();
+        let first = spool.reserve(60).unwrap();
+        let waiting = tokio::spawn({
+            let spool = spool.clone();
+            async move { spool.wait_for_room(60).await }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        let second = waiting.await.unwrap().expect("room came free");
+        spool.close();
+        assert!(matches!(spool.wait_for_room(60).await, Err(Error::SpoolFull { .. })));
+        drop(second);
     }
 }

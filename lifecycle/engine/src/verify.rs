@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use library::{Mounted, Reading, WorkEnd};
-use model::catalog::Change;
+use model::catalog::{CatalogError, Change};
 use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
+use model::volume::VolumeStage;
 use model::{PackId, VolumeId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,10 +17,59 @@ use crate::volumes;
 
 const PAGE: usize = 1_000;
 
-/// Volumes with packs that wait for their verification.
+/// Mounts for verification in a row that may fail before a volume is set aside.
+const FAILURES_MAX: u32 = 3;
+
+/// Volumes with packs that wait for their verification and can be looked at now.
 pub async fn waiting(house: &House) -> Result<Vec<VolumeId>, Error> {
-    let volumes = written(house).await?.into_keys();
-    Ok(volumes.filter(|volume| !house.resting.rests(*volume, house.now())).collect())
+    let mut waiting = Vec::new();
+    for volume in written(house).await?.into_keys() {
+        let Some(row) = house.catalog.volume(volume).await? else { continue };
+        let away = matches!(row.state.stage(), VolumeStage::Offline | VolumeStage::Retired);
+        if !away && !house.resting.rests(volume, house.now()) {
+            waiting.push(volume);
+        }
+    }
+    Ok(waiting)
+}
+
+/// Copies that were written to volumes not to be relied on any more return to the spool, to be written elsewhere, as
+/// long as their packs are still there. Counts them.
+pub async fn return_unreadable(house: &House) -> Result<u64, Error> {
+    let mut returned = 0;
+    for (volume, copies) in written(house).await? {
+        let row = house.catalog.volume(volume).await?;
+        let lost = row.is_none_or(|row| {
+            matches!(row.state.stage(), VolumeStage::Suspect | VolumeStage::Offline | VolumeStage::Retired)
+        });
+        if !lost {
+            continue;
+        }
+        for copy in copies {
+            let Some(pack) = house.catalog.pack(copy.pack).await? else { continue };
+            let there = std::fs::metadata(house.spool.path(pack.id)).is_ok_and(|f| f.len() == pack.bytes);
+            if pack.spooled && there {
+                tracing::warn!(pack = %pack.id, %volume, "a copy that cannot be verified is written again");
+                returned += u64::from(return_to_spool(house, copy).await?);
+            }
+        }
+    }
+    Ok(returned)
+}
+
+/// Whether it returned: somebody else may have changed the copy meanwhile.
+async fn return_to_spool(house: &House, mut copy: PackCopy) -> Result<bool, Error> {
+    copy.volume = None;
+    copy.advance(PackCopyState::Spooled);
+    save(house, copy).await
+}
+
+async fn save(house: &House, copy: PackCopy) -> Result<bool, Error> {
+    match house.catalog.commit(vec![Change::PackCopy(copy)]).await {
+        Ok(()) => Ok(true),
+        Err(CatalogError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn written(house: &House) -> Result<BTreeMap<VolumeId, Vec<PackCopy>>, Error> {
@@ -61,20 +111,27 @@ pub async fn verify(house: &Arc<House>, volume: VolumeId) -> Result<u64, Error> 
     while let Some((job, verdict)) = heard.recv().await {
         match verdict {
             Verdict::Good => {
-                good += 1;
                 let Job { mut copy, .. } = job;
                 if let Some((start_block, blocks)) = copy.state.place() {
                     copy.advance(PackCopyState::Verified { start_block, blocks });
-                    house.catalog.commit(vec![Change::PackCopy(copy)]).await?;
+                    good += u64::from(save(house, copy).await?);
                 }
             }
             Verdict::Bad(why) => condemn(house, job, why).await?,
         }
     }
     match ended.await {
-        Ok(Ok(_)) => Ok(good),
+        Ok(Ok(_)) => {
+            house.trouble.volume_was_read(volume);
+            Ok(good)
+        }
         Ok(Err(error)) => {
+            let of_volume = volumes::concerns_volume(&error);
+            let why = chain(&error);
             volumes::read_failed(house, volume, &error.into()).await?;
+            if of_volume && house.trouble.volume_failed(volume) >= FAILURES_MAX {
+                volumes::suspect(house, volume, format!("it could not be verified: {why}")).await?;
+            }
             Ok(good)
         }
         Err(_) => Err(Error::Bug { what: "a library job ended without a report".to_owned() }),
@@ -98,6 +155,7 @@ fn read_back(
     jobs: Vec<Job>,
     verdicts: &mpsc::UnboundedSender<(Job, Verdict)>,
 ) -> WorkEnd {
+    let mut broken = 0;
     for job in jobs {
         if mounted.stopping() {
             break;
@@ -109,9 +167,14 @@ fn read_back(
             Err(error) => match error.remedy() {
                 library::Remedy::Damage => Verdict::Bad(chain(&error)),
                 // The drive or the path failed, which says nothing about the tape: the pack is read again later.
+                // What is wrong with this place alone should not hide the packs behind it.
                 _ => {
                     tracing::warn!(pack = %job.pack.id, error = chain(&error), "verification broke off");
-                    break;
+                    broken += 1;
+                    if broken > 1 {
+                        break;
+                    }
+                    continue;
                 }
             },
         };
@@ -136,11 +199,9 @@ impl Write for Digesting {
 }
 
 async fn condemn(house: &House, job: Job, why: String) -> Result<(), Error> {
-    let Job { pack, mut copy, .. } = job;
+    let Job { pack, copy, .. } = job;
     if let Some(volume) = copy.volume {
         volumes::suspect(house, volume, format!("pack {}: {why}", pack.id)).await?;
     }
-    copy.volume = None;
-    copy.advance(PackCopyState::Spooled);
-    Ok(house.catalog.commit(vec![Change::PackCopy(copy)]).await?)
+    return_to_spool(house, copy).await.map(drop)
 }

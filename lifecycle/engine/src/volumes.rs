@@ -1,10 +1,11 @@
 //! Volumes and cartridges: the only file that knows both the book's word and the machine's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use library::{Barcode, End, Expected, Library, Mount, MountReport, Overwrite, VolumeIdentity, VolumeUuid};
-use model::catalog::Change;
+use library::{Barcode, End, Expected, Library, Mount, MountReport, VolumeUuid};
+use model::catalog::{CatalogError, Change};
 use model::volume::{Volume, VolumeStage, VolumeState};
 use model::{PoolName, Remedy, VolumeId};
 
@@ -75,10 +76,16 @@ pub(crate) async fn end_append(
             None
         }
         Err(error) => {
-            if let Some(why) = condemns(&error) {
+            if concerns_volume(&error) {
+                rest(house, id, house.settings.retry_after);
+            }
+            if volume.state.stage() == VolumeStage::Retired {
+                // It stays so.
+            } else if let Some(why) = condemns(&error) {
+                tracing::error!(code = "TL-0501", volume = %id, barcode = volume.barcode, why, "volume set aside as suspect");
                 volume.advance(VolumeState::Suspect { why });
             } else if matches!(error, library::Error::Missing { .. }) {
-                volume.advance(VolumeState::Offline { place: "not in the library".to_owned() });
+                go_offline(&mut volume);
             }
             Some(error)
         }
@@ -91,9 +98,38 @@ pub(crate) async fn end_append(
 fn condemns(error: &library::Error) -> Option<String> {
     use library::{Blame, Error as E};
     match error {
-        E::Fence { .. } | E::NotWritable { .. } => Some(crate::error::chain(error)),
+        E::Fence { .. } | E::NotWritable { .. } | E::Damaged { .. } | E::Recovery { .. } => {
+            Some(crate::error::chain(error))
+        }
         E::Drive { blame: Blame::Medium | Blame::Unknown, .. } => Some(crate::error::chain(error)),
         _ => None,
+    }
+}
+
+/// Whether an error is about this one volume: with another one the same work may well succeed.
+pub(crate) fn concerns_volume(error: &library::Error) -> bool {
+    use library::Error as E;
+    !matches!(
+        error,
+        E::Identify { .. }
+            | E::NoDrives { .. }
+            | E::NoDriveUp
+            | E::Inventory { .. }
+            | E::NoSlot { .. }
+            | E::Stopping
+            | E::QueueFull
+            | E::NoSuchDrive { .. }
+    )
+}
+
+fn rest(house: &House, id: VolumeId, time: Duration) {
+    house.resting.rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(time)));
+}
+
+fn go_offline(volume: &mut Volume) {
+    if !matches!(volume.state.stage(), VolumeStage::Offline | VolumeStage::Retired) {
+        let was = Box::new(volume.state.clone());
+        volume.advance(VolumeState::Offline { place: "not in the library".to_owned(), was });
     }
 }
 
@@ -107,45 +143,65 @@ pub(crate) async fn read_failed(house: &House, id: VolumeId, error: &Error) -> R
         _ => "-",
     };
     tracing::error!(code, volume = %id, error = crate::error::chain(error), "a volume cannot be read now");
-    let rest = |rest: Duration| {
-        house.resting.rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(rest)));
-    };
     match error {
         Error::Library(library::Error::Missing { .. }) => {
             let Some(mut volume) = house.catalog.volume(id).await? else { return Ok(()) };
-            volume.advance(VolumeState::Offline { place: "not in the library".to_owned() });
+            go_offline(&mut volume);
             save(house, &mut volume).await
         }
         Error::Library(error @ library::Error::Fence { .. }) => {
-            rest(house.settings.retry_after * REST_OF_STRANGERS);
+            rest(house, id, house.settings.retry_after * REST_OF_STRANGERS);
             suspect(house, id, crate::error::chain(error)).await
         }
         _ => {
-            rest(house.settings.retry_after);
+            rest(house, id, house.settings.retry_after);
             Ok(())
         }
     }
 }
 
-/// Brings back volumes that were `Offline` and whose cartridge is in its library again; counts them.
+/// Brings back volumes that were `Offline` and whose cartridge is in its library again, as what they were before;
+/// counts them. A library that cannot be asked holds up no other.
 pub async fn reconcile(house: &House) -> Result<u64, Error> {
-    let mut back = 0;
-    for mut volume in house.catalog.volumes().await? {
-        if volume.state.stage() != VolumeStage::Offline {
-            continue;
+    let mut away: BTreeMap<String, Vec<Volume>> = BTreeMap::new();
+    for volume in house.catalog.volumes().await? {
+        if volume.state.stage() == VolumeStage::Offline {
+            away.entry(volume.library.clone()).or_default().push(volume);
         }
-        let machine = library_named(house, &volume.library)?.clone();
+    }
+    let mut back = 0;
+    for (library, volumes) in away {
+        // A library that is not configured any more is no reason to forget its volumes.
+        let Some(machine) = house.libraries.get(&library).cloned() else { continue };
         let rescan = tokio::task::spawn_blocking(move || machine.rescan()).await;
-        let inventory =
-            rescan.map_err(|error| Error::Bug { what: format!("the inventory panicked: {error}") })??;
-        if inventory.barcodes().iter().any(|barcode| barcode.as_str() == volume.barcode) {
-            tracing::info!(volume = %volume.id, barcode = volume.barcode, "cartridge is back");
-            volume.advance(if volume.pool.is_some() { VolumeState::Filling } else { VolumeState::Scratch });
-            save(house, &mut volume).await?;
-            back += 1;
+        let inventory = match rescan
+            .map_err(|error| Error::Bug { what: format!("the inventory panicked: {error}") })?
+        {
+            Ok(inventory) => inventory.barcodes(),
+            Err(error) => {
+                tracing::warn!(library, error = crate::error::chain(&error), "the library cannot be asked");
+                continue;
+            }
+        };
+        for mut volume in volumes {
+            if inventory.iter().any(|barcode| barcode.as_str() == volume.barcode) {
+                come_back(&mut volume);
+                tracing::info!(volume = %volume.id, barcode = volume.barcode, "cartridge is back");
+                match save(house, &mut volume).await {
+                    Ok(()) => back += 1,
+                    Err(Error::Catalog(CatalogError::Conflict { .. })) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
     Ok(back)
+}
+
+fn come_back(volume: &mut Volume) {
+    if let VolumeState::Offline { was, .. } = volume.state.clone() {
+        volume.advance(*was);
+    }
 }
 
 /// Sets a volume aside, read only, because of what was read from it.
@@ -166,77 +222,69 @@ pub(crate) async fn save(house: &House, row: &mut Volume) -> Result<(), Error> {
     Ok(())
 }
 
-/// Labels blank cartridges that no volume row names until `wanted` scratch volumes are at hand in `library`. Only
-/// libraries whose cartridges are all ours to use are prepared this way.
-pub async fn prepare_scratch(house: &House, library: &str, wanted: usize) -> Result<usize, Error> {
-    let machine = library_named(house, library)?.clone();
-    let volumes = house.catalog.volumes().await?;
-    let at_hand =
-        volumes.iter().filter(|v| v.library == library && v.state.stage() == VolumeStage::Scratch).count();
-    let mut prepared = 0;
-    for barcode in unknown_barcodes(&machine, &volumes, library) {
-        if at_hand + prepared >= wanted {
-            break;
-        }
-        match label(house, library, &machine, barcode.clone()).await {
-            Ok(()) => prepared += 1,
-            Err(Error::Library(library::Error::NotBlank { .. })) => {
-                tracing::warn!(code = "TL-0502", %barcode, "a cartridge that is not ours is left alone");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(prepared)
-}
-
-fn unknown_barcodes(machine: &Library, volumes: &[Volume], library: &str) -> Vec<Barcode> {
-    let known: Vec<&str> =
-        volumes.iter().filter(|v| v.library == library).map(|volume| volume.barcode.as_str()).collect();
-    let inventory = machine.inventory();
-    let barcodes = inventory.slots.iter().filter_map(|slot| slot.barcode.clone());
-    barcodes.filter(|barcode| !barcode.is_cleaning() && !known.contains(&barcode.as_str())).collect()
-}
-
-async fn label(house: &House, library: &str, machine: &Arc<Library>, barcode: Barcode) -> Result<(), Error> {
-    let identity = VolumeIdentity {
-        uuid: uuid_of(VolumeId::from_u128(random_uuid(house.entropy.random()))),
-        catalog_id: house.catalog_id,
-        name: barcode.to_string(),
-    };
-    let (worker, at) = (machine.clone(), barcode.clone());
-    let labelled = tokio::task::spawn_blocking(move || worker.label(&at, identity, Overwrite::Never))
-        .await
-        .map_err(|error| Error::Bug { what: format!("labelling {barcode} panicked: {error}") })??;
-    let mut volume = Volume {
-        id: id_of(labelled.uuid),
-        revision: 0,
-        library: library.to_owned(),
-        barcode: barcode.to_string(),
-        medium_serial: labelled.mam_serial,
-        pool: None,
-        state: VolumeState::Scratch,
-        generation: labelled.generation,
-        end_of_data_block: labelled.eod_block,
-        remaining_bytes: labelled.remaining_bytes,
-        capacity_bytes: labelled.capacity_bytes,
-        unclean: false,
-        journal: 0,
-        created: house.now(),
-    };
-    save(house, &mut volume).await?;
-    tracing::info!(volume = %volume.id, %barcode, "cartridge labelled");
-    Ok(())
-}
-
-/// A version 4 UUID of 128 random bits (RFC 9562, 5.4).
-fn random_uuid(random: u128) -> u128 {
-    (random & !(0xF000 << 64) & !(0xC000 << 48)) | (0x4000 << 64) | (0x8000 << 48)
-}
-
 pub(crate) fn uuid_of(id: VolumeId) -> VolumeUuid {
     VolumeUuid::from_u128(id.as_u128())
 }
 
 pub(crate) fn id_of(uuid: VolumeUuid) -> VolumeId {
     VolumeId::from_u128(uuid.as_u128())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::Timestamp;
+
+    fn volume(number: u128, state: VolumeState, remaining_bytes: u64) -> Volume {
+        Volume {
+            id: VolumeId::from_u128(number),
+            revision: 1,
+            library: "main".into(),
+            barcode: format!("VOL{number:03}L9"),
+            medium_serial: String::new(),
+            pool: (state == VolumeState::Filling).then(|| PoolName::parse("pool").unwrap()),
+            state,
+            generation: 1,
+            end_of_data_block: 1,
+            remaining_bytes,
+            capacity_bytes: 100,
+            unclean: false,
+            journal: 0,
+            created: Timestamp::from_seconds(0),
+        }
+    }
+
+    #[test]
+    fn the_fullest_volume_that_has_room_is_chosen() {
+        let pool = PoolName::parse("pool").unwrap();
+        let all = [
+            volume(1, VolumeState::Scratch, 100),
+            volume(2, VolumeState::Filling, 50),
+            volume(3, VolumeState::Filling, 10),
+        ];
+        let chosen = |bytes| choose(&all, "main", &pool, bytes).map(|volume| volume.id.as_u128());
+        assert_eq!([chosen(5), chosen(20), chosen(60), chosen(101)], [Some(3), Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn a_volume_that_was_away_comes_back_as_what_it_was() {
+        let states = [
+            VolumeState::Full,
+            VolumeState::Suspect { why: "worn".into() },
+            VolumeState::Filling,
+            VolumeState::Preparing,
+        ];
+        for state in states {
+            let mut volume = volume(1, state.clone(), 10);
+            go_offline(&mut volume);
+            go_offline(&mut volume);
+            assert_eq!(volume.state.stage(), VolumeStage::Offline);
+            come_back(&mut volume);
+            assert_eq!(volume.state, state);
+        }
+        let mut retired = volume(1, VolumeState::Retired, 10);
+        go_offline(&mut retired);
+        assert_eq!(retired.state, VolumeState::Retired);
+    }
 }

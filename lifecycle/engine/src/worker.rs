@@ -107,6 +107,7 @@ impl Engine {
     /// Ends every stage after its current step; returns when all have ended.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
+        self.house.spool.close();
         let mut tasks = self.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
     }

@@ -1,11 +1,13 @@
 //! Writes spooled packs to volumes. One mount for writing per pool at a time; a pack counts as written only after the
 //! commit point of a group that holds it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use library::{AppendError, Appending, Committed, Mounted, PackFile, PackWritten, WorkEnd};
 use model::archive::ArchiveStage;
-use model::catalog::Change;
+use model::catalog::{CatalogError, Change};
+use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
 use model::volume::Volume;
 use model::{Archive, ArchiveId, PackId, PoolName, VolumeId};
@@ -13,39 +15,69 @@ use tokio::sync::{mpsc, oneshot};
 use volume::journal::Entry;
 
 use crate::error::{Error, chain};
+use crate::flip::milliseconds;
 use crate::house::House;
 use crate::settings::PoolSettings;
-use crate::volumes;
+use crate::{scratch, volumes};
 
 /// A commit group ends after this many bytes.
 const COMMIT_GROUP_BYTES: u64 = 32_000_000_000;
+/// Or after so many packs: each is a row of the catalog's commit.
+const COMMIT_GROUP_PACKS: usize = 1_000;
+const _: () = assert!(COMMIT_GROUP_PACKS < TRANSACTION_ROWS_MAX, "the volume's row goes with them");
+/// So many bytes are worth a mount at once.
+const MOUNT_BYTES: u64 = 4 << 30;
+/// Tries at rows that others change at the same time.
+const TRIES_MAX: u32 = 5;
 /// Bytes a pack takes on tape beside itself and its manifest, at most: what the last blocks leave empty.
 const BESIDE_PACK_BYTES: u64 = 4 << 20;
 /// Deaths written into one journal.
 const JOURNAL_DEATHS_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
 
-/// Writes the spooled packs of one pool to one volume, as many as fit; counts them.
+/// Writes the spooled packs of one pool to one volume, as many as fit; counts them. Waits until a mount is worth
+/// its while.
 pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings) -> Result<u64, Error> {
     let packs = spooled(house, pool).await?;
     let Some(first) = packs.first() else { return Ok(0) };
-    // A manifest that is not there is found out when the pack is appended.
-    let manifest_bytes =
-        std::fs::metadata(house.spool.manifest_path(first.pack.id)).map_or(0, |file| file.len());
-    let wanted = first.pack.bytes + manifest_bytes + BESIDE_PACK_BYTES;
-    let rows = house.catalog.volumes().await?;
-    let Some(volume) = volumes::choose(&rows, &settings.library, pool, wanted) else {
-        let ours = house.settings.labels_blank.contains(&settings.library);
-        let scratch = if ours { volumes::prepare_scratch(house, &settings.library, 1).await? } else { 0 };
-        if scratch == 0 {
-            return Err(Error::NoVolume { pool: pool.clone(), bytes: wanted });
-        }
-        // The next round finds it.
+    if !worth_a_mount(house, settings, &packs) {
         return Ok(0);
+    }
+    let mut rows = usable(house).await?;
+    let choose = |rows: &[Volume], outgoing: &Outgoing| {
+        volumes::choose(rows, &settings.library, pool, outgoing.room).cloned()
     };
-    let mut volume = volume.clone();
+    let mut chosen = choose(&rows, first);
+    if chosen.is_none() && house.settings.labels_blank.contains(&settings.library) {
+        scratch::prepare_scratch(house, &settings.library, 1).await?;
+        rows = usable(house).await?;
+        chosen = choose(&rows, first);
+    }
+    // A pack that fits nowhere holds up none that do.
+    let chosen = chosen.or_else(|| packs.iter().find_map(|outgoing| choose(&rows, outgoing)));
+    let Some(mut volume) = chosen else {
+        return Err(Error::NoVolume { pool: pool.clone(), bytes: first.room });
+    };
+    let packs = packs.iter().filter(|outgoing| outgoing.room <= volume.remaining_bytes).cloned().collect();
     volumes::begin_append(house, &mut volume, pool).await?;
     append(house, settings, volume, packs).await
+}
+
+/// The volumes that did not just fail.
+async fn usable(house: &House) -> Result<Vec<Volume>, Error> {
+    let mut rows = house.catalog.volumes().await?;
+    let now = house.now();
+    rows.retain(|volume| !house.resting.rests(volume.id, now));
+    Ok(rows)
+}
+
+/// Whether enough is waiting, or has waited long enough, or the spool needs the room.
+fn worth_a_mount(house: &House, settings: &PoolSettings, packs: &[Outgoing]) -> bool {
+    let bytes: u64 = packs.iter().map(|outgoing| outgoing.pack.bytes).sum();
+    let Some(oldest) = packs.iter().map(|outgoing| outgoing.pack.created).min() else { return false };
+    let quiet = milliseconds(settings.quiet);
+    let (taken, quota) = house.spool.usage();
+    bytes >= MOUNT_BYTES || house.now() >= oldest.plus_milliseconds(quiet) || taken >= quota / 2
 }
 
 /// A pack copy on its way to tape.
@@ -53,6 +85,27 @@ pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings)
 struct Outgoing {
     pack: Pack,
     copy: PackCopy,
+    /// What it takes on tape at most, in bytes.
+    room: u64,
+}
+
+/// Packs appended and not yet committed.
+#[derive(Default)]
+struct Group {
+    packs: Vec<(Outgoing, PackWritten)>,
+    bytes: u64,
+}
+
+impl Group {
+    fn push(&mut self, outgoing: Outgoing, written: PackWritten) {
+        self.bytes += outgoing.pack.bytes;
+        self.packs.push((outgoing, written));
+    }
+
+    /// Whether the group is to be committed: much would be lost with it, or the catalog takes no more at once.
+    fn is_full(&self) -> bool {
+        self.bytes >= COMMIT_GROUP_BYTES || self.packs.len() >= COMMIT_GROUP_PACKS
+    }
 }
 
 async fn spooled(house: &House, pool: &PoolName) -> Result<Vec<Outgoing>, Error> {
@@ -65,7 +118,10 @@ async fn spooled(house: &House, pool: &PoolName) -> Result<Vec<Outgoing>, Error>
         for copy in copies.into_iter().filter(|copy| copy.pool == *pool) {
             let missing = || Error::Bug { what: format!("pack {} has a copy but no row", copy.pack) };
             let pack = house.catalog.pack(copy.pack).await?.ok_or_else(missing)?;
-            outgoing.push(Outgoing { pack, copy });
+            // A manifest that is not there is found out when the pack is appended.
+            let manifest = std::fs::metadata(house.spool.manifest_path(pack.id)).map_or(0, |file| file.len());
+            let room = pack.bytes + manifest + BESIDE_PACK_BYTES;
+            outgoing.push(Outgoing { pack, copy, room });
         }
     }
 }
@@ -80,6 +136,8 @@ enum News {
     Full,
     /// The deaths of these archives are on tape.
     Journaled(Vec<ArchiveId>, u64),
+    /// The library refused a step though the volume is well.
+    Broke(AppendError),
 }
 
 async fn append(
@@ -102,6 +160,7 @@ async fn append(
     machine.append(mount, work, report)?;
     let mut written = 0;
     let mut full = false;
+    let mut broke = None;
     while let Some(news) = heard.recv().await {
         match news {
             News::Committed(packs, committed) => {
@@ -111,12 +170,13 @@ async fn append(
             News::Unusable(outgoing, why) => unusable(house, outgoing, &why).await?,
             News::Full => full = true,
             News::Journaled(archives, journal) => record_journaled(house, id, archives, journal).await?,
+            News::Broke(error) => broke = Some(error),
         }
     }
     let report =
         ended.await.map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
     volumes::end_append(house, id, report, full).await?;
-    Ok(written)
+    broke.map_or(Ok(written), |error| Err(Error::Append { volume: id, source: error }))
 }
 
 /// The work on the drive's thread.
@@ -143,41 +203,74 @@ impl Appender {
         packs: Vec<Outgoing>,
         deaths: Vec<ArchiveId>,
     ) -> Result<WorkEnd, AppendError> {
-        let mut group = Vec::new();
-        let mut group_bytes = 0;
+        let there = packs_there(mounted);
+        let mut entries = Vec::new();
+        let mut group = Group::default();
         let mut end = WorkEnd::Keep;
         for outgoing in packs {
             if mounted.stopping() {
                 break;
             }
-            if let Some(written) = already_there(mounted, &outgoing.pack) {
-                group.push((outgoing, written));
-                continue;
-            }
-            match self.append_one(mounted, &outgoing.pack) {
+            let appended = match already_there(&there, &outgoing.pack) {
+                Some(written) => Ok(written),
+                None => self.append_one(mounted, &outgoing.pack),
+            };
+            match appended {
                 Ok(written) => {
-                    group_bytes += outgoing.pack.bytes;
-                    group.push((outgoing, written));
+                    entries.push(committed_entry(&outgoing.pack, written));
+                    group.push(outgoing, written);
                 }
                 Err(AppendError::Full) => {
                     self.tell(News::Full);
                     end = WorkEnd::Unload;
                     break;
                 }
-                Err(AppendError::Spool { source, .. }) => self.tell(News::Unusable(outgoing, chain(&source))),
-                Err(error) => return Err(error),
+                Err(AppendError::Spool { source, .. }) => {
+                    self.tell(News::Unusable(outgoing, chain(&source)));
+                }
+                // Nothing of it is on tape; the others need not suffer.
+                Err(error @ AppendError::Refused(_)) => self.tell(News::Broke(error)),
+                Err(error @ AppendError::Tape(_)) => return Err(error),
             }
-            if group_bytes >= COMMIT_GROUP_BYTES {
+            if group.is_full() {
                 let committed = mounted.commit()?;
-                self.tell(News::Committed(std::mem::take(&mut group), committed));
-                group_bytes = 0;
+                self.tell(News::Committed(std::mem::take(&mut group).packs, committed));
             }
         }
-        let journal = mounted.append_journal(&journal(&group, &deaths))?;
+        entries.extend(deaths.iter().map(|dead| Entry::ArchiveDead { archive: dead.to_string() }));
+        let journal = self.append_journal(mounted, &entries, &mut end)?;
         let committed = mounted.commit()?;
-        self.tell(News::Committed(group, committed));
-        self.tell(News::Journaled(deaths, journal));
+        self.tell(News::Committed(group.packs, committed));
+        if let Some(journal) = journal {
+            self.tell(News::Journaled(deaths, journal));
+        }
         Ok(end)
+    }
+
+    /// The journal of the mount, where there is room for it. What it tells is in the catalog too: packs are not given
+    /// up for its sake.
+    fn append_journal(
+        &self,
+        mounted: &mut Mounted<Appending>,
+        entries: &[Entry],
+        end: &mut WorkEnd,
+    ) -> Result<Option<u64>, AppendError> {
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        match mounted.append_journal(entries) {
+            Ok(journal) => Ok(Some(journal)),
+            Err(AppendError::Full) => {
+                self.tell(News::Full);
+                *end = WorkEnd::Unload;
+                Ok(None)
+            }
+            Err(error @ (AppendError::Refused(_) | AppendError::Spool { .. })) => {
+                self.tell(News::Broke(error));
+                Ok(None)
+            }
+            Err(error @ AppendError::Tape(_)) => Err(error),
+        }
     }
 
     fn append_one(&self, mounted: &mut Mounted<Appending>, pack: &Pack) -> Result<PackWritten, AppendError> {
@@ -198,45 +291,70 @@ impl Appender {
     }
 }
 
+/// The packs on the volume when it was mounted, by name: start block and bytes.
+fn packs_there(mounted: &Mounted<Appending>) -> BTreeMap<String, (u64, u64)> {
+    mounted.packs().into_iter().map(|pack| (pack.id, (pack.start_block, pack.bytes))).collect()
+}
+
 /// Where the pack lies on this volume already: a process died between the tape's commit and the catalog's.
-fn already_there(mounted: &Mounted<Appending>, pack: &Pack) -> Option<PackWritten> {
-    let name = pack.id.to_string();
-    let found =
-        mounted.packs().into_iter().find(|on_tape| on_tape.id == name && on_tape.bytes == pack.bytes)?;
-    let blocks = found.bytes.div_ceil(volume::ltfs::BLOCK_BYTES);
-    Some(PackWritten { start_block: found.start_block, blocks })
+fn already_there(there: &BTreeMap<String, (u64, u64)>, pack: &Pack) -> Option<PackWritten> {
+    let (start_block, bytes) = *there.get(&pack.id.to_string())?;
+    let blocks = bytes.div_ceil(volume::ltfs::BLOCK_BYTES);
+    (bytes == pack.bytes).then_some(PackWritten { start_block, blocks })
 }
 
-fn journal(packs: &[(Outgoing, PackWritten)], deaths: &[ArchiveId]) -> Vec<Entry> {
-    let committed = packs.iter().map(|(outgoing, written)| Entry::PackCommitted {
-        pack: outgoing.pack.id.to_string(),
+fn committed_entry(pack: &Pack, written: PackWritten) -> Entry {
+    Entry::PackCommitted {
+        pack: pack.id.to_string(),
         start_block: written.start_block,
-        bytes: outgoing.pack.bytes,
-        digest: blake3::Hash::from_bytes(outgoing.pack.digest).to_hex().to_string(),
-    });
-    let dead = deaths.iter().map(|archive| Entry::ArchiveDead { archive: archive.to_string() });
-    committed.chain(dead).collect()
+        bytes: pack.bytes,
+        digest: blake3::Hash::from_bytes(pack.digest).to_hex().to_string(),
+    }
 }
 
+/// Writes down what a commit made durable, also when somebody changes one of these rows at the same time. A copy that
+/// was given up meanwhile stays so.
 async fn record_written(
     house: &House,
     volume: VolumeId,
     packs: Vec<(Outgoing, PackWritten)>,
     committed: Committed,
 ) -> Result<(), Error> {
-    let Some(mut row) = house.catalog.volume(volume).await? else {
-        return Err(Error::Bug { what: format!("volume {volume} is not in the catalog") });
-    };
-    row.generation = committed.generation;
-    row.end_of_data_block = committed.eod_block;
-    row.remaining_bytes = committed.remaining_bytes;
-    let mut changes = vec![Change::Volume(row)];
-    for (Outgoing { mut copy, .. }, written) in packs {
-        copy.volume = Some(volume);
-        copy.advance(PackCopyState::Written { start_block: written.start_block, blocks: written.blocks });
-        changes.push(Change::PackCopy(copy));
+    let mut copies: Vec<PackCopy> = packs.iter().map(|(outgoing, _)| outgoing.copy.clone()).collect();
+    let mut tries = 0;
+    loop {
+        let mut row = volume_row(house, volume).await?;
+        row.generation = committed.generation;
+        row.end_of_data_block = committed.eod_block;
+        row.remaining_bytes = committed.remaining_bytes;
+        let mut changes = vec![Change::Volume(row)];
+        for (copy, (_, written)) in copies.iter().zip(&packs) {
+            if copy.state.stage() == PackCopyStage::Spooled {
+                let mut copy = PackCopy { volume: Some(volume), ..copy.clone() };
+                copy.advance(PackCopyState::Written {
+                    start_block: written.start_block,
+                    blocks: written.blocks,
+                });
+                changes.push(Change::PackCopy(copy));
+            }
+        }
+        tries += 1;
+        match house.catalog.commit(changes).await {
+            Err(CatalogError::Conflict { .. }) if tries < TRIES_MAX => {}
+            other => return Ok(other?),
+        }
+        for copy in &mut copies {
+            let latest = house.catalog.copies_of(copy.pack).await?;
+            if let Some(latest) = latest.into_iter().find(|latest| latest.number == copy.number) {
+                *copy = latest;
+            }
+        }
     }
-    Ok(house.catalog.commit(changes).await?)
+}
+
+async fn volume_row(house: &House, volume: VolumeId) -> Result<Volume, Error> {
+    let missing = || Error::Bug { what: format!("volume {volume} is not in the catalog") };
+    house.catalog.volume(volume).await?.ok_or_else(missing)
 }
 
 async fn record_journaled(
@@ -245,16 +363,14 @@ async fn record_journaled(
     archives: Vec<ArchiveId>,
     journal: u64,
 ) -> Result<(), Error> {
-    let Some(mut row) = house.catalog.volume(volume).await? else {
-        return Err(Error::Bug { what: format!("volume {volume} is not in the catalog") });
-    };
+    let mut row = volume_row(house, volume).await?;
     row.journal = journal;
     house.catalog.commit(vec![Change::Volume(row)]).await?;
+    let mut journaled = Vec::with_capacity(archives.len());
     for id in archives {
-        let mut archive = house.archive(id).await?;
-        let next = Archive { death_journaled: true, ..archive.clone() };
-        house.save(&mut archive, next).await?;
+        journaled.push(Archive { death_journaled: true, ..house.archive(id).await? });
     }
+    house.save_each(journaled).await?;
     Ok(())
 }
 
@@ -278,4 +394,62 @@ async fn unjournaled_deaths(house: &House) -> Result<Vec<ArchiveId>, Error> {
 async fn unusable(house: &House, outgoing: Outgoing, why: &str) -> Result<(), Error> {
     tracing::error!(code = "EN-0104", pack = %outgoing.pack.id, why, "a spooled pack is unusable and is built again");
     crate::promote::pack_lost(house, outgoing.pack.id).await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+    use super::*;
+    use model::Timestamp;
+
+    fn outgoing(number: u128, bytes: u64) -> Outgoing {
+        let (id, pool) = (PackId::new(1, number), PoolName::parse("pool").unwrap());
+        let created = Timestamp::from_seconds(0);
+        let digest = [0; 32];
+        Outgoing {
+            pack: Pack {
+                id,
+                revision: 1,
+                pool: pool.clone(),
+                bytes,
+                digest,
+                members: 1,
+                spooled: true,
+                created,
+            },
+            copy: PackCopy {
+                pack: id,
+                number: 0,
+                revision: 1,
+                pool,
+                volume: None,
+                state: PackCopyState::Spooled,
+            },
+            room: bytes,
+        }
+    }
+
+    #[test]
+    fn a_group_ends_after_so_many_bytes_or_packs() {
+        let written = PackWritten { start_block: 5, blocks: 1 };
+        let packs_until_full = |bytes: u64| {
+            let mut group = Group::default();
+            while !group.is_full() {
+                group.push(outgoing(group.packs.len() as u128, bytes), written);
+            }
+            group.packs.len()
+        };
+        assert_eq!(packs_until_full(1), COMMIT_GROUP_PACKS);
+        assert_eq!(packs_until_full(COMMIT_GROUP_BYTES / 2), 2);
+        assert_eq!(packs_until_full(2 * COMMIT_GROUP_BYTES), 1);
+    }
+
+    #[test]
+    fn a_pack_is_there_already_only_with_all_its_bytes() {
+        let pack = outgoing(1, 3 * volume::ltfs::BLOCK_BYTES).pack;
+        let there = |bytes| BTreeMap::from([(pack.id.to_string(), (9, bytes))]);
+        let found = already_there(&there(pack.bytes), &pack);
+        assert_eq!(found, Some(PackWritten { start_block: 9, blocks: 3 }));
+        assert_eq!(already_there(&there(pack.bytes - 1), &pack), None);
+    }
 }

@@ -38,6 +38,8 @@ pub enum VolumeState {
     Offline {
         /// Where it is, as far as known.
         place: String,
+        /// What it was before, and is again when it is back.
+        was: Box<VolumeState>,
     },
     /// Never to be used again.
     Retired,
@@ -67,6 +69,7 @@ impl VolumeStage {
         };
         self == next
             || matches!(next, Suspect | Offline | Retired) && self != Retired
+            || self == Offline
             || matches!(
                 (self, next),
                 (New, Preparing)
@@ -76,7 +79,7 @@ impl VolumeStage {
                     | (Full, Reclaiming)
                     | (Reclaiming, Pending)
                     | (Pending, Scratch)
-                    | (Offline | Suspect, Scratch | Filling | Full)
+                    | (Suspect, Scratch | Filling | Full)
             )
     }
 }

@@ -1,0 +1,137 @@
+//! Scratch volumes: blank cartridges are labelled before they are needed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use library::{Barcode, LabelledVolume, Library, Overwrite, VolumeIdentity};
+use model::VolumeId;
+use model::volume::{Volume, VolumeStage, VolumeState};
+
+use crate::error::{Error, chain};
+use crate::house::House;
+use crate::volumes::{concerns_volume, id_of, library_named, save, uuid_of};
+
+/// How long a cartridge that is not blank is left alone: only a person can change that.
+const FOREIGN_REST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many times longer than an archive a cartridge rests that could not be labelled.
+const BROKEN_REST: u32 = 6;
+
+/// Labels blank cartridges that no volume row names until `wanted` scratch volumes are at hand in `library`; counts
+/// them. Only libraries whose cartridges are all ours to use are prepared this way. A cartridge that cannot be
+/// labelled is left alone for a while and holds up no other.
+pub async fn prepare_scratch(house: &House, library: &str, wanted: usize) -> Result<usize, Error> {
+    let _alone = house.labelling.lock().await;
+    let machine = library_named(house, library)?.clone();
+    let mut volumes = house.catalog.volumes().await?;
+    volumes.retain(|volume| volume.library == library);
+    let at_hand = volumes.iter().filter(|volume| volume.state.stage() == VolumeStage::Scratch).count();
+    let mut prepared = 0;
+    if at_hand >= wanted {
+        return Ok(prepared);
+    }
+    for barcode in cartridges(house, &machine, &volumes, library) {
+        if at_hand + prepared >= wanted {
+            break;
+        }
+        let begun = volumes.iter().find(|volume| volume.barcode == barcode.as_str()).cloned();
+        let rest = match label(house, library, &machine, &barcode, begun).await {
+            Ok(()) => {
+                prepared += 1;
+                continue;
+            }
+            Err(Error::Library(error @ library::Error::NotBlank { .. })) => {
+                tracing::warn!(code = "TL-0502", %barcode, error = chain(&error), "a cartridge that is not ours is left alone");
+                FOREIGN_REST
+            }
+            Err(Error::Library(error)) if concerns_volume(&error) => {
+                tracing::warn!(%barcode, error = chain(&error), "a cartridge that cannot be labelled is left alone");
+                house.settings.retry_after * BROKEN_REST
+            }
+            Err(error) => return Err(error),
+        };
+        let until = house.now().plus_milliseconds(crate::flip::milliseconds(rest));
+        house.trouble.leave_cartridge(library, barcode.as_str(), until);
+    }
+    Ok(prepared)
+}
+
+/// The cartridges that may be blank: those in the slots that no row names, or whose labelling was begun.
+fn cartridges(house: &House, machine: &Library, volumes: &[Volume], library: &str) -> Vec<Barcode> {
+    let known = |barcode: &Barcode| {
+        let mut rows = volumes.iter().filter(|volume| volume.barcode == barcode.as_str());
+        rows.any(|volume| volume.state.stage() != VolumeStage::Preparing)
+    };
+    let now = house.now();
+    let mut barcodes: Vec<Barcode> =
+        machine.inventory().slots.into_iter().filter_map(|slot| slot.barcode).collect();
+    barcodes.retain(|barcode| {
+        !barcode.is_cleaning()
+            && !known(barcode)
+            && !house.trouble.leaves_cartridge(library, barcode.as_str(), now)
+    });
+    barcodes
+}
+
+/// Labels a cartridge. Its row comes first: a label that was written when the process ended is known as ours then.
+async fn label(
+    house: &House,
+    library: &str,
+    machine: &Arc<Library>,
+    barcode: &Barcode,
+    begun: Option<Volume>,
+) -> Result<(), Error> {
+    let mut volume = match begun {
+        Some(volume) => volume,
+        None => {
+            let id = VolumeId::from_u128(random_uuid(house.entropy.random()));
+            let mut volume = unlabelled(house, library, barcode, id);
+            save(house, &mut volume).await?;
+            volume
+        }
+    };
+    let identity =
+        VolumeIdentity { uuid: uuid_of(volume.id), catalog_id: house.catalog_id, name: barcode.to_string() };
+    let overwrite = Overwrite::Volume(identity.uuid);
+    let (worker, at) = (machine.clone(), barcode.clone());
+    let labelled = tokio::task::spawn_blocking(move || worker.label(&at, identity, overwrite))
+        .await
+        .map_err(|error| Error::Bug { what: format!("labelling {barcode} panicked: {error}") })??;
+    let LabelledVolume { uuid, mam_serial, generation, eod_block, capacity_bytes, remaining_bytes } =
+        labelled;
+    if id_of(uuid) != volume.id {
+        return Err(Error::Bug { what: format!("{barcode} was labelled as {uuid}") });
+    }
+    volume.medium_serial = mam_serial;
+    volume.generation = generation;
+    volume.end_of_data_block = eod_block;
+    volume.capacity_bytes = capacity_bytes;
+    volume.remaining_bytes = remaining_bytes;
+    volume.advance(VolumeState::Scratch);
+    save(house, &mut volume).await?;
+    tracing::info!(volume = %volume.id, %barcode, "cartridge labelled");
+    Ok(())
+}
+
+fn unlabelled(house: &House, library: &str, barcode: &Barcode, id: VolumeId) -> Volume {
+    Volume {
+        id,
+        revision: 0,
+        library: library.to_owned(),
+        barcode: barcode.to_string(),
+        medium_serial: String::new(),
+        pool: None,
+        state: VolumeState::Preparing,
+        generation: 0,
+        end_of_data_block: 0,
+        remaining_bytes: 0,
+        capacity_bytes: 0,
+        unclean: false,
+        journal: 0,
+        created: house.now(),
+    }
+}
+
+/// A version 4 UUID of 128 random bits (RFC 9562, 5.4).
+fn random_uuid(random: u128) -> u128 {
+    (random & !(0xF000 << 64) & !(0xC000 << 48)) | (0x4000 << 64) | (0x8000 << 48)
+}
