@@ -191,7 +191,7 @@ pub enum TapeCommand {
     Read {
         /// A cartridge folder or a library folder
         path: PathBuf,
-        /// Where to put them: DIR/<bucket>/<key>~<archive id>
+        /// Where to put them: `DIR/<bucket>/<key>~<archive id>`
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
         /// Only objects with this key
