@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use console::{Admin, AdminError, PAGE_ROWS, Question};
 use model::catalog::{Catalog, CatalogError};
+use model::volume::{Volume, VolumeStage};
 use serde_json::{Value, json};
 
 use crate::error::chain;
@@ -21,9 +22,16 @@ impl Records {
         Self { catalog }
     }
 
+    /// The volumes. A row that is only being prepared is none yet: its cartridge may turn out to be somebody else's.
+    async fn volumes(&self) -> Result<Vec<Volume>, CatalogError> {
+        let mut volumes = self.catalog.volumes().await?;
+        volumes.retain(|volume| volume.state.stage() != VolumeStage::Preparing);
+        Ok(volumes)
+    }
+
     async fn status(&self) -> Result<Value, CatalogError> {
         let mut status = view::counts(&self.catalog.counts().await?);
-        status["volumes"] = view::volume_counts(&self.catalog.volumes().await?);
+        status["volumes"] = view::volume_counts(&self.volumes().await?);
         status["version"] = json!(env!("CARGO_PKG_VERSION"));
         status["running"] = json!(false);
         Ok(status)
@@ -70,7 +78,7 @@ impl Admin for Records {
         let answer = match question {
             Question::Status => self.status().await,
             Question::Volumes => {
-                let volumes = self.catalog.volumes().await;
+                let volumes = self.volumes().await;
                 volumes.map(|rows| json!({"volumes": rows.iter().map(view::volume).collect::<Vec<_>>()}))
             }
             Question::Volume(id) => match self.catalog.volume(id).await {
