@@ -172,7 +172,14 @@ impl S3Service for EmbeddedStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { in_place: !self.inner.options.pretend_remote, compare_and_set: true }
+        Capabilities {
+            in_place: !self.inner.options.pretend_remote,
+            versions: false,
+            tags: false,
+            acls: false,
+            trailers: false,
+            ..Capabilities::FAITHFUL
+        }
     }
 
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {

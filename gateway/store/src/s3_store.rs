@@ -4,9 +4,11 @@
 //! bucket in a list nor reach it by name.
 
 pub(crate) mod answer;
+mod attributes;
 mod copies;
 pub(crate) mod request;
 mod reserved_bucket;
+mod survey;
 
 use std::ops::Range;
 
@@ -16,8 +18,11 @@ use dialect::metadata::USER_PREFIX;
 use dialect::reserved::{self, MarkerKey};
 use futures_util::{StreamExt, TryStreamExt};
 use http::{Method, Request, Response, StatusCode};
+use model::bucket::Survey;
 use model::limits::{LIST_KEYS_MAX, METADATA_BYTES_MAX};
-use model::store::{Capabilities, Flip, FlipContent, ObjectHead, ObjectRef, ObjectStore, Page, StoreError};
+use model::store::{
+    Capabilities, Flip, FlipContent, IfMatch, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
+};
 use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
 
 use crate::error::Error;
@@ -79,9 +84,14 @@ impl<S: S3Service> S3Store<S> {
     async fn put_stub(&self, flip: &Flip, record: &str, body: Bytes) -> Result<(), StoreError> {
         let target = &flip.target;
         let what = format!("flip of {}/{}", target.bucket, target.key);
-        let mut ask = Ask::object(Method::PUT, &target.bucket, target.key.as_str())
-            .header("if-match", &flip.head.etag.quoted())
-            .header(reserved::HEADER, record);
+        let mut ask =
+            Ask::object(Method::PUT, &target.bucket, target.key.as_str()).header(reserved::HEADER, record);
+        match self.service.capabilities().if_match {
+            IfMatch::Quoted => ask = ask.header("if-match", &flip.head.etag.quoted()),
+            IfMatch::Unquoted => ask = ask.header("if-match", flip.head.etag.as_str()),
+            // The key's fence is all there is.
+            IfMatch::Ignored => {}
+        }
         let crowded = metadata_bytes(&flip.head, record) > METADATA_BYTES_MAX;
         for (name, value) in &flip.head.headers {
             // Where the reserved header does not fit beside it, user metadata lives in the catalog alone.
@@ -139,6 +149,14 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         }
     }
 
+    async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError> {
+        self.survey_bucket(bucket).await
+    }
+
+    async fn keep_rules(&self, bucket: &BucketName, rules: Option<Bytes>) -> Result<(), StoreError> {
+        self.keep_bucket_rules(bucket, rules).await
+    }
+
     async fn buckets(&self) -> Result<Vec<BucketName>, StoreError> {
         let what = "list of buckets";
         let mut names = Vec::new();
@@ -180,6 +198,16 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         }
         let response = self.ask(&what, ask.bare()).await?;
         answer::page(&what, &document(&what, response, "ListBucketResult", LISTING_BYTES_MAX).await?)
+    }
+
+    async fn inspect(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {
+        let Some(mut head) = self.head(target).await? else { return Ok(None) };
+        match self.add_attributes(target, &mut head).await {
+            Ok(()) => Ok(Some(head)),
+            // It went away between the questions.
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {
@@ -240,6 +268,11 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             }
             done => done,
         }
+    }
+
+    async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError> {
+        let what = format!("removal of a replaced version of {}/{}", target.bucket, target.key);
+        gone(self.ask(&what, object(Method::DELETE, target).bare()).await)
     }
 
     async fn remove(&self, target: &ObjectRef, expected: &Identity) -> Result<(), StoreError> {

@@ -90,15 +90,9 @@ fn write_archive(draft: &mut Draft<'_>, row: Archive) -> Result<(), Refusal> {
     if row.revision == 0 {
         let known: Option<Bucket> = query::row(draft, row.bucket.as_str().as_bytes())?;
         if !known.as_ref().is_some_and(|bucket| bucket.has_archives) {
-            let bucket = Bucket {
-                has_archives: true,
-                ..known.unwrap_or(Bucket {
-                    name: row.bucket.clone(),
-                    revision: 0, // nobody has written it: the first who does gives revision 0
-                    lifecycle: None,
-                    has_archives: true,
-                })
-            };
+            // Where nobody has written it the revision stays 0: the first who does gives that.
+            let known = known.unwrap_or_else(|| Bucket::new(row.bucket.clone()));
+            let bucket = Bucket { has_archives: true, ..known };
             draft.put(Table::Buckets, bucket.key(), encode(&bucket));
         }
     }

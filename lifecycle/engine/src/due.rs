@@ -88,7 +88,7 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
         return Ok(None);
     }
     let target = current(&archive);
-    let head = house.store.head(&target).await?;
+    let head = house.store.inspect(&target).await?;
     let same = |head: &ObjectHead| {
         let known = archive.standing.as_ref();
         known.is_some_and(|s| s.etag == head.etag && s.last_modified_seconds == head.last_modified.seconds())

@@ -46,7 +46,7 @@ pub async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error>
     if archive.state.stage() != ArchiveStage::Taped {
         return Ok(Flipped::Waits);
     }
-    let head = house.store.head(&current(&archive)).await?;
+    let head = house.store.inspect(&current(&archive)).await?;
     let Some(head) = head.filter(|head| archive.identity.as_ref() == Some(&Identity::of(head))) else {
         house.advance(&mut archive, ArchiveState::Withdrawn).await?;
         return Ok(Flipped::Withdrawn);
@@ -179,7 +179,7 @@ async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, 
     let ArchiveState::Flipping { attempt, deadline } = archive.state else {
         return Ok(Look::Over(Flipped::Doubt));
     };
-    let seen = house.store.head(&current(archive)).await?;
+    let seen = house.store.inspect(&current(archive)).await?;
     let over = over || house.now() > deadline;
     match seen {
         Some(head) if is_ours(archive, &head) => {

@@ -109,7 +109,7 @@ async fn copy(house: &House, job: JobId) -> Result<(), Error> {
 async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<(), Error> {
     let target = current(archive);
     let what = || format!("{}/{}", archive.bucket, archive.key);
-    let head = house.store.head(&target).await?;
+    let head = house.store.inspect(&target).await?;
     let head = head.ok_or_else(|| StoreError::Missing { what: what() })?;
     let same = head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id)
         || archive.identity.as_ref() == Some(&Identity::of(&head));

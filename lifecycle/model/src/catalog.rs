@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveStage;
+use crate::bucket::Terms;
 use crate::pack::{Pack, PackCopy, PackCopyStage};
 use crate::restore::RestoreStage;
 use crate::rule::LifecycleConfiguration;
@@ -23,8 +24,21 @@ pub struct Bucket {
     pub revision: u64,
     /// Its lifecycle rules.
     pub lifecycle: Option<LifecycleConfiguration>,
+    /// What an operator's command made of it; none leaves it to the configuration.
+    pub terms: Option<Terms>,
+    /// The rules the store held itself when the bucket was enabled, in S3's XML form: given back on detaching.
+    pub store_rules: Option<String>,
     /// Whether it ever had an archive: where not, requests need no look-up.
     pub has_archives: bool,
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// A bucket nothing is known of yet.
+    pub fn new(name: BucketName) -> Self {
+        Self { name, revision: 0, lifecycle: None, terms: None, store_rules: None, has_archives: false }
+    }
 }
 
 /// One row of a commit. A row with revision 0 is new and must not exist; any other must be the latest.

@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod body;
+pub mod bucket;
 pub mod catalog;
 pub mod class;
 pub mod clock;

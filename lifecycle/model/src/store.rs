@@ -8,19 +8,78 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
+use serde::{Deserialize, Serialize};
 
+use crate::bucket::Survey;
 use crate::{
     ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Remedy, Timestamp, VersionId,
 };
 
 /// What a store was seen to be able to do: probed, never believed from an answer alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// The body of an existing version can be swapped, keeping version id, dates and lock. Where not, a flip is a
     /// conditional PUT.
     pub in_place: bool,
-    /// A conditional PUT never loses against another writer.
+    /// A conditional PUT never loses against another writer, shown in a race.
     pub compare_and_set: bool,
+    /// The form of If-Match that a PUT honours.
+    pub if_match: IfMatch,
+    /// `If-None-Match: *` on a PUT is honoured.
+    pub create_only: bool,
+    /// If-Match on a DELETE is honoured.
+    pub delete_if_match: bool,
+    /// `x-amz-copy-source-if-match` is honoured.
+    pub copy_if_match: bool,
+    /// Buckets can have versions.
+    pub versions: bool,
+    /// Objects can have tags.
+    pub tags: bool,
+    /// Objects have an ACL that can be read.
+    pub acls: bool,
+    /// A body may come in unsigned chunks with checksums after it.
+    pub trailers: bool,
+}
+
+/// How a store takes the ETag of an If-Match on a PUT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfMatch {
+    /// In quotes, as RFC 9110 13.1.1 has it.
+    Quoted,
+    /// Without quotes alone (Ceph RGW 16.2).
+    Unquoted,
+    /// It is not looked at.
+    Ignored,
+}
+
+// === impl Capabilities ===
+
+impl Capabilities {
+    /// A store that keeps all that S3 promises, but swaps nothing in place.
+    pub const FAITHFUL: Self = Self {
+        in_place: false,
+        compare_and_set: true,
+        if_match: IfMatch::Quoted,
+        create_only: true,
+        delete_if_match: true,
+        copy_if_match: true,
+        versions: true,
+        tags: true,
+        acls: true,
+        trailers: true,
+    };
+}
+
+/// Whose key signs a client's request to the store: an extension of the request, the service's key when absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// The gateway's own key.
+    Service,
+    /// The caller's own key on the store, by access key id.
+    Own(String),
+    /// Nobody's: the request came without a signature and goes on without one.
+    Nobody,
 }
 
 /// An object version on the store.
@@ -45,8 +104,8 @@ pub struct ObjectHead {
     pub last_modified: Timestamp,
     /// Version id, where the bucket has versions.
     pub version: Option<VersionId>,
-    /// System headers, user metadata (`x-amz-meta-*`, the reserved one left out), tags and ACL as the store
-    /// returned them: lower-case names, sorted.
+    /// System headers and user metadata (`x-amz-meta-*`, the reserved one left out) as the store returned them, and
+    /// after an inspection tags and ACL as a PUT takes them: lower-case names, sorted.
     pub headers: Vec<(String, String)>,
     /// `x-amz-checksum-*` as the store returned them, sorted.
     pub checksums: Vec<(String, String)>,
@@ -165,6 +224,13 @@ pub trait ObjectStore: Send + Sync {
     /// of the body carry late checksums. An S3 error is an `Ok` response; `Err` means the store did not answer.
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError>;
 
+    /// What the store says a bucket is set to; `Missing` when there is no such bucket. A setting the store does not
+    /// know counts as not set.
+    async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError>;
+
+    /// Deletes the lifecycle rules the store itself holds for a bucket, or puts these back (S3's XML form).
+    async fn keep_rules(&self, bucket: &BucketName, rules: Option<Bytes>) -> Result<(), StoreError>;
+
     /// All buckets, sorted; reserved ones left out.
     async fn buckets(&self) -> Result<Vec<BucketName>, StoreError>;
 
@@ -177,7 +243,11 @@ pub trait ObjectStore: Send + Sync {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
-    /// The object's head; `None` when there is no such object.
+    /// The object's head with its tags (`x-amz-tagging`) and ACL (`x-amz-grant-*`) among the headers, in the form in
+    /// which a PUT takes them: what an [`Identity`] is made of. `None` when there is no such object.
+    async fn inspect(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError>;
+
+    /// The object's head, without tags and ACL; `None` when there is no such object.
     async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError>;
 
     /// Sizes of the parts the object was uploaded in; empty when it was one PUT.
@@ -194,6 +264,10 @@ pub trait ObjectStore: Send + Sync {
     /// Replaces the hot bytes. `Ok` and every `Err` alike are to be checked with [`Self::head`]; `Changed` and
     /// `Refused` promise that nothing was done by this attempt.
     async fn flip(&self, flip: Flip) -> Result<(), StoreError>;
+
+    /// Deletes the version that a stub has replaced in a bucket with versions; done already is done. The caller has
+    /// seen the stub stand as the version after it.
+    async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError>;
 
     /// Deletes an object whose time is over. The caller holds the key's fence and has just read `expected`.
     async fn remove(&self, target: &ObjectRef, expected: &Identity) -> Result<(), StoreError>;

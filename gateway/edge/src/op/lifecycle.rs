@@ -91,8 +91,7 @@ async fn keep(house: &House, name: &BucketName, rules: Option<LifecycleConfigura
         if rules.is_none() && row.as_ref().is_none_or(|row| row.lifecycle.is_none()) {
             return Ok(());
         }
-        let mut row =
-            row.unwrap_or(Bucket { name: name.clone(), revision: 0, lifecycle: None, has_archives: false });
+        let mut row = row.unwrap_or_else(|| Bucket::new(name.clone()));
         row.lifecycle = rules.clone();
         match house.ports.catalog.commit(vec![Change::Bucket(row)]).await {
             Err(CatalogError::Conflict { .. }) if tries < TRIES => tries += 1,

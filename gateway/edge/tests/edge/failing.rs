@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use catalog::MemoryCatalog;
 use http::{Method, Request, Response};
 use model::archive::ArchiveStage;
+use model::bucket::Survey;
 use model::catalog::{Bucket, Catalog, CatalogError, Change, Counts};
 use model::pack::{Pack, PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
@@ -211,6 +213,22 @@ impl ObjectStore for Lossy {
             return Err(StoreError::Doubt { what: "a write".to_owned(), source: "no answer".into() });
         }
         answer
+    }
+
+    async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError> {
+        self.inner.survey(bucket).await
+    }
+
+    async fn keep_rules(&self, bucket: &BucketName, rules: Option<Bytes>) -> Result<(), StoreError> {
+        self.inner.keep_rules(bucket, rules).await
+    }
+
+    async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError> {
+        self.inner.remove_version(target).await
+    }
+
+    async fn inspect(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {
+        self.inner.inspect(target).await
     }
 
     async fn buckets(&self) -> Result<Vec<BucketName>, StoreError> {

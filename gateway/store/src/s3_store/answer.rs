@@ -37,7 +37,7 @@ pub(crate) async fn refusal(what: &str, response: Response<Body>) -> StoreError 
         (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout") => {
             unproven(what, status, code)
         }
-        (status, _) if status.is_client_error() => {
+        (status, _) if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
             StoreError::Refused { what, status: status.as_u16(), code }
         }
         (status, _) => unproven(what, status, code),

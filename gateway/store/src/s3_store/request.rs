@@ -81,6 +81,11 @@ pub(crate) fn escape_key(key: &str) -> String {
     utf8_percent_encode(key, PATH_ESCAPED).to_string()
 }
 
+/// A name or value as it stands in a query.
+pub(crate) fn escape_query(text: &str) -> String {
+    utf8_percent_encode(text, QUERY_ESCAPED).to_string()
+}
+
 /// The key of an object as `encoding-type=url` writes it; `None` when it is not UTF-8.
 pub(crate) fn unescape_key(text: &str) -> Option<ObjectKey> {
     let text = text.replace('+', " ");

@@ -110,5 +110,5 @@ pub fn restore(number: u64, archive: ArchiveId, state: RestoreState) -> RestoreJ
 }
 
 pub fn bucket(name: &str) -> Bucket {
-    Bucket { name: bucket_name(name), revision: 0, lifecycle: None, has_archives: false }
+    Bucket::new(bucket_name(name))
 }

@@ -195,7 +195,7 @@ impl Rig {
         });
         let known = self.catalog.bucket(&self.bucket).await.unwrap();
         let (revision, has_archives) = known.map_or((0, false), |row| (row.revision, row.has_archives));
-        let row = Bucket { name: self.bucket.clone(), revision, lifecycle, has_archives };
+        let row = Bucket { revision, lifecycle, has_archives, ..Bucket::new(self.bucket.clone()) };
         self.catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
         self.engine.wake().wake(Work::Rules);
     }
