@@ -10,6 +10,7 @@
 //! Not here: what the answers are (whoever implements [`Admin`]), the S3 port, pages for people (later).
 
 mod admin;
+mod connection;
 mod listen;
 mod question;
 mod token;

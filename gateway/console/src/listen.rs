@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::connection::{Answering, Door};
 use crate::{Admin, AdminError, Question, Token};
 
 /// Longest body of a question, in bytes.
@@ -37,7 +38,8 @@ pub async fn serve(
     token: Token,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(admin, token)).with_graceful_shutdown(stop).await
+    let answers = router(admin, token).into_make_service_with_connect_info::<Answering>();
+    axum::serve(Door::new(listener), answers).with_graceful_shutdown(stop).await
 }
 
 fn router(admin: Arc<dyn Admin>, token: Token) -> Router {
@@ -49,14 +51,18 @@ async fn health() -> Response {
     respond(StatusCode::OK, &json!({"status": "ok"}))
 }
 
-async fn question(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    match answer(&desk, request).await {
+async fn question(
+    State(desk): State<Arc<Desk>>,
+    ConnectInfo(answering): ConnectInfo<Answering>,
+    request: Request,
+) -> Response {
+    match answer(&desk, &answering, request).await {
         Ok(answer) => respond(StatusCode::OK, &answer),
         Err(error) => refuse(&error),
     }
 }
 
-async fn answer(desk: &Desk, request: Request) -> Result<Value, AdminError> {
+async fn answer(desk: &Desk, answering: &Answering, request: Request) -> Result<Value, AdminError> {
     let (parts, body) = request.into_parts();
     let shown =
         parts.headers.get(AUTHORIZATION).is_some_and(|value| desk.token.is_shown_by(value.as_bytes()));
@@ -73,9 +79,12 @@ async fn answer(desk: &Desk, request: Request) -> Result<Value, AdminError> {
         crate::BadQuestion::Unknown { .. } => AdminError::not_found(bad.to_string()),
         crate::BadQuestion::Malformed { .. } => AdminError::bad_question(bad.to_string()),
     })?;
+    answering.begin();
     let turn = desk.turns.acquire().await;
     let _turn = turn.map_err(|closed| AdminError::failed(closed.to_string()))?;
-    desk.admin.answer(question).await
+    let answer = desk.admin.answer(question).await;
+    answering.end();
+    answer
 }
 
 /// The only place where an error becomes a response.
@@ -97,6 +106,7 @@ fn respond(status: StatusCode, body: &Value) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
