@@ -62,7 +62,7 @@ class Server:
 
     def __init__(self, binary, folder, **settings):
         """`settings` are sections of the configuration to change: testing={...}, library={...}, pool={...},
-        store={...}, spool={...}."""
+        store={...}, spool={...}, bucket={name: {...}}."""
         self.binary = str(Path(binary).resolve())
         self.folder = Path(folder)
         self.data = self.folder / "data"
@@ -236,6 +236,8 @@ def configuration(settings):
         "spool": {},
         "testing": {"day_seconds": 3600, "lifecycle_interval_seconds": 1, "grace_seconds": 0},
     }
+    if settings.get("store", {}).get("kind") == "remote":
+        sections["store"] = {}
     for name in sections:
         sections[name] |= settings.get(name, {})
     library = {"name": "main", "kind": "virtual", "drives": 2, "slots": 24, "mail_slots": 4}
@@ -245,6 +247,8 @@ def configuration(settings):
     lines = []
     for name, values in sections.items():
         lines += [f"[{name}]", *assignments(values)]
+    for name, values in settings.get("bucket", {}).items():
+        lines += [f'[bucket."{name}"]', *assignments(values)]
     lines += ["[[library]]", *assignments(library)]
     for name, storage_class in (("glacier", "GLACIER"), ("deep", "DEEP_ARCHIVE")):
         lines += ["[[pool]]", *assignments({"name": name} | pool), f"[class.{storage_class}]", f'pool = "{name}"']
