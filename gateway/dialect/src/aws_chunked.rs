@@ -12,6 +12,9 @@
 //! Flow: [`PayloadReader::new`] reads what was promised; [`PayloadReader::read`] is fed the encoded body and gives
 //! decoded pieces; [`PayloadReader::finish`] says whether every promise held. Nothing here does I/O.
 //!
+//! Chunks of any size are taken. S3 itself refuses small ones before the last (InvalidChunkSizeError, below 8 KiB); other
+//! stores do not, and a client that worked with one of those goes on working.
+//!
 //! Invariant: no byte of a signed chunk is given out before its signature was checked.
 //! Invariant: what is buffered is bounded: one signed chunk, or one line.
 //! Invariant: pieces given out are not yet the object: until `finish` answers Ok the caller must be able to drop them.
@@ -21,9 +24,7 @@ mod encoder;
 mod error;
 mod reader;
 
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
-
+pub use crate::metadata::content_encoding as stored_content_encoding;
 pub use decoder::{Decoder, Framing};
 pub use encoder::Encoder;
 pub use error::PayloadError;
@@ -36,17 +37,6 @@ pub const LINE_BYTES_MAX: usize = 1024;
 /// Most trailers one request may announce.
 pub const TRAILERS_MAX: usize = 8;
 
-/// The Content-Encoding to keep with the object: without `aws-chunked`, which is of the wire alone, and with every
-/// other coding in order. `None` when nothing is left.
-pub fn stored_content_encoding(headers: &HeaderMap) -> Option<String> {
-    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let codings = values.flat_map(|value| value.split(',')).map(str::trim);
-    let kept: Vec<&str> =
-        codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(AWS_CHUNKED)).collect();
-    (!kept.is_empty()).then(|| kept.join(","))
-}
-
-const AWS_CHUNKED: &str = "aws-chunked";
 /// The trailer that signs the others.
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 

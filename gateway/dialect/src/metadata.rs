@@ -45,12 +45,11 @@ pub fn user(headers: &HeaderMap) -> Result<Vec<(String, String)>> {
 /// The system headers of a request, in the order of [`SYSTEM`]. `aws-chunked` is taken out of the content
 /// encoding: it describes the transfer, not the object.
 pub fn system(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let present = SYSTEM.into_iter().filter(|name| headers.contains_key(*name));
-    let values = present.map(|name| match name {
-        "content-encoding" => (name, without_chunking(&joined(headers, name))),
-        _ => (name, joined(headers, name)),
-    });
-    values.filter(|(name, value)| *name != "content-encoding" || !value.is_empty()).collect()
+    let value = |name| match name {
+        "content-encoding" => content_encoding(headers),
+        _ => headers.contains_key(name).then(|| joined(headers, name)),
+    };
+    SYSTEM.into_iter().filter_map(|name| Some((name, value(name)?))).collect()
 }
 
 /// The header value that carries this text: as it is when it can be, otherwise as an encoded word
@@ -83,6 +82,19 @@ pub fn storage_class_header(class: StorageClass) -> Option<&'static str> {
     (class != StorageClass::Standard).then(|| class.as_str())
 }
 
+/// The content encoding of the object: what a request says without `aws-chunked`, which is of the transfer alone.
+/// Nothing when nothing is left.
+pub fn content_encoding(headers: &HeaderMap) -> Option<String> {
+    let sent = joined(headers, "content-encoding");
+    let chunked = |coding: &&str| coding.trim_ascii().eq_ignore_ascii_case("aws-chunked");
+    let kept = match sent.split(',').any(|coding| chunked(&coding)) {
+        true => sent.split(',').filter(|coding| !chunked(coding)).collect::<Vec<_>>().join(","),
+        false => sent,
+    };
+    let kept = kept.trim_ascii();
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
 fn joined(headers: &HeaderMap, name: &str) -> String {
     headers.get_all(name).iter().map(text).collect::<Vec<_>>().join(",")
 }
@@ -92,15 +104,6 @@ fn text(value: &HeaderValue) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
     }
-}
-
-fn without_chunking(encoding: &str) -> String {
-    let kept: Vec<&str> = encoding
-        .split(',')
-        .map(str::trim_ascii)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    kept.join(",")
 }
 
 #[cfg(test)]
@@ -147,6 +150,9 @@ mod tests {
             (b"aws-chunked, gzip", Some("gzip")),
             (b"gzip,aws-chunked,br", Some("gzip,br")),
             (b"gzip", Some("gzip")),
+            (b"gzip, br", Some("gzip, br")),
+            (b"gzip, AWS-Chunked , br", Some("gzip, br")),
+            (b"", None),
         ] {
             let found = system(&headers(&[("content-encoding", sent)]));
             assert_eq!(found.first().map(|(_, value)| value.as_str()), kept);

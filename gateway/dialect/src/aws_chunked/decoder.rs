@@ -242,7 +242,9 @@ impl Decoder {
     /// Reads one line after the last chunk. A blank line ends the body once everything announced is there; one
     /// earlier is let pass, since some clients write it before the trailers or before their signature.
     fn trailer(&mut self, line: &[u8]) -> Result<(), PayloadError> {
-        let line = std::str::from_utf8(line).map_err(|_| PayloadError::TrailerMalformed)?.trim();
+        // A trailer is signed and handed on as text: anything but ASCII could not be either.
+        let line = std::str::from_utf8(line).ok().filter(|line| line.is_ascii());
+        let line = line.ok_or(PayloadError::TrailerMalformed)?.trim_ascii();
         if line.is_empty() {
             if self.complete() {
                 self.state = State::End;
@@ -252,7 +254,7 @@ impl Decoder {
             return Ok(());
         }
         let (name, value) = line.split_once(':').ok_or(PayloadError::TrailerMalformed)?;
-        let value = value.trim();
+        let value = value.trim_ascii();
         if self.trailer_signed {
             return Err(PayloadError::TrailerMalformed);
         }
@@ -280,7 +282,7 @@ impl Decoder {
 /// What the trailer signature covers.
 fn signed_text(trailers: &HeaderMap) -> String {
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
-        format!("{name}:{}\n", value.to_str().expect("only printable values are kept"))
+        format!("{name}:{}\n", value.to_str().expect("a trailer line is ASCII"))
     };
     let mut lines: Vec<String> = trailers.iter().map(line).collect();
     lines.sort_unstable();
