@@ -64,8 +64,13 @@ pub fn read_any(document: &[u8], bytes_max: usize) -> Result<Element> {
     }
 }
 
-/// The text an entity or character reference stands for.
+/// The text an entity or character reference stands for. Zero is a character too: XML knows none, but keys may hold
+/// it and [`escape`] writes it so.
 pub(crate) fn resolve(reference: &BytesRef<'_>) -> Result<String> {
+    let digits = reference.strip_prefix("#x").or_else(|| reference.strip_prefix('#'));
+    if digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')) {
+        return Ok("\0".to_owned());
+    }
     if let Some(character) = reference.resolve_char_ref().map_err(|_| S3Error::malformed_xml())? {
         return Ok(character.to_string());
     }

@@ -27,6 +27,9 @@ fn what_is_no_document_is_refused() {
         "<A/>x",
         "<B/>",
         "<A>&nbsp;</A>",
+        "<A>&#;</A>",
+        "<A>&#x;</A>",
+        "<A>&#x110000;</A>",
         "<!DOCTYPE A [<!ENTITY x \"y\">]><A>&x;</A>",
         deep.as_str(),
     ] {
@@ -46,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(text in "[\\PC\t\n\r]{0,40}") {
+    fn what_is_written_is_read_back(text in "[\\PC\u{0}-\u{1f}\u{7f}-\u{9f}\u{fffe}\u{ffff}]{0,40}") {
         let mut out = Writer::root("A");
         out.leaf("B", &text);
         let document = out.finish();
