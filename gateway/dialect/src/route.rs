@@ -39,23 +39,27 @@ pub struct Route {
 }
 
 /// Finds the operation of a request from its method, its path and query as sent (still percent-encoded) and its
-/// headers.
+/// headers. Headers that a presigner put into the query are moved back before ([`Query::hoisted`]): those that still
+/// stand there are nothing known, so that a store behind that reads them cannot be told what was not looked at here.
 ///
-/// Errors: `InvalidURI` (escapes or UTF-8 broken), `InvalidBucketName`, `KeyTooLongError`, `MethodNotAllowed`
-/// (the sub-resource exists, with another method). What is not known is no error here but [`Operation::Unknown`].
+/// Errors: `InvalidURI` (escapes or UTF-8 broken), `InvalidBucketName`, `KeyTooLongError`, `InvalidArgument` (a name
+/// stands twice in the query: a store behind may read the other one), `MethodNotAllowed` (the sub-resource exists,
+/// with another method). What is not known is no error here but [`Operation::Unknown`].
 pub fn route(method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Result<Route> {
     if path.len() > TARGET_BYTES_MAX || query.len() > TARGET_BYTES_MAX {
         return Err(invalid_uri(path));
     }
     let (bucket, key) = split(path)?;
     let query = Query::parse(query)?;
+    if let Some(name) = query.repeated() {
+        return Err(S3Error::argument("A query parameter must not be specified more than once", name, ""));
+    }
     let level = match (&bucket, &key) {
         (None, _) => Level::Service,
         (Some(_), None) => Level::Bucket,
         (Some(_), Some(_)) => Level::Object,
     };
-    let copies = headers.contains_key(COPY_SOURCE) || query.hoisted().any(|(name, _)| name == COPY_SOURCE);
-    let operation = operation(method, level, &query, copies)?;
+    let operation = operation(method, level, &query, headers.contains_key(COPY_SOURCE))?;
     Ok(Route { bucket, key, operation, query })
 }
 
@@ -146,7 +150,7 @@ fn refine(operation: Operation, query: &Query) -> Result<Operation> {
 /// Names S3 takes on any request: signatures in the query, the SDKs' operation name, response header overrides.
 fn ignored(name: &str) -> bool {
     name == "x-id"
-        || name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+        || Query::is_of_signature(name)
         || Query::is_override(name)
         || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
 }

@@ -1,5 +1,7 @@
 //! The query of a request, decoded.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 
 /// Names and values in the order sent, percent-decoded, `+` read as a space. Of a name sent twice the first counts.
@@ -45,11 +47,22 @@ impl Query {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// A name that stands more than once, if there is one.
+    pub(super) fn repeated(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        self.names().find(|name| !seen.insert(*name))
+    }
+
     /// Request headers that a presigner moved into the query (`x-amz-storage-class=GLACIER`, ...), names in lower
     /// case. Whoever checked the signature adds them to the headers; those of the signature itself are left out.
     pub fn hoisted(&self) -> impl Iterator<Item = (String, &str)> {
         let lower = self.pairs().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        lower.filter(|(name, _)| name.starts_with("x-amz-") && !SIGNATURE.contains(&name.as_str()))
+        lower.filter(|(name, _)| name.starts_with("x-amz-") && !Self::is_of_signature(name))
+    }
+
+    /// Whether this name, in any case, is of the signature itself.
+    pub(super) fn is_of_signature(name: &str) -> bool {
+        SIGNATURE.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Whether this name asks for another header on the answer.
