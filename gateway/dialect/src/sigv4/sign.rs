@@ -50,7 +50,8 @@ impl Signer {
     /// Signs every header but those that change on the way, and sets `x-amz-date`, `x-amz-content-sha256`,
     /// Authorization, and Host when it is absent. Returns the chain for the chunks of a streaming body.
     ///
-    /// Headers the transport adds later (Content-Length, Host) are only signed when they are already there.
+    /// Headers the transport adds later (Content-Length, Host) are only signed when they are already there. The path is
+    /// put into its canonical spelling, which names the same object: some stores verify the path as they got it.
     ///
     /// # Errors
     /// [`SignError`] when there is no host, or the key id is unprintable.
@@ -63,6 +64,7 @@ impl Signer {
         let date = AmzDate::from(now);
         let payload = payload.to_string();
         host(&mut parts.headers, &parts.uri)?;
+        let path = respell(&mut parts.uri);
         parts.headers.remove(AUTHORIZATION);
         parts.headers.insert("x-amz-date", text_value(&date.to_string())?);
         parts.headers.insert("x-amz-content-sha256", text_value(&payload)?);
@@ -71,7 +73,7 @@ impl Signer {
             date,
             &Canonical {
                 method: parts.method.as_str(),
-                path: &paths(parts.uri.path()).0,
+                path: &path,
                 query: &Query::parse(parts.uri.query().unwrap_or_default()).canonical(false),
                 headers: &parts.headers,
                 signed: &signed,
@@ -144,6 +146,19 @@ impl Signer {
     fn credential(&self, date: AmzDate) -> Credential {
         Credential { access_key_id: self.access_key_id.clone(), scope: self.scope(date) }
     }
+}
+
+/// Gives a URI its canonical path, and tells it.
+fn respell(uri: &mut Uri) -> String {
+    let path = paths(uri.path()).0;
+    if uri.path() != path && uri.path().starts_with('/') {
+        let target = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query =
+            Some(target.try_into().expect("an encoded path and a query from a URI are a target"));
+        *uri = parts.try_into().expect("the other pieces of a URI are as they were");
+    }
+    path
 }
 
 fn host(headers: &mut HeaderMap, uri: &Uri) -> Result<(), SignError> {

@@ -244,8 +244,12 @@ fn what_cannot_be_verified_is_refused_and_never_anonymous() {
         let v2 = parts(Method::GET, &format!("https://h/k{query}"), &[]);
         assert_eq!(code(verify(&v2)), "InvalidRequest");
     }
-    let misspelt = parts(Method::GET, "https://h/k?x-amz-signature=a", &[]);
-    assert_eq!(code(verify(&misspelt)), "AuthorizationQueryParametersError");
+    for name in
+        ["x-amz-signature", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Date", "X-Amz-Security-Token"]
+    {
+        let partial = parts(Method::GET, &format!("https://h/k?{name}=a"), &[]);
+        assert_eq!(code(verify(&partial)), "AuthorizationQueryParametersError", "{name}");
+    }
     let unknown = Verifier::new("us-east-1").verify(&RequestView::of_parts(&signed()), now(), |_| None);
     assert_eq!(code(unknown), "InvalidAccessKeyId");
     let mut huge = signed();
@@ -307,6 +311,18 @@ fn a_request_that_claims_nothing_is_anonymous() {
         code(check(&[("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")])),
         "InvalidArgument"
     );
+}
+
+#[test]
+fn what_is_signed_is_sent_in_its_canonical_spelling() {
+    let target = "http://h:9000/b/a+b(c)%7e%e1//x?prefix=(&list-type=2";
+    let mut sent = parts(Method::GET, target, &[]);
+    signer().sign(&mut sent, &EMPTY, now()).unwrap();
+    assert_eq!(sent.uri.to_string(), "http://h:9000/b/a%2Bb%28c%29~%E1//x?prefix=(&list-type=2");
+    assert_eq!(verify(&sent).unwrap().caller, by_key(false));
+    let mut star = parts(Method::OPTIONS, "*", &[("host", "h")]);
+    signer().sign(&mut star, &EMPTY, now()).unwrap();
+    assert_eq!(star.uri, "*");
 }
 
 #[test]

@@ -176,8 +176,7 @@ enum Mechanism<'a> {
 impl<'a> Mechanism<'a> {
     fn of(headers: &'a HeaderMap, query: &Query) -> Result<Self, AuthError> {
         let authorizations = headers.get_all(AUTHORIZATION).iter().count();
-        let in_query = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"];
-        let in_query = in_query.iter().any(|name| query.has(name));
+        let in_query = PRESIGNED.iter().any(|name| query.has(name));
         // Version 2 URLs, which some SDKs still make unless told otherwise.
         let in_query_v2 = query.has("AWSAccessKeyId") || query.has("Signature");
         let ways = authorizations + usize::from(in_query) + usize::from(in_query_v2);
@@ -192,6 +191,17 @@ impl<'a> Mechanism<'a> {
         }
     }
 }
+
+/// Any of these in a query claims a presigned URL.
+const PRESIGNED: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
 
 fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
     let payload = Payload::of_anonymous(headers).ok_or_else(|| AuthError::PayloadTokenUnusable {
