@@ -88,6 +88,7 @@ fn what_cannot_be_read_is_refused() {
         format!("<!DOCTYPE x>{}", listing("")),
         format!("\u{feff}{}", listing("")),
         listing(&entry.replace("<Size>1</Size>", "")),
+        listing(&entry.replace("<Size>1</Size>", "<Size>1</Size><Size>2</Size>")),
         listing(&entry.replace("<Size>1", "<Size>-1")),
         listing(&entry.replace("2012", "x")),
         listing("") + &listing(""),
@@ -95,6 +96,7 @@ fn what_cannot_be_read_is_refused() {
         assert_eq!(entries(document.as_bytes()), Err(OverlayError::Form), "{document}");
     }
     assert_eq!(entries(&vec![b' '; BYTES_MAX + 1]), Err(OverlayError::TooLong));
+    assert_eq!(entries(listing(&entry.repeat(10_001)).as_bytes()), Err(OverlayError::TooLong));
 }
 
 fn our_listing(keys: &[String], url: bool) -> Vec<u8> {
@@ -117,7 +119,7 @@ fn our_listing(keys: &[String], url: bool) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn no_overlay_is_identity(keys in proptest::collection::vec("[\\PC\u{1}\t\n\r]{1,20}", 0..4), url in any::<bool>()) {
+    fn no_overlay_is_identity(keys in proptest::collection::vec("[\\PC\u{0}\u{1}\t\n\r]{1,20}", 0..4), url in any::<bool>()) {
         let document = our_listing(&keys, url);
         prop_assert_eq!(rewrite(&document, |_| None).unwrap(), document.clone());
         let listed: Vec<String> = entries(&document).unwrap().iter().map(|e| e.key.as_str().to_owned()).collect();
