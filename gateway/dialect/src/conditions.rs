@@ -68,11 +68,6 @@ impl Conditions {
         *self == Self::default()
     }
 
-    /// True when the request depends on the entity tag of the object.
-    pub fn has_tags(&self) -> bool {
-        self.if_match.is_some() || self.if_none_match.is_some()
-    }
-
     /// Evaluates them for GET and HEAD of an object that exists.
     pub fn read(&self, etag: &ETag, last_modified: Timestamp) -> Outcome {
         let modified = last_modified.seconds();
@@ -145,11 +140,6 @@ impl Outcome {
             Self::Failed(header) => Some(S3Error::precondition_failed(header)),
             Self::Proceed | Self::NotModified => None,
         }
-    }
-
-    /// `PreconditionFailed` when the condition did not hold, otherwise whether to answer 304.
-    pub fn not_modified(self) -> Result<bool> {
-        self.error().map_or(Ok(self == Self::NotModified), Err)
     }
 }
 
