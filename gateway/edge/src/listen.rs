@@ -25,7 +25,7 @@ use model::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::Edge;
 use inbound::Inbound;
@@ -68,13 +68,26 @@ pub(crate) async fn serve(edge: &Edge, listener: TcpListener, shutdown: impl Fut
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-        while connections.try_join_next().is_some() {}
+        while let Some(ended) = connections.try_join_next() {
+            tell(ended);
+        }
     }
     drop(listener);
     stop.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let all = async {
+        while let Some(ended) = connections.join_next().await {
+            tell(ended);
+        }
+    };
     if tokio::time::timeout(edge.limits().drain, all).await.is_err() {
         tracing::warn!("connections still busy at the end of the drain were cut");
+    }
+}
+
+/// Says so when a connection ended in a panic.
+fn tell(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = &error as &dyn std::error::Error, "the task of a connection did not end");
     }
 }
 
@@ -103,13 +116,21 @@ async fn connection(edge: &Edge, stream: TcpStream, mut stopped: watch::Receiver
             }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a connection ended early");
-        return;
-    }
-    let stream = connection.into_parts().io.into_inner();
-    if unread.load(Ordering::Relaxed) {
-        linger(stream).await;
+    let refused = match ended {
+        Ok(()) => unread.load(Ordering::Relaxed),
+        Err(error) => {
+            let chain = &error as &dyn std::error::Error;
+            // The one error on our side: the bytes of an answer broke off.
+            match error.is_user() {
+                true => tracing::warn!(error = chain, "an answer broke off"),
+                false => tracing::debug!(error = chain, "a connection ended early"),
+            }
+            // The HTTP library has answered a head that it could not take.
+            error.is_parse()
+        }
+    };
+    if refused {
+        linger(connection.into_parts().io.into_inner()).await;
     }
 }
 
