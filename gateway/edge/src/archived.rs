@@ -54,7 +54,7 @@ pub(crate) async fn recognise(house: &House, target: &ObjectRef, headers: &Heade
     let Some(told) = Told::read(headers) else {
         return Err(Error::ReadAnswer { operation: "a read", missing: "ETag, length or date" });
     };
-    if !stands(&archive, &told) {
+    if !stands(&archive, &told.etag, told.last_modified) {
         return Ok(Seen::Mistrusted("the object is not the one its archive took over"));
     }
     let view = View::new(archive, told, Visible::Archived);
@@ -70,12 +70,12 @@ pub(crate) fn mistrusted(target: &ObjectRef, reason: &'static str) -> Error {
 
 /// Whether what the store told is what the row expects under its key. While a flip is under way the right signature
 /// is all there is; so it is while a direct write is not yet written down.
-fn stands(archive: &Archive, told: &Told) -> bool {
+pub(crate) fn stands(archive: &Archive, etag: &ETag, last_modified: Timestamp) -> bool {
     let unsettled = matches!(archive.state.stage(), ArchiveStage::Flipping | ArchiveStage::Declared);
     let known = archive.standing.as_ref();
     unsettled
         || known.is_some_and(|known| {
-            known.etag == told.etag && known.last_modified_seconds == told.last_modified.seconds()
+            known.etag == *etag && known.last_modified_seconds == last_modified.seconds()
         })
 }
 

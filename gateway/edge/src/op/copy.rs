@@ -14,24 +14,22 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use model::catalog::Change;
-use model::fence::Passage;
 use model::limits::PUT_BYTES_MAX;
 use model::store::{ObjectHead, ObjectRef};
 use model::{Archive, Body, ETag, TapeClass, Timestamp};
 
-use crate::archived::{View, client_etag};
+use crate::archived::{View, client_etag, mistrusted, stands};
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result, catalog, store};
 use crate::house::{Ask, House};
 use crate::mutation::{Entered, enter, row_of};
 use crate::respond::document;
 
-/// A source that the store has, entered so that no flip comes between.
+/// A source that the store has.
 struct Source {
     head: ObjectHead,
     /// The archive it is, when it is one.
     view: Option<View>,
-    _passage: Option<Passage>,
 }
 
 /// CopyObject
@@ -42,7 +40,11 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
     let directive = Directive::metadata(ask.headers())?;
     let onto_itself = named.bucket == target.bucket && named.key == target.key;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
-    let source = find(&house, &named, onto_itself, class.is_some()).await?;
+    let _passage = match onto_itself {
+        true => None,
+        false => Some(enter(&house, &named.bucket, &named.key).await?),
+    };
+    let source = find(&house, &named, class.is_some()).await?;
     entered.translate(&house, &target, &mut ask.head).await?;
     let view = source.as_ref().and_then(|source| Some((source.view.as_ref()?, &source.head)));
     if let Some((view, _)) = view
@@ -76,7 +78,8 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
 /// UploadPartCopy
 pub(super) async fn part(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let named = CopySource::parse(ask.headers())?;
-    let source = find(&house, &named, false, false).await?;
+    let _passage = enter(&house, &named.bucket, &named.key).await?;
+    let source = find(&house, &named, false).await?;
     let Some(view) = source.as_ref().and_then(|source| source.view.clone()) else {
         return house.forward(ask, body).await;
     };
@@ -99,15 +102,11 @@ pub(super) async fn part(house: Arc<House>, mut ask: Ask, body: Body) -> Result<
 }
 
 /// Looks at the source where that is needed: its bucket has archives, or its metadata must be carried over by us.
-async fn find(house: &House, named: &CopySource, entered: bool, needed: bool) -> Result<Option<Source>> {
-    let managed = house.has_archives(&named.bucket).await?;
-    if !managed && !needed {
+/// Its key has been entered, so that no flip comes between.
+async fn find(house: &House, named: &CopySource, needed: bool) -> Result<Option<Source>> {
+    if !needed && !house.has_archives(&named.bucket).await? {
         return Ok(None);
     }
-    let passage = match entered {
-        true => None,
-        false => Some(enter(house, &named.bucket, &named.key).await?),
-    };
     let target =
         ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version: named.version.clone() };
     let seen = house.ports.store.head(&target).await.map_err(store("the head of a source"))?;
@@ -116,12 +115,12 @@ async fn find(house: &House, named: &CopySource, entered: bool, needed: bool) ->
     let rows = house.archives_at(&named.bucket, &named.key).await?;
     let view = match (&head.marker, row_of(&rows, &head)) {
         (None, _) => None,
-        (Some(_), Some(row)) => Some(view(house, row.clone(), &head).await?),
-        (Some(_), None) => {
-            return Err(crate::archived::mistrusted(&target, "its archive does not live under this key"));
+        (Some(_), Some(row)) if stands(row, &head.etag, head.last_modified) => {
+            Some(view(house, row.clone(), &head).await?)
         }
+        (Some(_), _) => return Err(mistrusted(&target, "it is not the object its archive took over")),
     };
-    Ok(Some(Source { head, view, _passage: passage }))
+    Ok(Some(Source { head, view }))
 }
 
 /// The source as clients see it.

@@ -2,6 +2,7 @@
 
 use model::TapeClass;
 use model::archive::ArchiveStage;
+use model::catalog::{Catalog, Change};
 
 use crate::world::{World, large};
 
@@ -81,4 +82,31 @@ async fn a_copy_may_replace_metadata_and_class_at_once() {
     assert_eq!(missing.code(), "NoSuchKey");
     assert!(world.rows("copy2").await.is_empty());
     assert_eq!(world.ask("PUT", "/bkt/plain", &[SOURCE], b"").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_source_being_flipped_puts_its_copy_off() {
+    let world = World::new().await;
+    world.put("key", &large()).await;
+    let create = world.ask("POST", "/bkt/parts?uploads", &[], b"").await;
+    let upload = create.text().split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    let part = format!("/bkt/parts?partNumber=1&uploadId={upload}");
+    let _gate = world.close("key").await;
+    let (copy, part) =
+        tokio::join!(world.ask("PUT", "/bkt/copy", &[SOURCE], b""), world.ask("PUT", &part, &[SOURCE], b""));
+    for answer in [copy, part] {
+        assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"), "no archive is known yet");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_its_archive_is_not_trusted() {
+    let world = World::new().await;
+    world.put("key", &large()).await;
+    let mut row = world.archive("key", TapeClass::Glacier).await;
+    world.restored(&row, &large(), 3600).await;
+    row.standing.as_mut().unwrap().last_modified_seconds -= 1;
+    world.catalog.commit(vec![Change::Archive(row)]).await.unwrap();
+    assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "AccessDenied");
+    assert_eq!(world.ask("PUT", "/bkt/copy", &[SOURCE], b"").await.code(), "AccessDenied");
 }
