@@ -189,10 +189,46 @@ async fn with_refusals(response: Response<Body>, refusals: &Refusals) -> Result<
     let unusable = || Error::ReadAnswer { operation: "DeleteObjects", missing: "result" };
     let (mut parts, body) = response.into_parts();
     let theirs = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
-    let theirs = theirs.trim_ascii_end().strip_suffix(END).ok_or_else(unusable)?;
-    let ours = answer(refusals);
-    let first = ours.windows(7).position(|window| window == b"<Error>").ok_or_else(unusable)?;
-    let whole = [theirs, &ours[first..]].concat();
+    let whole = joined(&theirs, refusals).ok_or_else(unusable)?;
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     Ok(Response::from_parts(parts, full(whole)))
+}
+
+/// The store's result with our refusals put in before its end; nothing when it has no end.
+fn joined(theirs: &[u8], refusals: &Refusals) -> Option<Vec<u8>> {
+    let theirs = theirs.trim_ascii_end();
+    let (theirs, opened) = match theirs.strip_suffix(END) {
+        Some(theirs) => (theirs, ""),
+        // A root of nothing, in one tag.
+        None => (theirs.strip_suffix(b"/>")?, ">"),
+    };
+    let ours = answer(refusals);
+    let first = ours.windows(7).position(|window| window == b"<Error>")?;
+    Some([theirs, opened.as_bytes(), &ours[first..]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn refusals_are_put_into_every_form_of_a_result() {
+        let target = Target { key: ObjectKey::parse("k").unwrap(), version: None, etag: None };
+        let refusals = vec![(target, Code::SlowDown.into())];
+        let joined = |theirs: &str| joined(theirs.as_bytes(), &refusals);
+        for (theirs, begin) in [
+            (
+                "<DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n",
+                "<Deleted><Key>a</Key></Deleted>",
+            ),
+            ("<DeleteResult xmlns=\"x\"></DeleteResult>", ""),
+            ("<DeleteResult xmlns=\"x\"/>", ""),
+        ] {
+            let whole = String::from_utf8(joined(theirs).unwrap()).unwrap();
+            let begin = format!("<DeleteResult xmlns=\"x\">{begin}<Error><Key>k</Key><Code>SlowDown</Code>");
+            assert!(whole.starts_with(&begin) && whole.ends_with("</Error></DeleteResult>"), "{whole}");
+        }
+        assert_eq!(joined("<html>"), None);
+    }
 }
