@@ -43,7 +43,7 @@ fn admit(house: &House, context: &mut Context, mut head: Parts, body: Body) -> R
     let route = route::route(&head.method, head.uri.path(), query, &head.headers)?;
     context.operation = Some(route.operation);
     authorise::authorise(&caller)?;
-    authenticate::refuse_reserved(&head)?;
+    authenticate::refuse_reserved(&head, &route.query)?;
     bucket::expected_owner(&head.headers)?;
     let demand = demand(route.operation, &head)?;
     let reader = PayloadReader::with_demand(payload, &head.headers, demand)?;

@@ -4,16 +4,17 @@ use dialect::route::Query;
 use dialect::sigv4::{Caller, RequestView, Verdict};
 use dialect::{S3Error, aws_chunked, reserved};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 
 use crate::error::Result;
-use crate::house::{House, with_query};
+use crate::house::{House, keep_query};
 
 /// Headers that concern the connection or the signature and go no further.
-const HOP: [HeaderName; 6] = [AUTHORIZATION, CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE];
+const HOP: [HeaderName; 8] =
+    [AUTHORIZATION, CONNECTION, EXPECT, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 const SIGNED_BODY: [&str; 3] = ["x-amz-content-sha256", "x-amz-decoded-content-length", "keep-alive"];
 
 /// Checks the signature.
@@ -34,17 +35,14 @@ pub(crate) fn unsign_query(head: &mut Parts, caller: &Caller) -> Result<()> {
             head.headers.insert(header, value);
         }
     }
-    let kept: Vec<&str> = raw
-        .split('&')
-        .filter(|pair| !pair.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-")))
-        .collect();
-    head.uri = with_query(&head.uri, &kept.join("&"));
+    head.uri = keep_query(&head.uri, |name| !name.to_ascii_lowercase().starts_with("x-amz-"));
     Ok(())
 }
 
-/// Refuses a request that tries to set the reserved header.
-pub(crate) fn refuse_reserved(head: &Parts) -> Result<()> {
-    if head.headers.contains_key(reserved::HEADER) {
+/// Refuses a request that tries to set the reserved header, by itself or in the query, where a store may look for it.
+pub(crate) fn refuse_reserved(head: &Parts, query: &Query) -> Result<()> {
+    let in_query = query.names().any(|name| name.eq_ignore_ascii_case(reserved::HEADER));
+    if in_query || head.headers.contains_key(reserved::HEADER) {
         let text = format!("The header {} is reserved.", reserved::HEADER);
         return Err(S3Error::invalid_request(text).into());
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use dialect::route::Query;
 use dialect::sigv4::Verifier;
 use dialect::{Route, reserved};
 use http::request::Parts;
@@ -9,7 +10,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use model::archive::ArchiveStage;
 use model::body::empty;
 use model::catalog::Bucket;
-use model::store::ObjectRef;
+use model::store::{ObjectRef, StoreError};
 use model::{Archive, ArchiveId, Body, BucketName, ObjectKey, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -103,12 +104,7 @@ impl House {
         head.method = Method::HEAD;
         head.version = Version::HTTP_11;
         head.uri = Uri::try_from(format!("/{bucket}")).expect("a bucket name is a path");
-        let response = self.call(&head, empty()).await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_success() => Ok(true),
-            _ => Err(Error::ReadAnswer { operation: "HeadBucket", missing: "verdict" }),
-        }
+        found("HeadBucket", self.call(&head, empty()).await?.status())
     }
 
     /// Bytes of a restored copy as a body.
@@ -147,6 +143,21 @@ impl House {
     }
 }
 
+/// Whether the store has what it was asked for the head of.
+///
+/// Errors: `AskStore` when it is in trouble, `ReadAnswer` for what no head should be answered with.
+pub(crate) fn found(operation: &'static str, status: StatusCode) -> Result<bool> {
+    match status {
+        StatusCode::NOT_FOUND => Ok(false),
+        status if status.is_success() => Ok(true),
+        status if status.is_server_error() => {
+            let source = format!("it answered {status}").into();
+            Err(store(operation)(StoreError::Doubt { what: operation.to_owned(), source }))
+        }
+        _ => Err(Error::ReadAnswer { operation, missing: "verdict" }),
+    }
+}
+
 /// The reserved header's text, when it is there.
 pub(crate) fn record(headers: &HeaderMap) -> Option<&str> {
     // Bytes no record can have are a record all the same: one that will not be trusted.
@@ -155,12 +166,13 @@ pub(crate) fn record(headers: &HeaderMap) -> Option<&str> {
 
 /// The target of a plain read: of the query only which version, and which headers the answer is to have.
 fn plain_read(uri: &Uri) -> Uri {
-    let query = uri.query().unwrap_or_default();
-    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-    let kept: Vec<&str> = query
-        .split('&')
-        .filter(|pair| name(pair) == "versionId" || name(pair).starts_with("response-"))
-        .collect();
+    keep_query(uri, |name| name == "versionId" || name.starts_with("response-"))
+}
+
+/// `uri` with those pairs of its query whose name, decoded, is wanted; the pairs stay as they are.
+pub(crate) fn keep_query(uri: &Uri, wanted: impl Fn(&str) -> bool) -> Uri {
+    let is_wanted = |pair: &&str| Query::parse(pair).is_ok_and(|one| one.names().any(&wanted));
+    let kept: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(is_wanted).collect();
     with_query(uri, &kept.join("&"))
 }
 
@@ -169,4 +181,26 @@ pub(crate) fn with_query(uri: &Uri, query: &str) -> Uri {
     let path = uri.path();
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     Uri::try_from(target).expect("pieces of a target are a target")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_store_in_trouble_is_not_a_store_gone_wrong() {
+        let found = |status| found("HeadBucket", StatusCode::from_u16(status).unwrap());
+        assert!(found(200).unwrap() && !found(404).unwrap());
+        assert!(matches!(found(500), Err(Error::AskStore { .. })));
+        assert!(matches!(found(503), Err(Error::AskStore { .. })));
+        assert!(matches!(found(403), Err(Error::ReadAnswer { .. })));
+    }
+
+    #[test]
+    fn queries_are_kept_by_decoded_name() {
+        let uri: Uri = "/b/k?version%49d=a&partNumber=1&response-expires=%20&x=".parse().unwrap();
+        assert_eq!(plain_read(&uri), "/b/k?version%49d=a&response-expires=%20");
+        assert_eq!(plain_read(&"/b/k?x".parse().unwrap()), "/b/k");
+    }
 }

@@ -14,8 +14,8 @@ use model::{Body, RestoreJob, RestoreState};
 use super::read::LOOKS;
 use crate::archived::{Seen, View, mistrusted, recognise};
 use crate::body::collect;
-use crate::error::{Error, Result, catalog};
-use crate::house::{Ask, House};
+use crate::error::{Result, catalog};
+use crate::house::{Ask, House, found};
 use crate::respond::bare;
 
 /// How often a restore that keeps moving is decided again.
@@ -59,12 +59,8 @@ async fn find(house: &House, ask: &Ask) -> Result<View> {
     let mut reason = "";
     for _ in 0..LOOKS {
         let response = house.look(&ask.head).await?;
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND {
+        if !found("HeadObject", response.status())? {
             return Err(missing(house, ask).await?.into());
-        }
-        if !status.is_success() {
-            return Err(Error::ReadAnswer { operation: "HeadObject", missing: "verdict" });
         }
         match recognise(house, &target, response.headers()).await? {
             Seen::Archived(view) => return Ok(*view),

@@ -106,6 +106,10 @@ async fn a_restore_goes_through_its_states() {
     assert_eq!(world.ask("GET", "/bkt/key", &[("if-none-match", &etag)], b"").await.status, 304);
     assert_eq!(world.ask("GET", "/bkt/key", &[("range", "bytes=5000-")], b"").await.code(), "InvalidRange");
     assert_eq!(world.ask("GET", "/bkt/key?partNumber=1", &[], b"").await.status, 206);
+    for spelled in ["versionId", "version%49d"] {
+        let answer = world.ask("GET", &format!("/bkt/key?{spelled}=v1"), &[], b"").await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (404, "NoSuchVersion"), "{spelled}");
+    }
 
     world.clock.advance(3600);
     assert_eq!(
