@@ -47,7 +47,10 @@ pub(crate) async fn perform(house: &Arc<House>, ask: Ask, body: Body) -> Result<
         O::PutBucketLifecycleConfiguration => carried(lifecycle::put(own(), ask, body)).await,
         O::GetBucketLifecycleConfiguration => lifecycle::get(house, &ask).await,
         O::DeleteBucketLifecycle => carried(lifecycle::delete(own(), ask)).await,
+        O::CreateBucket => carried(lifecycle::create_bucket(own(), ask, body)).await,
         O::DeleteBucket => carried(lifecycle::delete_bucket(own(), ask, body)).await,
+        // A store would search the stub.
+        O::SelectObjectContent => Err(S3Error::method_not_allowed(ask.head.method.as_str(), "OBJECT").into()),
         // Mutations whose meaning for archives is not known must not reach the store.
         O::PostObject | O::RenameObject | O::UpdateObjectEncryption | O::Unknown => Err(not_offered().into()),
         _ => house.forward(ask, body).await,

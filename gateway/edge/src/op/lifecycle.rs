@@ -53,6 +53,17 @@ pub(super) async fn delete(house: Arc<House>, ask: Ask) -> Result<Response<Body>
     Ok(bare(StatusCode::NO_CONTENT))
 }
 
+/// CreateBucket. Rules that a deletion cut off in the middle left behind are not those of the new bucket.
+pub(super) async fn create_bucket(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
+    let bucket = ask.route.bucket()?;
+    if house.bucket(bucket).await?.is_some_and(|row| row.lifecycle.is_some())
+        && !house.has_bucket(bucket).await?
+    {
+        keep(&house, bucket, None).await?;
+    }
+    house.forward(ask, body).await
+}
+
 /// DeleteBucket. What the catalog knows of the bucket goes with it, but for its archives, whose deaths are still to
 /// be written down.
 pub(super) async fn delete_bucket(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {

@@ -21,9 +21,9 @@ use crate::house::{Ask, House};
 pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
     let asks_restores = restore_status(ask.headers())?;
     let bucket = ask.route.bucket()?.clone();
-    let managed = house.has_archives(&bucket).await?;
     let response = house.forward(ask, body).await?;
-    if !managed || !response.status().is_success() {
+    // Asked after the page was made: what was archived before it is then known.
+    if !response.status().is_success() || !house.has_archives(&bucket).await? {
         return Ok(response);
     }
     let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };

@@ -8,9 +8,8 @@ use http::{Response, StatusCode};
 use model::archive::ArchiveStage;
 use model::body::{empty, full};
 use model::catalog::Change;
-use model::fence::Work;
 use model::store::ObjectRef;
-use model::{ArchiveId, Body, TapeClass};
+use model::{Archive, ArchiveId, Body, TapeClass};
 
 use crate::body::collect;
 use crate::direct::{self, Fate};
@@ -40,8 +39,8 @@ async fn declare(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> R
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let answer = collect(body, ANSWER_BYTES_MAX).await?;
     let missing = || Error::ReadAnswer { operation: "CreateMultipartUpload", missing: "UploadId" };
+    let answer = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| missing())?;
     let document =
         xml::read(&answer, "InitiateMultipartUploadResult", ANSWER_BYTES_MAX).map_err(|_| missing())?;
     let upload = document.leaf("UploadId").ok().flatten().ok_or_else(missing)?.to_owned();
@@ -66,9 +65,10 @@ async fn abandon(house: &House, uri: http::Uri) {
 /// CompleteMultipartUpload
 pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
-    let mut entered = Entered::enter(&house, &target.bucket, &target.key).await?;
+    let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
     entered.translate(&house, &target, &mut ask.head).await?;
-    let upload = take_upload(&mut entered, &ask);
+    let upload = declared_by(&entered, &ask);
+    // The upload's own row too: the engine leaves uploads alone until it is told that one may have been completed.
     entered.touch(&house, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;
     if let Some(id) = upload {
@@ -81,8 +81,8 @@ pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Res
 /// AbortMultipartUpload
 pub(super) async fn abort(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
-    let mut entered = Entered::enter(&house, &target.bucket, &target.key).await?;
-    let upload = take_upload(&mut entered, &ask);
+    let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
+    let upload = declared_by(&entered, &ask);
     let response = house.forward(ask, body).await?;
     if let Some(id) = upload
         && (response.status().is_success() || response.status() == StatusCode::NOT_FOUND)
@@ -92,14 +92,12 @@ pub(super) async fn abort(house: Arc<House>, ask: Ask, body: Body) -> Result<Res
     Ok(response)
 }
 
-/// The declared row of the upload a request names. It is no archive the request may end, so it leaves the others.
-fn take_upload(entered: &mut Entered, ask: &Ask) -> Option<ArchiveId> {
+/// The declared row of the upload a request names.
+fn declared_by(entered: &Entered, ask: &Ask) -> Option<ArchiveId> {
     let upload = ask.route.query.value("uploadId")?;
-    let is_its = |row: &model::Archive| {
-        row.state.stage() == ArchiveStage::Declared && row.upload.as_deref() == Some(upload)
-    };
-    let at = entered.rows.iter().position(is_its)?;
-    Some(entered.rows.remove(at).id)
+    let is_its =
+        |row: &&Archive| row.state.stage() == ArchiveStage::Declared && row.upload.as_deref() == Some(upload);
+    entered.rows.iter().find(is_its).map(|row| row.id)
 }
 
 fn outcome_status(outcome: &Result<Response<Body>>) -> (Fate, Option<StatusCode>) {
@@ -116,8 +114,8 @@ async fn completed(
     match fate {
         Fate::Done => direct::settle(house, target, id, Fate::Done).await,
         Fate::Refused if *status == Some(StatusCode::NOT_FOUND) => ended(house, target, id).await,
-        Fate::Refused => {}
-        Fate::Doubt => house.ports.wake.wake(Work::Touched),
+        // Its row is touched: the engine looks.
+        Fate::Refused | Fate::Doubt => {}
     }
 }
 

@@ -22,9 +22,8 @@ const STANDARD: &str = "<StorageClass>STANDARD<";
 pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
     let bucket = ask.route.bucket()?.clone();
     let key = ask.route.key.clone();
-    let managed = house.has_archives(&bucket).await?;
     let response = house.forward(ask, body).await?;
-    if !managed || !response.status().is_success() {
+    if !response.status().is_success() || !house.has_archives(&bucket).await? {
         return Ok(response);
     }
     let unusable = || Error::ReadAnswer { operation: "a list of uploads", missing: "document" };

@@ -32,6 +32,34 @@ async fn without_the_catalog_hot_reads_go_on_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_completion_in_doubt_is_looked_at() {
+    let world = World::new().await;
+    let class = [("x-amz-storage-class", "GLACIER")];
+    let created = world.ask("POST", "/bkt/key?uploads", &class, b"").await;
+    let upload = created.text().split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    let part = format!("/bkt/key?partNumber=1&uploadId={upload}");
+    let etag = world.ask("PUT", &part, &[], &large()).await.header("etag").unwrap().to_owned();
+    let body = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    world.bells.take();
+    world.store.lose();
+    let answer = world.ask("POST", &format!("/bkt/key?uploadId={upload}"), &[], body.as_bytes()).await;
+    assert_eq!(answer.status, 503);
+    let row = &world.rows("key").await[0];
+    assert_eq!((row.state.stage(), row.touched), (ArchiveStage::Declared, true), "the engine is to look");
+    assert_eq!(world.bells.take(), [Work::Touched]);
+}
+
+#[tokio::test]
+async fn a_search_never_reaches_the_store() {
+    let world = World::new().await;
+    world.store.lose();
+    let answer = world.ask("POST", "/bkt/key?select&select-type=2", &[], b"").await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (405, "MethodNotAllowed"));
+}
+
+#[tokio::test]
 async fn a_direct_write_in_doubt_stays_declared_and_archived() {
     let world = World::new().await;
     world.store.lose();

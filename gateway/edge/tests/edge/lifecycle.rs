@@ -2,6 +2,7 @@
 
 use model::catalog::Catalog;
 use model::fence::Work;
+use model::store::ObjectStore;
 
 use crate::world::{World, bucket};
 
@@ -69,4 +70,29 @@ async fn rules_end_with_their_bucket() {
     assert!(world.catalog.bucket(&bucket("bkt")).await.unwrap().is_none());
     assert_eq!(world.ask("PUT", "/bkt", &[], b"").await.status, 200);
     assert_eq!(world.ask("GET", "/bkt?lifecycle", &[], b"").await.code(), "NoSuchLifecycleConfiguration");
+}
+
+/// As after a crash between the store's answer and ours.
+#[tokio::test]
+async fn a_new_bucket_has_no_rules_of_an_old_one() {
+    let world = World::new().await;
+    let digest = md5(RULES);
+    assert_eq!(
+        world.ask("PUT", "/bkt?lifecycle", &[("content-md5", &digest)], RULES.as_bytes()).await.status,
+        200
+    );
+    let delete = http::Request::delete("/bkt").body(model::body::empty()).unwrap();
+    assert_eq!(world.store.call(delete).await.unwrap().status(), 204);
+    assert_eq!(world.ask("PUT", "/bkt", &[], b"").await.status, 200);
+    assert_eq!(world.ask("GET", "/bkt?lifecycle", &[], b"").await.code(), "NoSuchLifecycleConfiguration");
+    assert_eq!(
+        world.ask("PUT", "/bkt?lifecycle", &[("content-md5", &digest)], RULES.as_bytes()).await.status,
+        200
+    );
+    world.ask("PUT", "/bkt", &[], b"").await;
+    assert_eq!(
+        world.ask("GET", "/bkt?lifecycle", &[], b"").await.status,
+        200,
+        "a bucket that is keeps its rules"
+    );
 }
