@@ -6,7 +6,7 @@
 
 use dialect::{Code, S3Error, metadata, reserved};
 use http::header::HeaderValue;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use model::archive::{ArchiveStage, Standing};
 use model::catalog::{CatalogError, Change};
 use model::clock::archive_id;
@@ -19,6 +19,9 @@ use crate::house::House;
 
 /// Name of the class header.
 pub(crate) const CLASS: &str = "x-amz-storage-class";
+/// Refusals that say nothing of the write.
+const UNDECIDED: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
 /// How often a row that keeps moving is read again.
 const TRIES: usize = 8;
 
@@ -40,6 +43,8 @@ impl Fate {
     pub(crate) fn of(outcome: &Result<Response<Body>>) -> Self {
         match outcome {
             Ok(response) if response.status().is_success() => Self::Done,
+            // A conflict is not the write's own, and a store that was too busy may carry it out later.
+            Ok(response) if UNDECIDED.contains(&response.status()) => Self::Doubt,
             Ok(response) if response.status().is_client_error() => Self::Refused,
             _ => Self::Doubt,
         }
@@ -169,6 +174,28 @@ async fn update(house: &House, id: ArchiveId, change: impl Fn(&mut Archive)) -> 
         match house.ports.catalog.commit(vec![Change::Archive(row)]).await {
             Err(CatalogError::Conflict { .. }) if tries < TRIES => tries += 1,
             done => return done.map_err(catalog("an archive's next state")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_for_good_ends_a_write() {
+        for (status, fate) in [
+            (200, Fate::Done),
+            (400, Fate::Refused),
+            (412, Fate::Refused),
+            (408, Fate::Doubt),
+            (409, Fate::Doubt),
+            (429, Fate::Doubt),
+            (503, Fate::Doubt),
+        ] {
+            let mut response = Response::new(model::body::empty());
+            *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(Fate::of(&Ok(response)), fate, "{status}");
         }
     }
 }
