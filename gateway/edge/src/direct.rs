@@ -89,6 +89,7 @@ pub(crate) async fn declaration(house: &House, target: &ObjectRef, class: TapeCl
         identity: None,
         part_bytes: Vec::new(),
         checksums: Vec::new(),
+        displaced_metadata: Vec::new(),
         state: ArchiveState::Declared,
         since: now,
         standing: None,

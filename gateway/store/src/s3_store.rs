@@ -5,30 +5,34 @@
 
 pub(crate) mod answer;
 mod attributes;
+mod canary;
 mod copies;
+mod protection;
 pub(crate) mod request;
 mod reserved_bucket;
 mod survey;
+mod versions;
 
 use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dialect::metadata::USER_PREFIX;
 use dialect::reserved::{self, MarkerKey};
 use futures_util::{StreamExt, TryStreamExt};
 use http::{Method, Request, Response, StatusCode};
 use model::bucket::Survey;
-use model::limits::{LIST_KEYS_MAX, METADATA_BYTES_MAX};
+use model::limits::LIST_KEYS_MAX;
+use model::marker;
 use model::store::{
-    Capabilities, Flip, FlipContent, IfMatch, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
+    Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page,
+    StoreError,
 };
 use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
 
 use crate::error::Error;
 use crate::service::{S3Service, Swap};
 use crate::stream::pieces;
-use answer::{LISTING_BYTES_MAX, accepted, document, leaf, nonsense};
+use answer::{LISTING_BYTES_MAX, accepted, document, nonsense};
 use request::Ask;
 
 /// Heads of parts asked for at a time.
@@ -86,21 +90,25 @@ impl<S: S3Service> S3Store<S> {
         let what = format!("flip of {}/{}", target.bucket, target.key);
         let mut ask =
             Ask::object(Method::PUT, &target.bucket, target.key.as_str()).header(reserved::HEADER, record);
-        match self.service.capabilities().if_match {
-            IfMatch::Quoted => ask = ask.header("if-match", &flip.head.etag.quoted()),
-            IfMatch::Unquoted => ask = ask.header("if-match", flip.head.etag.as_str()),
-            // The key's fence is all there is.
-            IfMatch::Ignored => {}
+        if flip.conditional {
+            ask = self.expecting(ask, &flip.head.etag);
         }
-        let crowded = metadata_bytes(&flip.head, record) > METADATA_BYTES_MAX;
-        for (name, value) in &flip.head.headers {
-            // Where the reserved header does not fit beside it, user metadata lives in the catalog alone.
-            if !crowded || !name.starts_with(USER_PREFIX) {
-                ask = ask.header(name, value);
-            }
+        let displaced = marker::displaced(&flip.head.headers);
+        for (name, value) in flip.head.headers.iter().filter(|header| !displaced.contains(header)) {
+            ask = ask.header(name, value);
         }
         let length = body.len() as u64;
         self.ask(&what, ask.send(model::body::full(body), length)).await.map(drop)
+    }
+
+    /// A PUT on the condition that the object has this ETag, in the form the store honours.
+    fn expecting(&self, ask: Ask, etag: &ETag) -> Ask {
+        match self.service.capabilities().if_match {
+            IfMatch::Quoted => ask.header("if-match", &etag.quoted()),
+            IfMatch::Unquoted => ask.header("if-match", etag.as_str()),
+            // The key's fence is all there is.
+            IfMatch::Ignored => ask,
+        }
     }
 
     /// A refused condition may be the echo of an attempt that was carried out twice: then our marker stands there.
@@ -149,6 +157,10 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         }
     }
 
+    async fn canary(&self) -> Result<bool, StoreError> {
+        self.hear_canary().await
+    }
+
     async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError> {
         self.survey_bucket(bucket).await
     }
@@ -169,7 +181,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             let response = self.ask(what, ask.bare()).await?;
             let listing = document(what, response, "ListAllMyBucketsResult", LISTING_BYTES_MAX).await?;
             names.extend(answer::bucket_names(what, &listing)?);
-            let next = leaf(&listing, "ContinuationToken").filter(|next| !next.is_empty()).map(str::to_owned);
+            let next = answer::token(what, &listing, "ContinuationToken")?;
             if next.is_none() || next == token {
                 break;
             }
@@ -216,8 +228,19 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         match self.ask(&what, ask.bare()).await {
             Ok(response) => answer::head(&what, target, response.headers(), &self.secret).map(Some),
             Err(StoreError::Missing { .. }) => Ok(None),
+            // A delete marker asked for by its version.
+            Err(StoreError::Refused { status: 405, .. }) if target.version.is_some() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn versions(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        limit: usize,
+    ) -> Result<Vec<ListedVersion>, StoreError> {
+        self.versions_of(bucket, key, limit.clamp(1, LIST_KEYS_MAX)).await
     }
 
     async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError> {
@@ -349,11 +372,4 @@ fn gone(answer: Result<Response<Body>, StoreError>) -> Result<(), StoreError> {
         Ok(_) | Err(StoreError::Missing { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// What the user metadata of a stub would come to.
-fn metadata_bytes(head: &ObjectHead, record: &str) -> usize {
-    let user = head.headers.iter().filter_map(|(name, value)| Some((name.strip_prefix(USER_PREFIX)?, value)));
-    let kept: usize = user.map(|(name, value)| name.len() + value.len()).sum();
-    kept + reserved::HEADER.len() - USER_PREFIX.len() + record.len()
 }

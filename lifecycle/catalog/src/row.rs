@@ -49,7 +49,7 @@ pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
 }
 
 /// Version of the encoding of rows. A row is read by the version it was written with.
-const ENCODING: u8 = 2;
+const ENCODING: u8 = 3;
 
 /// Bytes for people.
 pub fn hex(bytes: &[u8]) -> String {

@@ -240,7 +240,7 @@ async fn prepare(house: &House, archive: &Archive, head: ObjectHead) -> Result<F
         last_modified: archive.last_modified.unwrap_or(head.last_modified),
     };
     let marker = Marker { kind, archive: archive.id, class: archive.class, original: Some(original) };
-    Ok(Flip { target, head, marker, content })
+    Ok(Flip { target, head, conditional: true, marker, content })
 }
 
 pub(crate) fn milliseconds(duration: std::time::Duration) -> i64 {

@@ -134,6 +134,7 @@ fn new_archive(house: &House, bucket: &BucketName, entry: &Listed, class: TapeCl
         identity: None,
         part_bytes: Vec::new(),
         checksums: Vec::new(),
+        displaced_metadata: Vec::new(),
         state: ArchiveState::Due,
         since: now,
         standing: Some(Standing {

@@ -212,6 +212,9 @@ pub struct Archive {
     /// Checksums as the store returned them (`x-amz-checksum-*` and their type): what a HEAD of the archived
     /// object answers, since the stub's own would be wrong.
     pub checksums: Vec<(String, String)>,
+    /// User metadata the stub has no room for, as the store returned it ([`crate::marker::displaced`]): a HEAD of the
+    /// archived object answers it from here. Empty where the store keeps it.
+    pub displaced_metadata: Vec<(String, String)>,
     /// Where it is on its way.
     pub state: ArchiveState,
     /// When it entered its stage.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::BucketName;
 use crate::catalog::Bucket;
-use crate::store::Capabilities;
+use crate::store::{Capabilities, IfMatch};
 
 /// Whether a bucket keeps versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +180,18 @@ pub fn refusals(capabilities: &Capabilities, survey: &Survey, terms: &Terms) -> 
     found.into_iter().filter(|(_, holds)| *holds).map(|(refusal, _)| refusal).collect()
 }
 
+/// Whether the write of a stub is conditional on the ETag of what it replaces. A store that loses races was also seen
+/// to refuse every condition where each write makes a version; there the key's fence has to do.
+pub fn conditional(capabilities: &Capabilities, versioning: Versioning) -> bool {
+    capabilities.if_match != IfMatch::Ignored
+        && (capabilities.compare_and_set || versioning != Versioning::Enabled)
+}
+
+/// Whether an object whose time is over may be deleted: under a condition, or where nobody else writes.
+pub fn may_expire(capabilities: &Capabilities, terms: &Terms) -> bool {
+    capabilities.in_place || capabilities.delete_if_match || terms.exclusive
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,5 +221,28 @@ mod tests {
         assert_eq!(refusals(&weak, &Survey::PLAIN, &Terms::MANAGED), [NotExclusive]);
         let swaps = Capabilities { in_place: true, ..weak };
         assert_eq!(refusals(&swaps, &all, &Terms::MANAGED), []);
+    }
+
+    #[test]
+    fn conditions_are_relied_on_only_where_they_work() {
+        use Versioning::{Enabled, Off, Suspended};
+        let proven = Capabilities::FAITHFUL;
+        let loses = Capabilities { compare_and_set: false, ..proven };
+        let ignores = Capabilities { if_match: IfMatch::Ignored, ..loses };
+        for versioning in [Off, Enabled, Suspended] {
+            assert!(conditional(&proven, versioning));
+            assert_eq!(conditional(&loses, versioning), versioning != Enabled);
+            assert!(!conditional(&ignores, versioning));
+        }
+    }
+
+    #[test]
+    fn deletion_wants_a_condition_or_an_exclusive_bucket() {
+        let weak = Capabilities { delete_if_match: false, ..Capabilities::FAITHFUL };
+        let exclusive = Terms { exclusive: true, ..Terms::MANAGED };
+        assert!(may_expire(&Capabilities::FAITHFUL, &Terms::MANAGED));
+        assert!(!may_expire(&weak, &Terms::MANAGED));
+        assert!(may_expire(&weak, &exclusive));
+        assert!(may_expire(&Capabilities { in_place: true, ..weak }, &Terms::MANAGED));
     }
 }

@@ -6,6 +6,8 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub const STUB_BYTES: u64 = 1531;
 /// Most bytes of user metadata S3 allows on an object, names and values together.
 pub const METADATA_BYTES_MAX: usize = 2048;
+/// Room the reserved header takes among an object's user metadata at most, name and value together.
+pub const MARKER_BYTES_MAX: usize = 256;
 /// Most keys one listing page returns.
 pub const LIST_KEYS_MAX: usize = 1000;
 /// Largest object, in bytes (5 TiB).
@@ -23,5 +25,6 @@ pub const TRANSACTION_ROWS_MAX: usize = 2_000;
 
 const _: () =
     assert!(STUB_BYTES < TRANSITION_BYTES_MIN, "a stub must be smaller than what it replaces by default");
+const _: () = assert!(MARKER_BYTES_MAX < METADATA_BYTES_MAX);
 const _: () = assert!(PUT_BYTES_MAX < OBJECT_BYTES_MAX);
 const _: () = assert!(LIST_KEYS_MAX <= TRANSACTION_ROWS_MAX);

@@ -109,6 +109,16 @@ impl VersionId {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         visible(text, 1024, "a version id").map(Self)
     }
+
+    /// The version written while the bucket kept none.
+    pub fn null() -> Self {
+        Self("null".to_owned())
+    }
+
+    /// Whether it is [`Self::null`].
+    pub fn is_null(&self) -> bool {
+        self.0 == "null"
+    }
 }
 
 impl ETag {

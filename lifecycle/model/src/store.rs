@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Survey;
 use crate::{
-    ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Remedy, Timestamp, VersionId,
+    ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Protection, Remedy, Timestamp,
+    VersionId,
 };
 
 /// What a store was seen to be able to do: probed, never believed from an answer alone.
@@ -109,6 +110,8 @@ pub struct ObjectHead {
     pub headers: Vec<(String, String)>,
     /// `x-amz-checksum-*` as the store returned them, sorted.
     pub checksums: Vec<(String, String)>,
+    /// Encryption and locks.
+    pub protection: Protection,
     /// The reserved header, when it is there and its HMAC is right.
     pub marker: Option<Marker>,
 }
@@ -135,6 +138,15 @@ pub struct Page {
     pub more: bool,
 }
 
+/// One version of a key, or a delete marker above one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Version id; [`VersionId::null`] for what was written without one.
+    pub version: VersionId,
+    /// Size on the store, in bytes; none for a delete marker.
+    pub size: Option<u64>,
+}
+
 /// What replaces the hot bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlipContent {
@@ -149,8 +161,12 @@ pub enum FlipContent {
 pub struct Flip {
     /// What is replaced.
     pub target: ObjectRef,
-    /// The object as read under the fence; its headers are kept.
+    /// The object as read under the fence; its headers are kept, but for what [`crate::marker::displaced`] says of a
+    /// flip that is a PUT.
     pub head: ObjectHead,
+    /// The write is conditional on the object's ETag. Where not, the key's fence and the bucket's exclusiveness are
+    /// all there is.
+    pub conditional: bool,
     /// The reserved header to write.
     pub marker: Marker,
     /// The bytes to write.
@@ -224,6 +240,10 @@ pub trait ObjectStore: Send + Sync {
     /// of the body carry late checksums. An S3 error is an `Ok` response; `Err` means the store did not answer.
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError>;
 
+    /// A conditional write with the right ETag was carried out and one with a wrong one was refused, just now, on an
+    /// object kept for this in the reserved bucket. `false` when either was not so: no flip may rely on a condition.
+    async fn canary(&self) -> Result<bool, StoreError>;
+
     /// What the store says a bucket is set to; `Missing` when there is no such bucket. A setting the store does not
     /// know counts as not set.
     async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError>;
@@ -250,6 +270,15 @@ pub trait ObjectStore: Send + Sync {
     /// The object's head, without tags and ACL; `None` when there is no such object.
     async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError>;
 
+    /// Up to `limit` (at most 1 000) versions of one key, the newest first, delete markers among them. A bucket that
+    /// never had versions shows its object under [`VersionId::null`].
+    async fn versions(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        limit: usize,
+    ) -> Result<Vec<ListedVersion>, StoreError>;
+
     /// Sizes of the parts the object was uploaded in; empty when it was one PUT.
     async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError>;
 
@@ -265,8 +294,8 @@ pub trait ObjectStore: Send + Sync {
     /// `Refused` promise that nothing was done by this attempt.
     async fn flip(&self, flip: Flip) -> Result<(), StoreError>;
 
-    /// Deletes the version that a stub has replaced in a bucket with versions; done already is done. The caller has
-    /// seen the stub stand as the version after it.
+    /// Deletes one version for good; done already is done. The caller has seen the stub stand as the version after
+    /// it, or it is a stub too many.
     async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError>;
 
     /// Deletes an object whose time is over. The caller holds the key's fence and has just read `expected`.

@@ -12,7 +12,9 @@ use model::bucket::Survey;
 use model::catalog::{Bucket, Catalog, CatalogError, Change, Counts};
 use model::pack::{Pack, PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::store::{Capabilities, Flip, ObjectHead, ObjectRef, ObjectStore, Page, StoreError};
+use model::store::{
+    Capabilities, Flip, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
+};
 use model::volume::Volume;
 use model::{
     Archive, ArchiveId, Body, BucketName, ByteStream, ETag, Identity, JobId, ObjectKey, PackId, RestoreJob,
@@ -213,6 +215,19 @@ impl ObjectStore for Lossy {
             return Err(StoreError::Doubt { what: "a write".to_owned(), source: "no answer".into() });
         }
         answer
+    }
+
+    async fn canary(&self) -> Result<bool, StoreError> {
+        self.inner.canary().await
+    }
+
+    async fn versions(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        limit: usize,
+    ) -> Result<Vec<ListedVersion>, StoreError> {
+        self.inner.versions(bucket, key, limit).await
     }
 
     async fn survey(&self, bucket: &BucketName) -> Result<Survey, StoreError> {

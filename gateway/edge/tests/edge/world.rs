@@ -232,6 +232,7 @@ impl World {
             identity: Some(Identity::of(&head)),
             part_bytes,
             checksums: head.checksums.clone(),
+            displaced_metadata: Vec::new(),
             state: ArchiveState::Archived,
             since: now,
             standing: None,
@@ -243,7 +244,7 @@ impl World {
         let original =
             Original { size: head.size, etag: head.etag.clone(), last_modified: head.last_modified };
         let marker = Marker { kind: MarkerKind::Stub, archive: id, class, original: Some(original) };
-        let flip = Flip { target: target.clone(), head, marker, content: FlipContent::Stub };
+        let flip = Flip { target: target.clone(), head, conditional: true, marker, content: FlipContent::Stub };
         let hot = flip.head.clone();
         self.store.flip(flip).await.unwrap();
         let stub = self.store.head(&target).await.unwrap().unwrap();

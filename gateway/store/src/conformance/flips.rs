@@ -13,6 +13,7 @@ fn flip_of(target: &ObjectRef, head: &ObjectHead, number: u128) -> Flip {
     Flip {
         target: target.clone(),
         head: head.clone(),
+        conditional: true,
         marker: Marker {
             kind: MarkerKind::Stub,
             archive: ArchiveId::from_u128(number),
@@ -99,6 +100,10 @@ pub(super) async fn changes_win(client: &Client) {
         assert_eq!(put.status, 200);
         assert_eq!(client.get("/changes/race", &[]).await.text(), new, "an acknowledged write was lost");
     }
+    client.send(http::Method::DELETE, "/changes/race", &[], "").await;
+    assert_eq!(client.send(http::Method::DELETE, "/changes", &[], "").await.status, 204);
+    let flipped = client.store.flip(flip_of(&target, &old, 1)).await;
+    assert!(matches!(flipped, Err(StoreError::Changed { .. })), "{flipped:?}");
 }
 
 pub(super) async fn forgeries_are_no_markers(client: &Client) {

@@ -46,6 +46,7 @@ async fn flips_stay_right(pretend_remote: bool) {
         let flip = Flip {
             target: target.clone(),
             head: hot.clone(),
+            conditional: true,
             marker: Marker {
                 kind: MarkerKind::Stub,
                 archive: ArchiveId::from_u128(round),

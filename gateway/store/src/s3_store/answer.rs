@@ -17,6 +17,9 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 /// Longest listing read, in bytes: 1 000 keys of 1 024 bytes, escaped.
 pub(crate) const LISTING_BYTES_MAX: usize = 16 << 20;
 
+/// Longest text sent back as it came, in bytes: escaped, it still has room in a URI.
+const TOKEN_BYTES_MAX: usize = 8 << 10;
+
 /// The response when it is a success, what it refuses otherwise.
 pub(crate) async fn accepted(what: &str, response: Response<Body>) -> Result<Response<Body>, StoreError> {
     if response.status().is_success() { Ok(response) } else { Err(refusal(what, response).await) }
@@ -34,9 +37,8 @@ pub(crate) async fn refusal(what: &str, response: Response<Body>) -> StoreError 
     match (parts.status, code.as_str()) {
         (StatusCode::NOT_FOUND, _) => StoreError::Missing { what },
         (StatusCode::PRECONDITION_FAILED, _) => StoreError::Changed { what },
-        (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout") => {
-            unproven(what, status, code)
-        }
+        (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout")
+        | (status @ (StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT), "") => unproven(what, status, code),
         (status, _) if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
             StoreError::Refused { what, status: status.as_u16(), code }
         }
@@ -100,6 +102,7 @@ pub(crate) fn head(
         checksums: pairs(headers, |name| {
             Algorithm::from_header(name).is_some() || name == "x-amz-checksum-type"
         }),
+        protection: super::protection::of(headers),
         marker: record.and_then(|record| reserved::parse(record, &target.bucket, &target.key, secret).ok()),
     })
 }
@@ -153,5 +156,63 @@ pub(crate) fn leaf<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
     element.leaf(name).ok().flatten()
 }
 
+/// A short text that is sent back as it came, such as the id of an upload; nothing when it is not there or empty.
+pub(crate) fn token(what: &str, element: &Element, name: &str) -> Result<Option<String>, StoreError> {
+    match leaf(element, name) {
+        Some(text) if text.len() > TOKEN_BYTES_MAX => Err(nonsense(what, name)),
+        text => Ok(text.filter(|text| !text.is_empty()).map(str::to_owned)),
+    }
+}
+
 /// Headers kept beside the system headers.
 const KEPT: [&str; 2] = ["x-amz-storage-class", "x-amz-website-redirect-location"];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_says_no_more_than_it_proves() {
+        for (status, code, expected) in [
+            (404, "NoSuchKey", "missing"),
+            (412, "PreconditionFailed", "changed"),
+            (403, "AccessDenied", "refused"),
+            (409, "BucketAlreadyExists", "refused"),
+            (501, "NotImplemented", "refused"),
+            (507, "", "full"),
+            (409, "ConditionalRequestConflict", "doubt"),
+            (409, "", "doubt"),
+            (408, "", "doubt"),
+            (400, "RequestTimeout", "doubt"),
+            (500, "InternalError", "doubt"),
+            (302, "", "doubt"),
+        ] {
+            let body = if code.is_empty() {
+                "cut".to_owned()
+            } else {
+                format!("<Error><Code>{code}</Code></Error>")
+            };
+            let response = Response::builder().status(status).body(model::body::full(body)).unwrap();
+            let seen = match refusal("it", response).await {
+                StoreError::Missing { .. } => "missing",
+                StoreError::Changed { .. } => "changed",
+                StoreError::Refused { .. } => "refused",
+                StoreError::Doubt { .. } => "doubt",
+                StoreError::Full { .. } => "full",
+            };
+            assert_eq!(seen, expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_bounded() {
+        let of = |text: &str| {
+            let listing = xml::read(format!("<L><T>{text}</T></L>").as_bytes(), "L", 1 << 20).unwrap();
+            token("it", &listing, "T").ok()
+        };
+        assert_eq!(of("a"), Some(Some("a".to_owned())));
+        assert_eq!(of(""), Some(None));
+        assert_eq!(of(&"a".repeat(70_000)), None, "its URI would be too long to exist");
+    }
+}

@@ -8,7 +8,7 @@ use model::store::StoreError;
 use model::{ArchiveId, ByteStream, ETag};
 
 use super::S3Store;
-use super::answer::{document, leaf, nonsense};
+use super::answer::{document, nonsense, token};
 use super::request::Ask;
 use crate::service::S3Service;
 use crate::stream::Slices;
@@ -59,7 +59,7 @@ impl<S: S3Service> S3Store<S> {
         let ask = Ask::object(Method::POST, &self.reserved.bucket, &key(archive)).query("uploads", "");
         let response = self.ask(what, ask.bare()).await?;
         let root = document(what, response, "InitiateMultipartUploadResult", ANSWER_BYTES_MAX).await?;
-        leaf(&root, "UploadId").map(str::to_owned).ok_or_else(|| nonsense(what, "upload id"))
+        token(what, &root, "UploadId")?.ok_or_else(|| nonsense(what, "upload id"))
     }
 
     async fn upload(

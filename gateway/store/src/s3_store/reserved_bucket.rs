@@ -4,12 +4,12 @@ use dialect::S3Error;
 use dialect::copy::CopySource;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
-use model::Body;
 use model::body::{empty, full};
 use model::store::StoreError;
+use model::{Body, ObjectKey};
 use percent_encoding::percent_decode_str;
 
-use super::answer::{LISTING_BYTES_MAX, document, leaf, nonsense};
+use super::answer::{LISTING_BYTES_MAX, document, leaf, nonsense, token};
 use super::request::{Ask, unescape_key};
 use super::{Reserved, S3Store};
 use crate::error::Error;
@@ -18,6 +18,8 @@ use crate::stream::collect;
 
 /// The object that names the catalog which owns the bucket.
 const OWNER_KEY: &str = "catalog";
+/// What asking for it is called.
+const OWNER: &str = "owner of the reserved bucket";
 /// Longest catalog id read, in bytes.
 const OWNER_BYTES_MAX: usize = 1024;
 
@@ -45,42 +47,56 @@ impl<S: S3Service> S3Store<S> {
         self.ask("creation of the reserved bucket", ask.bare()).await.map(drop)
     }
 
-    /// The catalog named by the marker object, which is ours when there was none.
+    /// The catalog named by the marker object, which is ours when there was none. It is looked for first: not every
+    /// store heeds the condition of a write.
     async fn ensure_owner(&self) -> Result<String, StoreError> {
-        let what = "owner of the reserved bucket";
+        match self.owner().await {
+            Err(StoreError::Missing { .. }) => {}
+            seen => return seen,
+        }
         let catalog = self.reserved.catalog.clone();
         let length = catalog.len() as u64;
         let ask = Ask::object(Method::PUT, &self.reserved.bucket, OWNER_KEY).header("if-none-match", "*");
-        match self.ask(what, ask.send(full(catalog), length)).await {
-            Ok(_) | Err(StoreError::Changed { .. }) => {}
-            Err(error) => return Err(error),
+        match self.ask(OWNER, ask.send(full(catalog), length)).await {
+            Ok(_) | Err(StoreError::Changed { .. }) => self.owner().await,
+            Err(error) => Err(error),
         }
+    }
+
+    async fn owner(&self) -> Result<String, StoreError> {
         let ask = Ask::object(Method::GET, &self.reserved.bucket, OWNER_KEY);
-        let response = self.ask(what, ask.bare()).await?;
+        let response = self.ask(OWNER, ask.bare()).await?;
         let body = collect(response.into_body(), OWNER_BYTES_MAX)
             .await
-            .map_err(|source| StoreError::Doubt { what: what.to_owned(), source: Box::new(source) })?;
+            .map_err(|source| StoreError::Doubt { what: OWNER.to_owned(), source: Box::new(source) })?;
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     async fn abort_uploads(&self) -> Result<(), StoreError> {
         let what = "uploads of the reserved bucket";
+        let mut after: Option<(ObjectKey, String)> = None;
         loop {
-            let ask = Ask::bucket(Method::GET, &self.reserved.bucket)
+            let mut ask = Ask::bucket(Method::GET, &self.reserved.bucket)
                 .query("uploads", "")
                 .query("encoding-type", "url");
+            if let Some((key, upload)) = &after {
+                // Some stores go on listing uploads that are gone.
+                ask = ask.query("key-marker", key.as_str()).query("upload-id-marker", upload);
+            }
             let response = self.ask(what, ask.bare()).await?;
             let listing = document(what, response, "ListMultipartUploadsResult", LISTING_BYTES_MAX).await?;
+            after = None;
             for upload in listing.all("Upload") {
                 let key = upload.child("Key").and_then(|key| unescape_key(key.exact().ok()?));
-                let (Some(key), Some(id)) = (key, leaf(upload, "UploadId")) else {
+                let (Some(key), Some(id)) = (key, token(what, upload, "UploadId")?) else {
                     return Err(nonsense(what, "upload"));
                 };
                 let ask =
-                    Ask::object(Method::DELETE, &self.reserved.bucket, key.as_str()).query("uploadId", id);
+                    Ask::object(Method::DELETE, &self.reserved.bucket, key.as_str()).query("uploadId", &id);
                 super::gone(self.ask(what, ask.bare()).await)?;
+                after = Some((key, id));
             }
-            if leaf(&listing, "IsTruncated") != Some("true") {
+            if after.is_none() || leaf(&listing, "IsTruncated") != Some("true") {
                 return Ok(());
             }
         }

@@ -37,6 +37,7 @@ pub fn archive(number: u64, bucket: &str, key: &str, size: u64) -> Archive {
         identity: None,
         part_bytes: vec![size],
         checksums: vec![("x-amz-checksum-crc32".into(), "AAAAAA==".into())],
+        displaced_metadata: vec![("x-amz-meta-a".into(), "1".into())],
         state: ArchiveState::Due,
         since: Timestamp::from_seconds(2),
         standing: None,
