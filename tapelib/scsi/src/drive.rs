@@ -29,14 +29,12 @@ pub struct Drive {
     session: Session,
     /// Variable blocks were asked for, and are asked for again after a reset.
     variable: bool,
-    /// A write has failed and the position was not read since.
-    doubt: bool,
 }
 
 impl Drive {
     /// A driver that owns the path to the unit. Sends nothing.
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        Self { session: Session::new(transport, Unit::Drive), variable: false, doubt: false }
+        Self { session: Session::new(transport, Unit::Drive), variable: false }
     }
 
     /// Who answers; fails when it is not a tape drive.
@@ -59,7 +57,7 @@ impl Drive {
         self.variable = false;
         self.session.wait_ready(limit, wait)?;
         self.session.settle();
-        self.doubt = false;
+        self.session.doubt = false;
         Ok(())
     }
 
@@ -81,7 +79,7 @@ impl Drive {
     /// Writes what is buffered and goes to block 0 of the current partition.
     pub fn rewind(&mut self) -> Result<(), Error> {
         self.motion(Command::Rewind { immediate: false }, TIMEOUT_REWIND)?;
-        self.doubt = false;
+        self.session.doubt = false;
         Ok(())
     }
 

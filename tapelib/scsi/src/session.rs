@@ -33,6 +33,8 @@ pub(crate) struct Session {
     transport: Box<dyn Transport>,
     unit: Unit,
     attention: Option<Attention>,
+    /// A write has failed, as an answer to it or to whatever was asked later, and the position was not read since.
+    pub(crate) doubt: bool,
     cleaning_wanted: bool,
 }
 
@@ -44,7 +46,7 @@ struct Attention {
 
 impl Session {
     pub(crate) fn new(transport: Box<dyn Transport>, unit: Unit) -> Self {
-        Self { transport, unit, attention: None, cleaning_wanted: false }
+        Self { transport, unit, attention: None, doubt: false, cleaning_wanted: false }
     }
 
     pub(crate) fn step(&self, command: impl Into<Command>) -> Step {
@@ -81,6 +83,7 @@ impl Session {
             Status::CheckCondition => {
                 let sense = Sense::parse(&completion.sense).ok_or(Error::Unexplained { step })?;
                 if sense.deferred {
+                    self.doubt = true;
                     return Err(Error::Deferred { step, sense });
                 }
                 if sense.key == SenseKey::UnitAttention {

@@ -165,6 +165,26 @@ fn a_deferred_error_is_that_of_an_earlier_write() {
 }
 
 #[test]
+fn a_deferred_error_told_at_a_question_stops_the_stream() {
+    let late = Sense { deferred: true, ..sense(SenseKey::MediumError, 0x0C, 0) };
+    let limits = Command::Ssc(ssc::Command::ReadBlockLimits);
+    let (mut drive, script) = drive(vec![
+        (write(3), Answer::Good),
+        (limits, Answer::Check(late)),
+        // Nothing is written before the position shows what of the buffer is on tape.
+        (POSITION, at(1, 40)),
+        (write(3), Answer::Good),
+    ]);
+    drive.write_block(b"abc").unwrap();
+    assert!(matches!(drive.block_limits(), Err(Error::Deferred { .. })));
+    assert!(matches!(drive.write_block(b"abc"), Err(Error::PositionUnread { .. })));
+    assert!(matches!(drive.sync(), Err(Error::PositionUnread { .. })));
+    assert_eq!(drive.position().unwrap().block, 40);
+    drive.write_block(b"abc").unwrap();
+    script.done();
+}
+
+#[test]
 fn missing_filemarks_are_an_error() {
     let short = Sense { information: Some(1), ..marks("e", None) };
     let (mut drive, _) = drive(vec![(filemarks(2), Answer::Check(short))]);

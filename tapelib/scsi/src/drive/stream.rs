@@ -61,7 +61,7 @@ impl Drive {
         let command = Command::Write { length };
         self.require_certain(command)?;
         let result = self.send_block(command, length, block);
-        self.doubt = result.is_err();
+        self.session.doubt = result.is_err();
         result
     }
 
@@ -139,7 +139,7 @@ impl Drive {
         let command = Command::WriteFilemarks { immediate, count };
         self.require_certain(command)?;
         let result = self.send_filemarks(command);
-        self.doubt = result.is_err();
+        self.session.doubt = result.is_err();
         result
     }
 
@@ -158,7 +158,7 @@ impl Drive {
     /// Nothing happened to the drive, and no write has failed, since the position was last known.
     fn require_certain(&mut self, command: Command) -> Result<(), Error> {
         self.session.require_settled(command)?;
-        match self.doubt {
+        match self.session.doubt {
             false => Ok(()),
             true => Err(Error::PositionUnread { step: self.session.step(command) }),
         }
@@ -202,7 +202,7 @@ impl Drive {
         let found = self.read_position()?;
         match (found.partition, found.block) == (partition, block) {
             true => {
-                self.doubt = false;
+                self.session.doubt = false;
                 Ok(found)
             }
             false => Err(Error::Misplaced { partition, block, found }),
@@ -216,7 +216,7 @@ impl Drive {
     pub fn position(&mut self) -> Result<Position, Error> {
         self.session.require_told(Command::ReadPosition)?;
         let position = self.read_position()?;
-        self.doubt = false;
+        self.session.doubt = false;
         if self.session.settle() && self.variable {
             self.set_variable_blocks()?;
         }
