@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::id::{Digest, MemberId, PackId};
-use super::limits::{KEY_BYTES_MAX, MANIFEST_LINE_OVERHEAD, MEMBERS_MAX, RECORD_BYTES_MAX, WINDOW_LOG_MAX};
+use super::limits::{
+    KEY_BYTES_MAX, MANIFEST_BYTES_MAX, MANIFEST_LINE_OVERHEAD, MEMBERS_MAX, RECORD_BYTES_MAX, WINDOW_LOG_MAX,
+};
 use super::record::{ObjectRecord, Segment};
 use super::writer::MemberPlace;
 
@@ -194,6 +196,9 @@ impl<R: Read> ManifestReader<R> {
         let limit = RECORD_BYTES_MAX as u64 + 6 * KEY_BYTES_MAX as u64 + MANIFEST_LINE_OVERHEAD;
         let read = self.plain.by_ref().take(limit).read_until(b'\n', &mut self.line);
         self.read += read.map_err(|error| Error::from_read(self.read, error))? as u64;
+        if self.read > MANIFEST_BYTES_MAX {
+            return Err(self.damaged("manifest over 128 MiB"));
+        }
         if self.line.last() == Some(&b'\n') { Ok(()) } else { Err(self.damaged("manifest ends early")) }
     }
 

@@ -1,14 +1,16 @@
 //! Packs an attacker who knows the format would write: every digest fits, the contents do not.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use proptest::prelude::*;
 use ulid::Ulid;
 
+use super::limits::MANIFEST_BYTES_MAX;
 use super::seek::{FrameSizes, Trailer, encode_table, encode_trailer};
 use super::{
-    Digest, Error, Extent, Member, MemberId, ObjectRecord, Options, PackId, PackReader, PackWriter, Scan,
+    Digest, Error, Extent, ManifestEntry, ManifestReader, Member, MemberId, ObjectRecord, Options, PackId,
+    PackReader, PackWriter, Scan,
 };
 
 const PACK: PackId = PackId(Ulid(1));
@@ -91,6 +93,28 @@ fn manifest_in(plain: &[u8]) -> Extent {
     let offset = plain.windows(start.len()).position(|window| window == start).unwrap();
     let end = plain.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     Extent { offset: offset as u64, length: (end - offset) as u64 }
+}
+
+#[test]
+fn a_manifest_that_expands_without_end_is_refused() {
+    let entry = ManifestEntry {
+        id: MemberId(Ulid(2)),
+        segment: None,
+        offset: 0,
+        length: 0,
+        digest: Digest::of(b""),
+        record: ObjectRecord { acl: Some("x".repeat(2_000_000)), ..ObjectRecord::default() },
+    };
+    let mut line = serde_json::to_vec(&entry).unwrap();
+    line.push(b'\n');
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.write_all(format!("{{\"tapegate_manifest\":1,\"pack\":\"{PACK}\"}}\n").as_bytes()).unwrap();
+    let lines = MANIFEST_BYTES_MAX as usize / line.len() + 1;
+    (0..lines).for_each(|_| encoder.write_all(&line).unwrap());
+    encoder.write_all(format!("{{\"members\":{lines}}}\n").as_bytes()).unwrap();
+    let bomb = encoder.finish().unwrap();
+    let last = ManifestReader::compressed(&bomb[..]).unwrap().last();
+    assert!(matches!(last, Some(Err(Error::Damaged { .. }))));
 }
 
 #[test]
