@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::ltfs::{CatalogId, VolumeUuid};
+use crate::pack::limits::RECORD_BYTES_MAX;
 
 /// Directory of the volume that holds its journals.
 pub const DIRECTORY: &str = ".tapegate";
@@ -16,8 +17,10 @@ pub const DIRECTORY: &str = ".tapegate";
 /// Longest journal, before compression.
 pub const BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Longest line.
-pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest line: a record of any member of a pack fits, each of its bytes escaped.
+pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const _: () = assert!(LINE_BYTES_MAX > 2 * RECORD_BYTES_MAX + 1024);
 
 const FORMAT: &str = "tapegate-journal";
 const VERSION: u32 = 1;
@@ -115,15 +118,20 @@ fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<u64, Error>
 
 /// Reads a journal, `each` entry in order. Entries of an event that this version does not know are refused: a rebuild
 /// must not pass over a death.
-pub fn decode(
+pub fn decode(compressed: impl Read, each: impl FnMut(Entry) -> Result<(), Error>) -> Result<Header, Error> {
+    decode_within(BYTES_MAX, compressed, each)
+}
+
+fn decode_within(
+    limit: u64,
     compressed: impl Read,
     mut each: impl FnMut(Entry) -> Result<(), Error>,
 ) -> Result<Header, Error> {
     let mut decoder = zstd::Decoder::new(compressed).map_err(Error::Read)?;
     decoder.window_log_max(27).map_err(Error::Read)?;
-    let mut lines = BufReader::new(decoder.take(BYTES_MAX));
+    let mut lines = BufReader::new(decoder.take(limit + 1));
     let mut line = Vec::new();
-    let mut number = 1;
+    let (mut number, mut total) = (1, 0);
     let first: HeaderLine = match next_line(&mut lines, &mut line, number)? {
         Some(first) => first,
         None => {
@@ -134,6 +142,10 @@ pub fn decode(
         .ok_or(Error::Line { line: 1, what: "not a journal of this version".to_owned() })?;
     loop {
         number += 1;
+        total += line.len() as u64;
+        if total > limit {
+            return Err(Error::Limit { limit, what: "bytes" });
+        }
         match next_line(&mut lines, &mut line, number)? {
             Some(entry) => each(entry)?,
             None => return Ok(header),
@@ -254,6 +266,26 @@ mod tests {
             bytes.truncate(at);
             prop_assert!(decode_all(&bytes).is_err());
         }
+    }
+
+    #[test]
+    fn a_journal_is_never_cut_at_its_limit() {
+        let entries = ["A", "B"].map(|archive| Entry::ArchiveDead { archive: archive.to_owned() });
+        let bytes = encode(header(), &entries).unwrap();
+        let length = zstd::decode_all(&bytes[..]).unwrap().len() as u64;
+        assert_eq!(decode_within(length, &bytes[..], |_| Ok(())).unwrap(), header());
+        for limit in 0..length {
+            // Also where a line ends: the deaths behind it must not be passed over.
+            assert!(decode_within(limit, &bytes[..], |_| Ok(())).is_err(), "{limit} of {length}");
+        }
+    }
+
+    #[test]
+    fn the_largest_record_of_a_pack_can_change() {
+        let record = "\"".repeat(RECORD_BYTES_MAX);
+        let entries = [Entry::RecordChanged { archive: "0".repeat(26), record }];
+        let bytes = encode(header(), &entries).unwrap();
+        assert_eq!(decode_all(&bytes).unwrap().1, entries);
     }
 
     #[test]
