@@ -32,6 +32,32 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Not the URL of a store.
+    #[error("{endpoint:?} is not the URL of a store (http or https, a host, a port, no path)")]
+    ParseEndpoint {
+        /// What was given.
+        endpoint: String,
+    },
+    /// The way to a remote store could not be prepared.
+    #[error("cannot prepare connections to {endpoint}")]
+    OpenRemote {
+        /// The store.
+        endpoint: String,
+        /// What was seen.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A probe could not be made or not be cleaned up after.
+    #[error("cannot probe the store in bucket {bucket}: {step}")]
+    Probe {
+        /// The bucket probed in.
+        bucket: String,
+        /// What was being tried.
+        step: &'static str,
+        /// What was seen.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The reserved bucket could not be prepared.
     #[error("cannot prepare the reserved bucket {bucket}")]
     PrepareReserved {
@@ -59,6 +85,9 @@ impl Error {
         match self {
             Self::OpenStore { .. } | Self::Layout { .. } | Self::CheckStore { .. } => {
                 Remedy::Operator("ST-0103")
+            }
+            Self::ParseEndpoint { .. } | Self::OpenRemote { .. } | Self::Probe { .. } => {
+                Remedy::Operator("ST-0105")
             }
             Self::PrepareReserved { source, .. } => source.remedy(),
             Self::ForeignReserved { .. } => Remedy::Operator("ST-0104"),

@@ -48,6 +48,7 @@ const TENANTS: &[(&str, &[&str])] = &[
     ("aes-gcm", &["volume"]),
     ("hyper", &["store", "edge"]),
     ("hyper-util", &["store", "edge"]),
+    ("hyper-rustls", &["store"]),
     ("rustls", &["edge", "store", "console"]),
     ("axum", &["console"]),
     ("aws-sigv4", &["dialect"]),

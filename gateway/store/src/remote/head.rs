@@ -1,0 +1,148 @@
+//! The head of a request as the store gets it: everything the client said but what concerns this connection or the
+//! signature. What is not known passes.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Uri, Version};
+use model::BucketName;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+use super::settings::{Addressing, Endpoint};
+
+/// Why a request cannot be put into words for the store.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's target cannot be sent on")]
+pub(super) struct Unspeakable;
+
+/// The request for the store, not yet signed.
+pub(super) fn forward(
+    head: &Parts,
+    endpoint: &Endpoint,
+    addressing: Addressing,
+) -> Result<Parts, Unspeakable> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = head.method.clone();
+    parts.uri = target(&head.uri, endpoint, addressing)?;
+    parts.version = Version::HTTP_11;
+    parts.headers = head.headers.clone();
+    strip_connection(&mut parts.headers);
+    for name in DENIED {
+        parts.headers.remove(name);
+    }
+    // The framing of a body is never a property of the object.
+    if parts.headers.contains_key(CONTENT_ENCODING) {
+        let stored = dialect::aws_chunked::stored_content_encoding(&parts.headers);
+        match stored.and_then(|encoding| HeaderValue::try_from(encoding).ok()) {
+            Some(encoding) => drop(parts.headers.insert(CONTENT_ENCODING, encoding)),
+            None => drop(parts.headers.remove(CONTENT_ENCODING)),
+        }
+    }
+    Ok(parts)
+}
+
+/// Takes out what concerns one connection (RFC 9110 7.6.1), in either direction.
+pub(super) fn strip_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().filter(|name| !KEPT.contains(name)).chain(&HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Where the request goes: the client's own spelling of path and query, unless a signature over it could be read in
+/// two ways.
+fn target(asked: &Uri, endpoint: &Endpoint, addressing: Addressing) -> Result<Uri, Unspeakable> {
+    let path = if asked.path().is_empty() { "/" } else { asked.path() };
+    let bucket = match addressing {
+        Addressing::Path => None,
+        Addressing::Virtual => host_bucket(path, endpoint),
+    };
+    let (authority, path) = match bucket {
+        Some((bucket, rest)) => {
+            let host = format!("{bucket}.{}", endpoint.authority());
+            (Authority::try_from(host).map_err(|_| Unspeakable)?, rest)
+        }
+        None => (endpoint.authority().clone(), path),
+    };
+    let mut text = plain_path(path);
+    if let Some(query) = asked.query() {
+        text.push('?');
+        // A plus is a space to some stores and a plus to others.
+        text.push_str(&query.replace('+', "%20"));
+    }
+    assemble(endpoint.scheme().clone(), authority, text).ok_or(Unspeakable)
+}
+
+fn assemble(scheme: Scheme, authority: Authority, path: String) -> Option<Uri> {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The bucket in front of a path, where it may stand in the host name, and the path behind it.
+fn host_bucket<'a>(path: &'a str, endpoint: &Endpoint) -> Option<(BucketName, &'a str)> {
+    let inner = path.strip_prefix('/')?;
+    let at = inner.find('/').unwrap_or(inner.len());
+    let (name, rest) = inner.split_at(at);
+    let bucket = BucketName::parse(name).ok()?;
+    if endpoint.is_tls() && name.contains('.') {
+        return None;
+    }
+    Some((bucket, if rest.is_empty() { "/" } else { rest }))
+}
+
+/// The path in the spelling every store signs alike: stores differ on bytes that need no escape but may have one
+/// and the other way round.
+fn plain_path(path: &str) -> String {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    percent_encode(&decoded, ESCAPED).to_string()
+}
+
+/// Sets the length of a body.
+pub(super) fn set_length(headers: &mut HeaderMap, bytes: u64) {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+}
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Headers of one connection.
+const HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Headers that no Connection header can take out.
+const KEPT: [HeaderName; 1] = [CONTENT_LENGTH];
+
+/// Headers that are about the client's own signature, host and body, or that the signer sets.
+const DENIED: [HeaderName; 9] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    DATE,
+    EXPECT,
+    HOST,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("x-amz-content-sha256"),
+    HeaderName::from_static("x-amz-date"),
+    HeaderName::from_static("x-amz-decoded-content-length"),
+];
+
+#[cfg(test)]
+mod tests;

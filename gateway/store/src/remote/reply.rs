@@ -1,0 +1,123 @@
+//! The store's answer as it goes on to the client: headers of the connection dropped, all else kept, the body under
+//! a time.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dialect::S3Error;
+use http::Response;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use model::{Body, BodyError};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+
+use super::gate::Lifeline;
+use super::head::strip_connection;
+use super::message;
+
+/// What an answer keeps until it was read.
+pub(super) struct Holds {
+    _lifeline: Lifeline,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// An answer's body.
+struct Reply {
+    /// None once it ended or failed, so that the connection is free at once.
+    incoming: Option<(Incoming, Holds)>,
+    idle: Duration,
+    sleep: Pin<Box<Sleep>>,
+    /// Whether `sleep` runs: only while somebody waits.
+    waiting: bool,
+}
+
+/// The answer for the client.
+pub(super) async fn relay(
+    response: Response<Incoming>,
+    holds: Holds,
+    idle: Duration,
+    to_head: bool,
+) -> Response<Body> {
+    let (mut parts, incoming) = response.into_parts();
+    strip_connection(&mut parts.headers);
+    parts.extensions.clear();
+    let sleep = Box::pin(tokio::time::sleep(idle));
+    let body = Reply { incoming: Some((incoming, holds)), idle, sleep, waiting: false }.boxed_unsync();
+    let failed = parts.status.is_client_error() || parts.status.is_server_error();
+    if failed && !to_head { message::fill(parts, body).await } else { Response::from_parts(parts, body) }
+}
+
+/// A refusal of our own.
+pub(super) fn refusal(error: &S3Error, to_head: bool) -> Response<Body> {
+    let document = if to_head { Vec::new() } else { error.document("", "remote") };
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    if !to_head {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
+    }
+    for (name, value) in &error.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    response.map(|_: Body| model::body::full(document))
+}
+
+// === impl Holds ===
+
+impl Holds {
+    pub(super) fn new(lifeline: Lifeline, permit: OwnedSemaphorePermit) -> Self {
+        Self { _lifeline: lifeline, _permit: permit }
+    }
+}
+
+// === impl Reply ===
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Some((incoming, _)) = &mut this.incoming else { return Poll::Ready(None) };
+        let broken = match Pin::new(incoming).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.waiting = false;
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Poll::Ready(None) => {
+                this.incoming = None;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(error))) => io::Error::other(error),
+            Poll::Pending => {
+                if !this.waiting {
+                    this.waiting = true;
+                    this.sleep.as_mut().reset(Instant::now() + this.idle);
+                }
+                std::task::ready!(this.sleep.as_mut().poll(context));
+                io::Error::from(io::ErrorKind::TimedOut)
+            }
+        };
+        this.incoming = None;
+        Poll::Ready(Some(Err(BodyError::Broken(broken))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+    }
+}
