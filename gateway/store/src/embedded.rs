@@ -50,10 +50,10 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 use crate::error::Error;
 use crate::service::{S3Service, Swap};
 use content::{Pinned, Pins, files_of};
-use fault::{Fault, Outcome};
+use fault::{Failure, Fault, Outcome};
 use files::Files;
 use record::{BucketId, Version};
-use sweep::{Ground, Ring, Sweeper};
+use sweep::{Ground, Sweeper};
 use tables::{NUMBER_EPOCH, NUMBER_LAYOUT, Snapshot, Tables};
 use writer::Writer;
 
@@ -136,7 +136,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// Whether a commit failed, after which nothing is written any more: the process should end and start again.
+    /// Whether the database failed, after which nothing is written any more: the process should end and start again.
     pub fn has_stopped(&self) -> bool {
         self.inner.writer.has_stopped()
     }
@@ -168,6 +168,9 @@ impl S3Service for EmbeddedStore {
             }
             Err(error) => Err(error.into()),
         };
+        if let Err(Failure::Fault(fault)) = &answer {
+            self.inner.writer.stop_after(fault);
+        }
         Ok(respond::finish(answer, head, id))
     }
 
@@ -217,7 +220,7 @@ impl Inner {
         let (bell, rings) = sweep::bell();
         let littered = bell.clone();
         let littered = Box::new(move || {
-            if littered.send(Ring::Sweep).is_err() {
+            if littered.send(()).is_err() {
                 tracing::debug!("replaced files are removed at the next start");
             }
         });

@@ -39,17 +39,9 @@ impl Pins {
         Pinned { pins: Arc::clone(self), ids }
     }
 
-    /// Runs `remove` unless the file is pinned, and keeps it from being pinned meanwhile; says whether it ran.
-    pub(crate) fn unless_pinned<E>(
-        &self,
-        id: ContentId,
-        remove: impl FnOnce() -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pins.contains_key(&id) {
-            return Ok(false);
-        }
-        remove().map(|()| true)
+    /// Whether the file is being read. Who pins it later sees that nothing points to it, if that was so before.
+    pub(crate) fn is_pinned(&self, id: ContentId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 }
 

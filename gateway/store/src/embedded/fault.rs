@@ -58,6 +58,12 @@ impl Fault {
         }
     }
 
+    /// Whether the database serves nobody any more until it is opened again.
+    pub(crate) fn is_lasting(&self) -> bool {
+        use redb::Error::{Io, LockPoisoned, PreviousIo};
+        matches!(self, Self::Database(error) if matches!(&**error, Io(_) | PreviousIo | LockPoisoned(_)))
+    }
+
     /// What the client is told.
     pub(crate) fn answer(&self) -> S3Error {
         if self.is_full() {

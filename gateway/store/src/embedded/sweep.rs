@@ -1,6 +1,7 @@
 //! Removes the files of what was replaced or deleted, and reports records whose file is gone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::writer::Writer;
 
 /// Files removed per transaction.
 const SWEEP_FILES_MAX: usize = 1000;
-/// How soon a file that was being read is tried again.
+/// How soon a file that was being read, or could not be removed, is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A data file that is not what its record says.
@@ -30,18 +31,10 @@ pub struct Damage {
     pub found: Option<u64>,
 }
 
-/// A word to the sweeper.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Ring {
-    /// There is something to remove.
-    Sweep,
-    /// The store closes.
-    End,
-}
-
-/// The thread that removes files. Dropping it ends the thread.
+/// The thread that removes files. Dropping it ends the thread; what it did not get to is removed after the next start.
 pub(crate) struct Sweeper {
-    bell: Sender<Ring>,
+    bell: Sender<()>,
+    ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,18 +50,21 @@ pub(crate) struct Ground {
 
 impl Sweeper {
     /// Starts the thread, which sweeps at once and then at each ring of the bell.
-    pub(crate) fn start(ground: Ground, bell: Sender<Ring>, rings: Receiver<Ring>) -> Result<Self, Fault> {
+    pub(crate) fn start(ground: Ground, bell: Sender<()>, rings: Receiver<()>) -> Result<Self, Fault> {
+        let ending = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&ending);
         let thread = std::thread::Builder::new()
             .name("store-sweeper".to_owned())
-            .spawn(move || run(&ground, &rings))
+            .spawn(move || run(&ground, &rings, &ends))
             .map_err(Fault::file("starting the sweeper"))?;
-        Ok(Self { bell, thread: Some(thread) })
+        Ok(Self { bell, ending, thread: Some(thread) })
     }
 }
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        if self.bell.send(Ring::End).is_err() {
+        self.ending.store(true, Ordering::SeqCst);
+        if self.bell.send(()).is_err() {
             tracing::error!("the sweeper ended before the store");
         }
         if let Some(thread) = self.thread.take()
@@ -79,10 +75,10 @@ impl Drop for Sweeper {
     }
 }
 
-fn run(ground: &Ground, rings: &Receiver<Ring>) {
+fn run(ground: &Ground, rings: &Receiver<()>, ending: &AtomicBool) {
     let mut inspected = Some(0);
-    loop {
-        let left = sweep_logged(ground);
+    while !ending.load(Ordering::SeqCst) {
+        let left = sweep_logged(ground, ending);
         inspected = inspected.and_then(|first| inspect(ground, first));
         let wait = match (inspected, left) {
             (Some(_), _) => Duration::ZERO,
@@ -90,8 +86,8 @@ fn run(ground: &Ground, rings: &Receiver<Ring>) {
             (None, false) => Duration::MAX,
         };
         match rings.recv_timeout(wait) {
-            Ok(Ring::Sweep) | Err(RecvTimeoutError::Timeout) => {}
-            Ok(Ring::End) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
@@ -110,8 +106,8 @@ fn inspect(ground: &Ground, first: u128) -> Option<u128> {
     })
 }
 
-fn sweep_logged(ground: &Ground) -> bool {
-    match sweep(ground) {
+fn sweep_logged(ground: &Ground, ending: &AtomicBool) -> bool {
+    match sweep(ground, ending) {
         Ok(left) => left,
         Err(failure) => {
             tracing::error!(?failure, "replaced files could not be removed");
@@ -120,8 +116,8 @@ fn sweep_logged(ground: &Ground) -> bool {
     }
 }
 
-/// Removes what can be removed; says whether something must wait for its readers.
-pub(crate) fn sweep(ground: &Ground) -> Result<bool, Failure> {
+/// Removes what can be removed; says whether something is left, for its readers or because it cannot be removed.
+fn sweep(ground: &Ground, ending: &AtomicBool) -> Result<bool, Failure> {
     let mut after = None;
     let mut left = false;
     loop {
@@ -130,12 +126,17 @@ pub(crate) fn sweep(ground: &Ground) -> Result<bool, Failure> {
         after = Some(*last);
         let mut removed = Vec::new();
         for id in batch {
-            let id = ContentId(id);
-            if ground.pins.unless_pinned(id, || ground.files.remove(id))? {
-                removed.push(id.0)
-            } else {
-                left = true
+            if ending.load(Ordering::SeqCst) {
+                return Ok(true);
             }
+            if remove(ground, ContentId(id)) {
+                removed.push(id);
+            } else {
+                left = true;
+            }
+        }
+        if removed.is_empty() {
+            continue;
         }
         ground.writer.commit_blocking(move |tables| {
             for id in removed {
@@ -145,6 +146,23 @@ pub(crate) fn sweep(ground: &Ground) -> Result<bool, Failure> {
             Ok(())
         })?;
     }
+}
+
+/// Removes a file unless it is being read; says whether it is gone.
+fn remove(ground: &Ground, id: ContentId) -> bool {
+    if ground.pins.is_pinned(id) {
+        return false;
+    }
+    let removed = ground.files.remove(id);
+    if let Err(fault) = &removed {
+        let file = format!("{:032x}", id.0);
+        tracing::error!(
+            error = fault as &dyn std::error::Error,
+            file,
+            "a replaced file could not be removed"
+        );
+    }
+    removed.is_ok()
 }
 
 fn garbage_after(database: &Database, after: Option<u128>) -> Result<Vec<u128>, Fault> {
@@ -197,6 +215,6 @@ fn still_there(database: &Database, id: u128) -> Result<bool, Fault> {
 }
 
 /// The bell and the sweeper's end of it.
-pub(crate) fn bell() -> (Sender<Ring>, Receiver<Ring>) {
+pub(crate) fn bell() -> (Sender<()>, Receiver<()>) {
     mpsc::channel()
 }

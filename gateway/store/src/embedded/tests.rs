@@ -7,6 +7,7 @@ mod protocol;
 mod races;
 mod recovery;
 mod uploads;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! The one thread that changes the database: many requests per transaction, each seen whole or not at all.
 //!
 //! A job looks before it writes: one that refuses has written nothing, so its neighbours in the transaction are not
-//! touched by it. A fault before the commit spoils the transaction and undoes it; a fault in the commit stops the
-//! writer, since after it nobody knows what is on the disk; the next start does.
+//! touched by it. What it saw may be a neighbour's work, so refusals too are told after the commit. A fault before
+//! the commit spoils the transaction and undoes it; a fault in the commit stops the writer, since after it nobody
+//! knows what is on the disk; the next start does. So does a fault after which the database serves nobody any more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,10 +39,10 @@ type Work = Box<dyn FnOnce(&mut Tables<'_>) -> Result<Verdict, Fault> + Send>;
 type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 
 enum Verdict {
-    /// Written; the reply follows the commit.
+    /// Something was written.
     Written(Reply),
-    /// Refused and answered; nothing was written.
-    Refused,
+    /// Nothing was written.
+    Refused(Reply),
 }
 
 /// Called after a commit that put something into `garbage`.
@@ -67,9 +68,16 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), stopped })
     }
 
-    /// Whether a commit failed: nothing is written any more until the store is opened again.
+    /// Whether nothing is written any more until the store is opened again.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        self.stopped.load(Ordering::SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Writes nothing any more if `fault` is one after which the database serves nobody.
+    pub(crate) fn stop_after(&self, fault: &Fault) {
+        if fault.is_lasting() {
+            self.stopped.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Runs `work` in a transaction and returns once that is durable. A file that is staged for it becomes
@@ -118,10 +126,9 @@ fn wrap<T: Send + 'static>(
         Ok(value) => Ok(Verdict::Written(Box::new(move |committed| {
             reply(answer, committed.map(|()| value).map_err(Failure::Fault));
         }))),
-        Err(Failure::Refused(error)) => {
-            reply(answer, Err(Failure::Refused(error)));
-            Ok(Verdict::Refused)
-        }
+        Err(Failure::Refused(error)) => Ok(Verdict::Refused(Box::new(move |committed| {
+            reply(answer, Err(committed.map_or_else(Failure::Fault, |()| Failure::Refused(error))));
+        }))),
         Err(Failure::Fault(fault)) => {
             reply(answer, Err(Fault::Aborted { full: fault.is_full() }.into()));
             Err(fault)
@@ -197,6 +204,9 @@ impl Worker {
             }
             Err(Trouble::Before(fault)) => {
                 tracing::error!(error = &fault as &dyn std::error::Error, "a transaction was given up");
+                if fault.is_lasting() {
+                    self.stopped.store(true, Ordering::SeqCst);
+                }
                 let full = fault.is_full();
                 pending.into_iter().for_each(|Pending { reply, .. }| reply(Err(Fault::Aborted { full })));
             }
@@ -228,18 +238,25 @@ impl Worker {
         transaction.set_durability(if self.sync { Durability::Immediate } else { Durability::None })?;
         transaction.set_quick_repair(true);
         let mut tables = Tables::open(&transaction)?;
+        let mut written = false;
         while let Some(Job { staged, work }) = batch.pop_front() {
             match work(&mut tables)? {
-                Verdict::Written(reply) => pending.push(Pending { staged, reply }),
-                Verdict::Refused => drop(staged),
+                Verdict::Written(reply) => {
+                    written = true;
+                    pending.push(Pending { staged, reply });
+                }
+                Verdict::Refused(reply) => {
+                    drop(staged);
+                    pending.push(Pending { staged: None, reply });
+                }
             }
         }
         let littered = tables.littered;
         drop(tables);
-        if pending.is_empty() {
-            transaction.abort()?;
-        } else {
+        if written {
             transaction.commit().map_err(|error| Trouble::Commit(error.into()))?;
+        } else {
+            transaction.abort()?;
         }
         Ok(littered)
     }
