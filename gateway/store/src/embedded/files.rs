@@ -4,11 +4,12 @@
 //! follows, and only then the name under `staging/` goes. So whatever a crash leaves behind has a name there,
 //! and the start looks at what was in flight, not at the whole store.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -29,6 +30,8 @@ pub(crate) struct Files {
     sync: bool,
     /// Bytes that stay free on the disk, so that the database can always commit.
     reserve_bytes: u64,
+    /// Slots whose directories' own names are known to be durable.
+    durable: Mutex<BTreeSet<u128>>,
 }
 
 /// A file nothing points to yet. Dropping it removes it, unless it was kept or left.
@@ -60,6 +63,7 @@ impl Files {
             next: AtomicU64::new(0),
             sync,
             reserve_bytes,
+            durable: Mutex::default(),
         };
         for directory in [&files.data, &files.staging] {
             std::fs::create_dir_all(directory).map_err(Fault::file("making a directory"))?;
@@ -146,10 +150,7 @@ impl Files {
     }
 
     fn directory(&self, id: ContentId) -> PathBuf {
-        let epoch = (id.0 >> 64) & u128::from(u64::MAX);
-        let count = id.0 & u128::from(u64::MAX);
-        // A step of its own per epoch: frequent restarts do not fill the first directories.
-        let slot = (count / u128::from(FILES_PER_DIRECTORY) + epoch * 7_919) % u128::from(DIRECTORIES);
+        let slot = slot(id);
         self.data.join(format!("{:02x}", slot >> 8)).join(format!("{:02x}", slot & 0xff))
     }
 
@@ -158,22 +159,26 @@ impl Files {
     }
 
     fn link(&self, id: ContentId) -> Result<(), Fault> {
-        let (from, to) = (self.staging.join(name(id)), self.path(id));
-        match std::fs::hard_link(&from, &to) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.make_directory(&self.directory(id))?;
-                std::fs::hard_link(&from, &to).map_err(Fault::file("naming a data file"))
-            }
-            linked => linked.map_err(Fault::file("naming a data file")),
-        }
+        self.make_directory(id)?;
+        std::fs::hard_link(self.staging.join(name(id)), self.path(id))
+            .map_err(Fault::file("naming a data file"))
     }
 
-    fn make_directory(&self, directory: &Path) -> Result<(), Fault> {
-        std::fs::create_dir_all(directory).map_err(Fault::file("making a directory"))?;
+    /// Makes the directory of a file with a durable name, once per start: that it is there does not say that it
+    /// stays. Others wait, so that none of them is acknowledged before.
+    fn make_directory(&self, id: ContentId) -> Result<(), Fault> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.contains(&slot(id)) {
+            return Ok(());
+        }
+        let directory = self.directory(id);
+        std::fs::create_dir_all(&directory).map_err(Fault::file("making a directory"))?;
         if let Some(parent) = directory.parent() {
             self.sync_directory(parent)?;
         }
-        self.sync_directory(&self.data)
+        self.sync_directory(&self.data)?;
+        durable.insert(slot(id));
+        Ok(())
     }
 
     fn sync_directory(&self, directory: &Path) -> Result<(), Fault> {
@@ -258,6 +263,14 @@ fn remove(path: &Path) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
+}
+
+/// The number of the directory of a file.
+fn slot(id: ContentId) -> u128 {
+    let epoch = (id.0 >> 64) & u128::from(u64::MAX);
+    let count = id.0 & u128::from(u64::MAX);
+    // A step of its own per epoch: frequent restarts do not fill the first directories.
+    (count / u128::from(FILES_PER_DIRECTORY) + epoch * 7_919) % u128::from(DIRECTORIES)
 }
 
 fn name(id: ContentId) -> String {
