@@ -13,7 +13,7 @@ use model::{Body, Timestamp};
 
 use super::fault::Outcome;
 use super::intake::{Expected, Received, receive};
-use super::put::{full_checksum, judge, tag};
+use super::put::{REDIRECT, full_checksum, judge, tag};
 use super::record::Version;
 use super::respond::{checksum_elements, document};
 use super::{Ask, Found, Inner, content, now};
@@ -30,7 +30,7 @@ impl Inner {
         let class = metadata::storage_class(&ask.headers)?;
         let changes_nothing = directive == Directive::Copy
             && (!ask.headers.contains_key("x-amz-storage-class") || class.as_str() == found.version.class)
-            && !ask.headers.contains_key("x-amz-website-redirect-location");
+            && !ask.headers.contains_key(REDIRECT);
         if changes_nothing && source.bucket == bucket && source.key == key {
             return Err(copy_onto_itself().into());
         }
@@ -113,14 +113,18 @@ impl Inner {
     }
 }
 
-/// The headers of the source; the reserved header belongs to its object and stays behind.
+/// The headers of the source. The reserved header and the redirect belong to one object: those of the source stay
+/// behind, those of the request count.
 fn copied_headers(source: &Version, ask: &Ask) -> Vec<(String, String)> {
+    const OWN: [&str; 2] = [reserved::HEADER, REDIRECT];
     let mut headers = source.headers.clone();
-    headers.retain(|(name, _)| name != reserved::HEADER);
-    if let Some(record) = ask.headers.get(reserved::HEADER).and_then(|value| value.to_str().ok()) {
-        headers.push((reserved::HEADER.to_owned(), record.to_owned()));
-        headers.sort();
+    headers.retain(|(name, _)| !OWN.contains(&name.as_str()));
+    for name in OWN {
+        if let Some(value) = ask.headers.get(name).and_then(|value| value.to_str().ok()) {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
     }
+    headers.sort();
     headers
 }
 

@@ -19,7 +19,7 @@ use super::tables::Tables;
 use super::{Ask, Inner, now};
 
 /// A system header beside those the dialect names.
-const REDIRECT: &str = "x-amz-website-redirect-location";
+pub(super) const REDIRECT: &str = "x-amz-website-redirect-location";
 
 impl Inner {
     /// PutObject

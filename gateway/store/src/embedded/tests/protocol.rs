@@ -106,6 +106,22 @@ async fn copies() {
     let copy = client.get("/bkt/copy", &[]).await;
     assert_eq!((copy.header("x-amz-meta-a"), copy.header("x-amz-meta-b")), ("", "2"));
 
+    let redirect = |target| ("x-amz-website-redirect-location", target);
+    client.put("/bkt/moved", &[redirect("/here"), ("x-amz-meta-a", "1")], "x").await;
+    let moved = ("x-amz-copy-source", "/bkt/moved");
+    for (target, headers, expected) in [
+        ("/bkt/copy", &[moved][..], ""),
+        ("/bkt/copy", &[moved, redirect("/there")], "/there"),
+        ("/bkt/moved", &[moved, redirect("/elsewhere")], "/elsewhere"),
+    ] {
+        assert_eq!(client.put(target, headers, "").await.status, 200);
+        let copy = client.get(target, &[]).await;
+        assert_eq!(
+            (copy.header("x-amz-website-redirect-location"), copy.header("x-amz-meta-a")),
+            (expected, "1")
+        );
+    }
+
     let itself = client.put("/bkt/source%20key", &[from], "").await;
     assert_eq!(itself.element("Code"), "InvalidRequest");
     let archived =
