@@ -18,8 +18,8 @@ pub trait S3Service: Send + Sync + 'static {
 
     /// Puts another body under an existing version, all or nothing, keeping its version id and Last-Modified.
     ///
-    /// Errors: `Changed` when the version is not the expected one any more, `Refused` when the server cannot do
-    /// this at all; in both cases nothing was done.
+    /// Errors: `Changed` when the version is not the expected one any more, `Missing` when its bucket is gone,
+    /// `Refused` when the server cannot do this at all; in all these cases nothing was done.
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError>;
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dialect::Code;
 use dialect::checksum::{Algorithm, Checksum, Md5};
 use model::Timestamp;
 use model::store::{ObjectRef, StoreError};
@@ -57,6 +58,9 @@ fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {
     match done {
         Ok(true) => Ok(()),
         Ok(false) => Err(StoreError::Changed { what: what() }),
+        Err(Failure::Refused(error)) if error.code == Code::NoSuchBucket => {
+            Err(StoreError::Missing { what: what() })
+        }
         Err(Failure::Refused(error)) => Err(StoreError::Refused {
             what: what(),
             status: error.status().as_u16(),
