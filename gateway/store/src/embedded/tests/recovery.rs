@@ -1,8 +1,12 @@
 //! What the next start finds, and what it does about it.
 
+use http::{Request, Response};
+use model::Body;
+use model::store::{Capabilities, StoreError};
+
 use super::{Fixture, open, options};
 use crate::conformance::client::noise;
-use crate::{EmbeddedStore, Error, Reserved, S3Store};
+use crate::{EmbeddedStore, Error, Reserved, S3Service, S3Store, Swap};
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
@@ -62,6 +66,28 @@ async fn replaced_bytes_are_swept_but_not_from_under_a_reader() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_removed_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    for key in ["a", "b"] {
+        fixture.client.put(&format!("/bkt/{key}"), &[], noise(20_000, 1)).await;
+    }
+    let place =
+        std::fs::read_dir(fixture.directory.path().join("data")).unwrap().next().unwrap().unwrap().path();
+    let place = std::fs::read_dir(place).unwrap().next().unwrap().unwrap().path();
+    let first = place.join(&fixture.files("data")[0]);
+    std::fs::remove_file(&first).unwrap();
+    std::fs::create_dir(&first).unwrap();
+    for key in ["a", "b"] {
+        fixture.client.send(http::Method::DELETE, &format!("/bkt/{key}"), &[], "").await;
+    }
+    fixture.swept_to(0).await;
+    // Once it can be removed, it is.
+    std::fs::remove_dir(&first).unwrap();
+    std::fs::write(&first, "x").unwrap();
+    fixture.reopen().await.swept_to(0).await;
+}
+
+#[tokio::test]
 async fn missing_and_short_files_are_reported() {
     let fixture = Fixture::new().await;
     for key in ["a", "b", "c"] {
@@ -94,4 +120,34 @@ async fn the_reserved_bucket_has_one_catalog() {
     let twice = EmbeddedStore::open(directory.path(), options(false))
         .and_then(|_first| EmbeddedStore::open(directory.path(), options(false)));
     assert!(matches!(twice, Err(Error::OpenStore { .. })), "two processes on one directory");
+}
+
+/// A store that does not know `If-None-Match`.
+struct Deaf(EmbeddedStore);
+
+#[async_trait::async_trait]
+impl S3Service for Deaf {
+    async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, StoreError> {
+        request.headers_mut().remove("if-none-match");
+        self.0.call(request).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
+        self.0.swap_in_place(swap).await
+    }
+}
+
+#[tokio::test]
+async fn the_reserved_bucket_is_not_taken_over_where_conditions_are_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), options(false)).await);
+    let service = Deaf(EmbeddedStore::open(directory.path(), options(false)).unwrap());
+    let bucket = model::BucketName::parse(super::RESERVED).unwrap();
+    let reserved = Reserved { bucket, catalog: "another".to_owned() };
+    let opened = S3Store::open(service, reserved, dialect::reserved::MarkerKey::new([7; 32])).await;
+    assert!(matches!(opened, Err(Error::ForeignReserved { .. })));
 }
