@@ -6,7 +6,7 @@ import hmac
 import re
 import socket
 import urllib.parse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness import ACCESS_KEY, REGION, SECRET_KEY
 from report import check
@@ -18,7 +18,8 @@ ANSWER_BYTES_MAX = 1 << 20
 
 @dataclass
 class Request:
-    """What is to be sent. `path` is encoded already; headers are signed, `unsigned` ones are not."""
+    """What is to be sent. `path` and `query` are encoded already. Headers are signed, `unsigned` ones are not; a list
+    of values is sent as that many headers. Without an access key it is nobody's request."""
 
     method: str
     path: str
@@ -27,7 +28,7 @@ class Request:
     unsigned: dict = field(default_factory=dict)
     body: bytes = b""
     payload: str | None = None
-    access_key: str = ACCESS_KEY
+    access_key: str | None = ACCESS_KEY
     secret: str = SECRET_KEY
     region: str = REGION
     minutes_ahead: int = 0
@@ -49,9 +50,12 @@ class Signer:
         self.headers |= {name.lower(): value for name, value in request.headers.items()}
         names = ";".join(sorted(self.headers))
         lines = [request.method, request.path, canonical_query(request.query)]
-        lines += [f"{name}:{self.headers[name].strip()}" for name in sorted(self.headers)]
+        lines += [f"{name}:{canonical_value(self.headers[name])}" for name in sorted(self.headers)]
         canonical = "\n".join([*lines, "", names, payload])
         self.previous = self.sign("AWS4-HMAC-SHA256", sha256(canonical.encode()))
+        if request.access_key is None:
+            del self.headers["x-amz-date"], self.headers["x-amz-content-sha256"]
+            return
         credential = f"{request.access_key}/{self.scope}"
         self.headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={self.previous}"
@@ -67,6 +71,34 @@ class Signer:
         return f"{len(data):x};chunk-signature={self.previous}\r\n".encode() + data + b"\r\n"
 
 
+def presigned(request, host, seconds):
+    """`request` as nobody's, with a query that lets anybody send it for `seconds`. What is in `headers` must be sent."""
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=request.minutes_ahead)
+    signed = {"host": host} | request.headers
+    fields = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"{request.access_key}/{now:%Y%m%d}/{request.region}/s3/aws4_request",
+        "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}",
+        "X-Amz-Expires": str(seconds),
+        "X-Amz-SignedHeaders": ";".join(sorted(signed)),
+    }
+    query = "&".join([*filter(None, [request.query]), *(f"{name}={quote(text)}" for name, text in fields.items())])
+    lines = [request.method, request.path, canonical_query(query)]
+    lines += [f"{name}:{canonical_value(signed[name])}" for name in sorted(signed)]
+    canonical = "\n".join([*lines, "", fields["X-Amz-SignedHeaders"], UNSIGNED])
+    signature = Signer(request, host).sign("AWS4-HMAC-SHA256", sha256(canonical.encode()))
+    return replace(request, query=f"{query}&X-Amz-Signature={signature}", access_key=None)
+
+
+def canonical_value(header):
+    return ",".join(" ".join(each.split()) for each in values(header))
+
+
+def values(header):
+    """What is sent of a header: one value, or each of a list."""
+    return [each.strip() for each in ([header] if isinstance(header, str) else header)]
+
+
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -74,6 +106,11 @@ def sha256(data):
 def canonical_query(query):
     pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
     return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def quote(text):
+    """A value in a query."""
+    return urllib.parse.quote(text, safe="~")
 
 
 def encode(key):
@@ -101,7 +138,8 @@ class Raw:
         if "transfer-encoding" not in headers and length >= 0:
             headers.setdefault("content-length", str(length))
         target = request.path + (f"?{request.query}" if request.query else "")
-        lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [f"{request.method} {target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, each in headers.items() for value in values(each)]
         self.send("\r\n".join([*lines, "", ""]).encode())
         return signer
 

@@ -128,13 +128,14 @@ class CephRgw:
     def away(self):
         return away(self)
 
-    def account(self):
-        """A user in a tenant of its own."""
+    def account(self, apart=True):
+        """A user, `apart` in a tenant of its own. Nobody's requests only reach buckets of users that are not apart,
+        who share the names of buckets."""
         self.accounts += 1
         access_key, secret = f"CEPH{secrets.token_hex(8).upper()}", secrets.token_hex(20)
-        tenant = f"tenant{self.accounts}"
-        self._admin("user", "create", f"--tenant={tenant}", "--uid=tester", "--display-name=tester",
-                    f"--access-key={access_key}", f"--secret-key={secret}")
+        who = f"tester{self.accounts:03}"
+        self._admin("user", "create", f"--uid={who}", "--display-name=tester", f"--access-key={access_key}",
+                    f"--secret-key={secret}", *([f"--tenant={who}"] if apart else []))
         return Account(self.endpoint, access_key, secret, REGION)
 
     # --- the way there ---

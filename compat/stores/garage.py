@@ -81,8 +81,8 @@ class Garage:
     def away(self):
         return away(self)
 
-    def account(self):
-        """A key; the buckets it makes are named for it alone."""
+    def account(self, apart=True):
+        """A key; the buckets it makes are named for it alone, apart or not."""
         # The only form of keys it takes.
         access_key, secret = f"GK{secrets.token_hex(12)}", secrets.token_hex(32)
         self._garage("key", "import", "--yes", "-n", access_key, access_key, secret)

@@ -1,0 +1,101 @@
+"""Two answers to one request: what differs, after what may differ is taken out.
+
+What may differ stands here, each with its reason; what one case may differ in stands in `corpus/listed.py`.
+"""
+
+import re
+from dataclasses import dataclass
+
+# Headers that are no part of what the store says.
+HEADERS = {
+    "date": "the moment of the answer",
+    "connection": "of one connection, not of the answer",
+    "keep-alive": "of one connection, not of the answer",
+    "server": "who answered",
+    "x-amz-request-id": "names one request",
+    "x-amz-id-2": "names one request",
+    "x-trans-id": "names one request",
+    "transfer-encoding": "framing: the body is compared as read",
+}
+# A length is framing too where the body is there to be compared.
+LENGTH = "content-length"
+
+# Parts of documents and headers that cannot be equal. The form stays: digits become 0, names of days and months too.
+DATES = re.compile(
+    r"(?<=<LastModified>)[^<]*|(?<=<CreationDate>)[^<]*|(?<=<Initiated>)[^<]*|(?<=<RetainUntilDate>)[^<]*"
+    r"|(?<=\nlast-modified: )[^\n]*|(?<=\nx-amz-object-lock-retain-until-date: )[^\n]*"
+)
+REQUEST_NAMES = re.compile(r'(?<=<RequestId>)[^<]*|(?<=<HostId>)[^<]*|(?<="RequestId":")[^"]*|(?<="HostId":")[^"]*')
+DATE_WORDS = re.compile(r"Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec")
+# Stores leave messages empty, which clients do not survive; a gateway fills them in.
+EMPTY_MESSAGE = re.compile(r"<Message></Message>|<Message/>")
+ANY_MESSAGE = re.compile(r"<Message>[^<]*</Message>|<Message/>")
+
+# Stores delete several at once and tell them as they go: their order says nothing.
+DELETED = re.compile(r"<Deleted>.*?</Deleted>|<Error>.*?</Error>", re.DOTALL)
+
+# Shorter values are too likely to be part of something else.
+KNOWN_LENGTH_MIN = 6
+SHOWN_BYTES = 160
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`part` is "status", "body" or "header NAME"."""
+
+    case: str
+    part: str
+    seen: tuple
+
+    def __str__(self):
+        return f"{self.case}: {self.part}:\n    {self.seen[0]}\n    {self.seen[1]}"
+
+
+def differences(case, sides, answers):
+    """Every part in which the two answers differ."""
+    told = [plain(side, answer) for side, answer in zip(sides, answers, strict=True)]
+    (first, second) = answers
+    if first.status != second.status:
+        shown = tuple(f"{answer.status} {answer.code() or ''}" for answer in answers)
+        return [Difference(case.name, "status", shown)]
+    found = []
+    for name in sorted({name for headers, _ in told for name in headers} - set(HEADERS)):
+        if name == LENGTH and case.method != "HEAD" and first.status not in (204, 304):
+            continue
+        seen = tuple(headers.get(name) for headers, _ in told)
+        if seen[0] != seen[1]:
+            found.append(Difference(case.name, f"header {name}", seen))
+    bodies = [body for _, body in told]
+    if EMPTY_MESSAGE.search(bodies[0]):
+        bodies = [ANY_MESSAGE.sub("<Message></Message>", body) for body in bodies]
+    if bodies[0] != bodies[1]:
+        found.append(Difference(case.name, "body", excerpts(*bodies)))
+    return found
+
+
+def plain(side, answer):
+    """(headers by name, body) of the answer without what only this side knows and what only this moment knows."""
+    text = "\n" + answer.text()
+    # The longest first: a value can be part of another.
+    for name, value in sorted(side.known.items(), key=lambda each: -len(each[1])):
+        if len(value) >= KNOWN_LENGTH_MIN:
+            text = text.replace(value, f"@{{{name}}}")
+    text = REQUEST_NAMES.sub("", text)
+    text = DATES.sub(lambda found: re.sub(r"\d", "0", DATE_WORDS.sub("0", found[0])), text)
+    if "<DeleteResult" in text:
+        told = iter(sorted(DELETED.findall(text)))
+        text = DELETED.sub(lambda _: next(told), text)
+    head, _, body = text.removeprefix("\n").partition("\n\n") if answer.headers else ("", "", text[2:])
+    headers = {}
+    for line in head.split("\n") if head else []:
+        name, _, value = line.partition(": ")
+        headers.setdefault(name, []).append(value)
+    return headers, body
+
+
+def excerpts(first, second):
+    """Both from shortly before the place where they part."""
+    at = next((at for at, (one, other) in enumerate(zip(first, second)) if one != other),
+              min(len(first), len(second)))
+    begin = max(0, at - SHOWN_BYTES // 2)
+    return tuple(f"{len(each)} bytes, ...{each[begin : begin + SHOWN_BYTES]!r}" for each in (first, second))
