@@ -12,6 +12,7 @@
 //! Invariant: no request maps to an operation it did not name: what the router does not know is
 //! [`route::Operation::Unknown`].
 
+pub mod attributes;
 pub mod aws_chunked;
 pub mod bucket;
 pub mod checksum;
@@ -31,6 +32,7 @@ pub mod restore;
 pub mod restore_request;
 pub mod route;
 pub mod sigv4;
+pub mod tagging;
 pub mod xml;
 
 pub use error::{Code, S3Error};
