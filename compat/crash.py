@@ -1,8 +1,6 @@
 """kill -9 at random moments while objects go in, to tape and back: afterwards everything acknowledged holds."""
 
-import argparse
 import random
-import sys
 import threading
 import time
 
@@ -11,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import harness
 from flow import put_multipart, tape_contents
 from harness import MIB, MODES, body, in_threads, listing, md5, past_date_rule, restored, status_of, wait_until
-from report import Failed, Report, check, same
+from report import Failed, check, same
 
 BUCKET = "crash"
 KEYS = 24
@@ -140,7 +138,6 @@ def killer(server, rounds, source, done, problems):
 
 
 def run(report, binary, mode, rounds, seed):
-    print(f"        crash/{mode}: seed {seed}", flush=True)
     testing = {"day_seconds": 3600, "lifecycle_interval_seconds": 1, "grace_seconds": 0}
 
     def scenario():
@@ -176,16 +173,5 @@ def survive(server, client, rounds, seed):
     print(f"        {client.generation} rounds of objects meanwhile", flush=True)
 
 
-def main():
-    parser = harness.arguments(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--rounds", type=int, default=20, help="kills in each mode")
-    parser.add_argument("--mode", choices=MODES, action="append", help="default: both")
-    options = parser.parse_args()
-    report = Report()
-    for mode in options.mode or MODES:
-        run(report, options.binary, mode, options.rounds, options.seed or random.randrange(1 << 32))
-    sys.exit(report.end())
-
-
 if __name__ == "__main__":
-    main()
+    harness.main_by_mode(__doc__, run, rounds=20)

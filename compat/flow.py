@@ -1,12 +1,10 @@
 """The whole way of an object, small: in, to tape, refused, restored, out, expired, deleted. Every step exact."""
 
-import argparse
 import datetime
 import email.utils
 import json
 import random
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import harness
 from harness import MIB, MODES, body, in_threads, listing, md5, past_date_rule, refusal, restore, restored, wait_until
-from report import Report, check, same
+from report import check, same
 
 DAY_SECONDS = 4
 HOLD_SECONDS = 3
@@ -433,15 +431,5 @@ def run(report, binary, mode, seed):
     report.scenario(f"flow/{mode}", scenario)
 
 
-def main():
-    parser = harness.arguments(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--mode", choices=MODES, action="append", help="default: both")
-    options = parser.parse_args()
-    report = Report()
-    for mode in options.mode or MODES:
-        run(report, options.binary, mode, options.seed or 1)
-    sys.exit(report.end())
-
-
 if __name__ == "__main__":
-    main()
+    harness.main_by_mode(__doc__, run)

@@ -1,10 +1,12 @@
 """A tapegate of one's own: started, waited for, killed and looked into; and the clients that talk to it."""
 
+import argparse
 import contextlib
 import hashlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,7 +21,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from report import Failed, check
+from report import Failed, Report, check
 
 ACCESS_KEY = "TGCOMPATROOT00000001"
 SECRET_KEY = "compat-secret-key-of-forty-characters-00"
@@ -393,12 +395,36 @@ def disk_bytes(folder, leave_out=None):
     return total
 
 
+# --- command lines ---
+
+
 def arguments(parser):
     """The arguments every script takes. A script asked to end tidies up first."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
     parser.add_argument("--binary", default="target/release/tapegate", help="the tapegate to try")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run (default: a new seed, printed)")
     return parser
+
+
+def seed_of(options):
+    """The seed asked for, or a new one; printed."""
+    seed = random.randrange(1 << 32) if options.seed is None else options.seed
+    print(f"        seed {seed}", flush=True)
+    return seed
+
+
+def main_by_mode(description, run, rounds=None):
+    """The whole command line of a script that tries both modes: `run(report, binary, mode, [rounds,] seed)`."""
+    parser = arguments(argparse.ArgumentParser(description=description))
+    parser.add_argument("--mode", choices=MODES, action="append", help="default: both")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help=f"in each mode (default: {rounds})")
+    options = parser.parse_args()
+    how_often = [] if rounds is None else [options.rounds]
+    seed, report = seed_of(options), Report()
+    for mode in options.mode or MODES:
+        run(report, options.binary, mode, *how_often, seed)
+    sys.exit(report.end())
 
 
 # In place, and as on a store that only knows PUT.

@@ -4,9 +4,7 @@ A batch puts objects under a rule, does something to each at a random moment of 
 key must give exactly what was acknowledged last, from tape too. Then the same while they are being restored.
 """
 
-import argparse
 import random
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ from botocore.exceptions import ClientError
 
 import harness
 from harness import MODES, body, in_threads, listing, md5, past_date_rule, restored, wait_until
-from report import Report, check, same
+from report import check, same
 
 BUCKET = "races"
 DONORS = "donors"
@@ -230,7 +228,6 @@ def fresh(key, which):
 
 
 def run(report, binary, mode, rounds, seed):
-    print(f"        races/{mode}: seed {seed}", flush=True)
 
     def scenario():
         with harness.server(binary, store={"pretend_remote": MODES[mode]}) as server:
@@ -246,16 +243,5 @@ def run(report, binary, mode, rounds, seed):
     report.scenario(f"races/{mode}", scenario)
 
 
-def main():
-    parser = harness.arguments(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--rounds", type=int, default=50, help="rounds of each kind in each mode")
-    parser.add_argument("--mode", choices=MODES, action="append", help="default: both")
-    options = parser.parse_args()
-    report = Report()
-    for mode in options.mode or MODES:
-        run(report, options.binary, mode, options.rounds, options.seed or random.randrange(1 << 32))
-    sys.exit(report.end())
-
-
 if __name__ == "__main__":
-    main()
+    harness.main_by_mode(__doc__, run, rounds=50)

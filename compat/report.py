@@ -27,6 +27,7 @@ class Report:
     def __init__(self):
         self.passed = 0
         self.failed = 0
+        self.skipped = 0
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -46,6 +47,7 @@ class Report:
 
     def skip(self, name, reason):
         """Notes what was not tried, and why."""
+        self.skipped += 1
         print(f"skipped {name}: {reason}", flush=True)
 
     def scenario(self, name, run):
@@ -61,5 +63,6 @@ class Report:
 
     def end(self):
         """Prints the sum; gives the exit code."""
-        print(f"{self.passed} passed, {self.failed} failed", flush=True)
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        print(f"{self.passed} passed, {self.failed} failed{skipped}", flush=True)
         return 1 if self.failed else 0

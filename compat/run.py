@@ -1,7 +1,6 @@
 """The compatibility lane: a real binary, real clients. Exit code 1 when anything failed."""
 
 import argparse
-import random
 import sys
 
 import badinput
@@ -19,7 +18,7 @@ def main():
     parser = harness.arguments(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--long", action="store_true", help="many more kills and races")
     options = parser.parse_args()
-    seed = options.seed or random.randrange(1 << 32)
+    seed = harness.seed_of(options)
     report = Report()
     for mode in harness.MODES:
         flow.run(report, options.binary, mode, seed)
