@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use console::Question;
 use model::{BucketName, JobId, VolumeId};
 
 use crate::config::DATA_DEFAULT;
@@ -103,6 +104,7 @@ pub enum LibraryCommand {
     /// Ask the changer what is where
     Inventory {
         /// One library; all without it
+        #[arg(value_parser = library)]
         name: Option<String>,
         #[command(flatten)]
         at: At,
@@ -236,6 +238,11 @@ fn bucket(text: &str) -> Result<BucketName, model::name::NameError> {
     BucketName::parse(text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/'))
 }
 
+/// A name that can be asked for.
+fn library(text: &str) -> Result<String, console::BadQuestion> {
+    Question::parse("GET", "/v1/inventory", &format!("library={text}"), b"").map(|_| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -281,6 +288,7 @@ mod tests {
             "tape read x",
             "tape export x",
             "restore show 1",
+            "library inventory a/b",
         ] {
             let words = std::iter::once("tapegate").chain(line.split(' ').filter(|word| !word.is_empty()));
             assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");

@@ -173,9 +173,9 @@ fn pages(
 
 /// `tapegate status`
 pub fn status(at: &At, watch: bool) -> Result<(), Error> {
-    let mut client = Client::new(at);
     loop {
-        let answer = client.ask(&Question::Status)?;
+        // Asked anew each time: a gateway that starts or ends meanwhile is found, and its directory is not kept from it.
+        let answer = Client::new(at).ask(&Question::Status)?;
         if watch && !at.json {
             // Home, and clear what is below: a terminal is drawn over, a file gets one drawing after another.
             write(b"\x1b[H\x1b[J")?;

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use console::Token;
 
@@ -53,6 +54,7 @@ impl DataDir {
         }
     }
 
+    /// A command that only reads has the directory for a moment; a gateway that starts then waits for it.
     fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File { operation: "lock", path: path.join(LOCK), source };
         // Everything below is found again whatever the process's own directory becomes.
@@ -60,10 +62,16 @@ impl DataDir {
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
         let lock = lock.map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::DataInUse { path }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::park_timeout(LOCK_LOOK);
+                }
+                Err(TryLockError::WouldBlock) => return Err(Error::DataInUse { path }),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
         }
     }
 
@@ -177,6 +185,10 @@ fn replace(path: &Path, text: &str) -> Result<(), Error> {
     write().map_err(|source| Error::File { operation: "write", path: path.to_owned(), source })
 }
 
+/// How long a directory in use is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks at a directory in use.
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 const LOCK: &str = "lock";
 const CATALOG: &str = "catalog.redb";
 const INSTALLATION: &str = "installation.toml";

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use model::Remedy;
+
 use crate::config::ConfigError;
 
 /// A command that did not succeed. The text says what to do next where that is not plain.
@@ -36,7 +38,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of the data directory does not say what it should.
-    #[error("{} is damaged: {problem}", path.display())]
+    #[error("{} is damaged, or of another version: {problem}", path.display())]
     DataFile {
         /// The file.
         path: PathBuf,
@@ -56,10 +58,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}; is another program there?")]
+    #[error("cannot listen on {address}; end what is there, or name another address with {option}")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
+        /// The option that names another one.
+        option: &'static str,
         /// What the operating system said.
         #[source]
         source: std::io::Error,
@@ -139,6 +143,25 @@ impl Error {
     }
 }
 
+/// An error as a person is told it: with the code of the runbook, where a room below says that a person must act.
+pub fn told(error: &Error) -> String {
+    operator_code(error).map_or_else(|| chain(error), |code| format!("{code}: {}", chain(error)))
+}
+
+fn operator_code(error: &Error) -> Option<&'static str> {
+    let source = std::error::Error::source(error)?;
+    if let Some(library::Remedy::Operator(code)) = source.downcast_ref().map(library::Error::remedy) {
+        return Some(code);
+    }
+    let remedy = (source.downcast_ref().map(catalog::Error::remedy))
+        .or_else(|| source.downcast_ref().map(store::Error::remedy))
+        .or_else(|| source.downcast_ref().map(engine::Error::remedy));
+    match remedy {
+        Some(Remedy::Operator(code)) => Some(code),
+        _ => None,
+    }
+}
+
 /// An error with everything behind it, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -149,4 +172,21 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_must_act_on_carries_its_code() {
+        let found =
+            catalog::Error::UnknownFormat { path: "catalog.redb".into(), found: "9".to_owned(), known: 1 };
+        let text = told(&Error::assemble("catalog", found));
+        assert!(text.starts_with("CT-0103: cannot open the catalog: "), "{text}");
+        let layout = store::Error::Layout { directory: "store".into(), found: 9 };
+        assert!(told(&Error::assemble("store", layout)).starts_with("ST-0103: "));
+        assert!(told(&Error::assemble("library", library::Error::NoDriveUp)).starts_with("TL-0402: "));
+        assert_eq!(told(&Error::Usage { what: "wrong".to_owned() }), "wrong");
+    }
 }

@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 use cli::{Cli, Command, ServeArgs};
 use config::Config;
-use error::{Error, chain};
+use error::{Error, told};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -48,13 +48,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // With standard error gone there is nobody left to tell.
-            drop(writeln!(std::io::stderr(), "tapegate: {}", chain(&error)));
+            drop(writeln!(std::io::stderr(), "tapegate: {}", told(&error)));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
 fn serve(args: ServeArgs) -> Result<(), Error> {
+    // Whatever is made below the data directory, objects and tapes too, is its owner's alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     log_to_stderr()?;
     let mut config = Config::load(args.config.as_deref())?;
     config.data = args.data.unwrap_or(config.data);

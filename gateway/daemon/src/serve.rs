@@ -50,12 +50,12 @@ pub async fn run(
     ready: impl FnOnce(&Welcome) -> std::io::Result<()>,
 ) -> Result<(), Error> {
     let data = DataDir::create(&config.data)?;
+    let listener = listen(config.listen, "--listen").await?;
+    let admin_listener = listen(config.admin_listen, "--admin-listen").await?;
+    // Not before: a start that ends at a taken address must not make the secret that only the first start shows.
     let root = data.root(environment)?;
     let token = data.token()?;
-    let listener = listen(config.listen).await?;
-    let admin_listener = listen(config.admin_listen).await?;
-    let (address, admin_address) =
-        (local(&listener, config.listen)?, local(&admin_listener, config.admin_listen)?);
+    let (address, admin_address) = (local(&listener)?, local(&admin_listener)?);
     let Gateway { edge, engine, broken } = assemble(config, &data, &root).await?;
     let engine = Arc::new(engine);
     data.note_admin_address(admin_address)?;
@@ -122,12 +122,12 @@ async fn rest(engine: &engine::Engine) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, option, source })
 }
 
-fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|source| Error::Listen { address, source })
+fn local(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(|error| Error::assemble("listener", error))
 }
 
 /// Ends once the watched flag is set, or nobody can set it any more.

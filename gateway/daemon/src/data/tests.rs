@@ -43,6 +43,16 @@ fn two_processes_never_share_a_directory() {
 }
 
 #[test]
+fn a_gateway_waits_for_a_command_that_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = DataDir::create(folder.path()).unwrap();
+    let path = folder.path().to_owned();
+    let starting = std::thread::spawn(move || DataDir::create(&path).map(drop));
+    drop(reader);
+    assert!(starting.join().unwrap().is_ok());
+}
+
+#[test]
 fn a_directory_of_something_else_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(DataDir::existing(folder.path()), Err(Error::NoData { .. })));

@@ -106,6 +106,22 @@ fn an_object_goes_in_and_out_and_survives_a_restart() {
 }
 
 #[test]
+fn a_start_that_fails_at_a_taken_address_keeps_the_secret_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = Config::parse("", folder.path()).unwrap();
+    config.data = folder.path().join("data");
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.admin_listen = taken.local_addr().unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(run(&config, None, stopped, |_| Ok(()))).unwrap_err();
+    assert!(error.to_string().contains("--admin-listen"), "{error}");
+    let root = DataDir::create(&config.data).unwrap().root(None).unwrap();
+    assert_eq!(root.origin, RootOrigin::Made, "it is still to be shown");
+}
+
+#[test]
 fn administrators_are_answered_with_and_without_a_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = start(folder.path());

@@ -90,7 +90,7 @@ impl Extraction {
         let mut failed = self.failed;
         for (id, missing) in self.segments.incomplete() {
             complain(&format!(
-                "archive {id} is not whole: {missing} of its segments are on other cartridges"
+                "archive {id} is not whole: {missing} of its segments are on other cartridges; name a folder that holds them all"
             ));
             failed += 1;
         }
