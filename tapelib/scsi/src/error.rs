@@ -80,7 +80,7 @@ pub enum Error {
         #[source]
         source: TransportError,
     },
-    /// BUSY: not done, ask again later.
+    /// BUSY or TASK SET FULL: not done, ask again later.
     #[error("{step}: the device is busy")]
     Busy {
         /// What was asked.
@@ -206,7 +206,7 @@ pub enum Blame {
     Changer,
     /// A person has to do something.
     Operator,
-    /// The calling program: it asked wrongly, or has to read the state again.
+    /// The calling program: it asked wrongly or too early, or has to read the state again.
     Caller,
     /// What lies between host and device.
     Path,
@@ -225,15 +225,16 @@ impl Error {
                 Party::Operator => Blame::Operator,
             },
             Error::Unanswered { .. } | Error::Length { .. } => Blame::Path,
-            Error::Busy { step }
-            | Error::Status { step, .. }
+            Error::Status { step, .. }
             | Error::Unexplained { step }
             | Error::Reply { step, .. }
             | Error::Missing { step, .. } => step.unit.blame(),
             Error::NotReady { unit, .. } => unit.blame(),
             Error::Reserved { .. } | Error::WrongDevice { .. } => Blame::Operator,
             Error::PositionUnknown | Error::Misplaced { .. } => Blame::Drive,
-            Error::PositionUnread { .. }
+            // Nobody is: it is to be asked again.
+            Error::Busy { .. }
+            | Error::PositionUnread { .. }
             | Error::BlockLength { .. }
             | Error::FilemarkCount { .. }
             | Error::Partitions { .. } => Blame::Caller,

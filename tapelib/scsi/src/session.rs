@@ -77,7 +77,7 @@ impl Session {
         let transferred = completion.transferred.min(room);
         match completion.status {
             Status::Good => Ok(Answer::Good { transferred }),
-            Status::Busy => Err(Error::Busy { step }),
+            Status::Busy | Status::Other(TASK_SET_FULL) => Err(Error::Busy { step }),
             Status::ReservationConflict => Err(Error::Reserved { step }),
             Status::Other(status) => Err(Error::Status { step, status }),
             Status::CheckCondition => {
@@ -258,6 +258,9 @@ impl Session {
         self.tell(spc::Command::ModeSelect { form: ModeForm::Six, length }, &bytes)
     }
 }
+
+/// Status byte of a device that takes no more commands for now (SAM-6, 5.3.1).
+const TASK_SET_FULL: u8 = 0x28;
 
 fn mode_sense(page: u8, block_descriptor: bool) -> spc::Command {
     spc::Command::ModeSense {

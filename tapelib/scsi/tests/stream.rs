@@ -185,6 +185,15 @@ fn a_deferred_error_told_at_a_question_stops_the_stream() {
 }
 
 #[test]
+fn a_busy_drive_is_nobodys_fault() {
+    for status in [Status::Busy, Status::Other(0x28)] {
+        let (mut drive, _) = drive(vec![(read(3), Answer::Status(status))]);
+        let error = drive.read_block(&mut [0; 3]).unwrap_err();
+        assert_eq!((error.blame(), error.action()), (Blame::Caller, Action::Wait));
+    }
+}
+
+#[test]
 fn missing_filemarks_are_an_error() {
     let short = Sense { information: Some(1), ..marks("e", None) };
     let (mut drive, _) = drive(vec![(filemarks(2), Answer::Check(short))]);
