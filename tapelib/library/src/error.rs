@@ -95,6 +95,14 @@ pub enum FenceMismatch {
         /// Generation found.
         found: u64,
     },
+    /// The newest index is there and cannot be read.
+    #[error("its cartridge memory names index generation {noted}, {found} was found")]
+    Memory {
+        /// Generation in cartridge memory.
+        noted: u64,
+        /// Generation found on tape.
+        found: u64,
+    },
     /// Data was added or lost.
     #[error("its data end at block {found}, not {expected}")]
     EndOfData {
@@ -242,6 +250,15 @@ pub enum Error {
         /// The cartridge.
         barcode: Barcode,
     },
+    /// A cartridge that was not brought there by us sits in the drive, and is not ours.
+    #[error("a cartridge that is not ours sits in drive {drive}")]
+    Occupied {
+        /// Serial of the drive.
+        drive: String,
+    },
+    /// A fault of this program ended the job.
+    #[error("a fault of this program ended the job")]
+    Fault,
     /// What an unclean end left behind could not be journaled.
     #[error("journal the dead end of the volume: {what}")]
     Recovery {
@@ -273,7 +290,7 @@ impl Error {
             }
             Self::NoDriveUp => Remedy::Operator("TL-0402"),
             Self::Missing { .. } => Remedy::Operator("TL-0403"),
-            Self::Stranded { .. } => Remedy::Operator("TL-0404"),
+            Self::Stranded { .. } | Self::Occupied { .. } => Remedy::Operator("TL-0404"),
             Self::Move { .. } | Self::Inventory { .. } | Self::NoSlot { .. } => Remedy::Operator("TL-0405"),
             Self::Drive { blame: Blame::Operator, .. } => Remedy::Operator("TL-0406"),
             Self::Drive { .. } => Remedy::Retry,
@@ -284,7 +301,9 @@ impl Error {
             Self::Serial { .. } => Remedy::Operator("TL-0415"),
             Self::Sink { .. } => Remedy::Retry,
             Self::Stopping | Self::QueueFull => Remedy::Wait,
-            Self::Panicked { .. } | Self::Poisoned { .. } | Self::Recovery { .. } => Remedy::Bug,
+            Self::Panicked { .. } | Self::Poisoned { .. } | Self::Recovery { .. } | Self::Fault => {
+                Remedy::Bug
+            }
         }
     }
 
@@ -297,14 +316,18 @@ impl Error {
             Self::Fence { .. } | Self::NotBlank { .. } | Self::NotWritable { .. } | Self::Missing { .. } => {
                 Blame::Operator
             }
-            Self::Sink { .. } | Self::Panicked { .. } | Self::Poisoned { .. } => Blame::Host,
+            Self::Sink { .. } | Self::Panicked { .. } | Self::Poisoned { .. } | Self::Fault => Blame::Host,
             _ => Blame::Unknown,
         }
     }
 
-    /// Whether the drive must not be used before somebody has looked at it: it did not answer, or is broken itself.
+    /// Whether the drive must not be used before somebody has looked at it: it did not answer, is broken or taken, or
+    /// nobody knows any more how it stands.
     pub(crate) fn condemns_drive(&self) -> bool {
-        matches!(self, Self::Drive { blame: Blame::Path | Blame::Drive, .. }) || self.is_silence()
+        matches!(
+            self,
+            Self::Drive { blame: Blame::Path | Blame::Drive, .. } | Self::Occupied { .. } | Self::Fault
+        ) || self.is_silence()
     }
 
     /// Whether the drive did not answer: any further command may hang as long.

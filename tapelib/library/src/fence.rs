@@ -25,6 +25,10 @@ pub(crate) fn check(
     if !same_generation && !further {
         return Err(FenceMismatch::Generation { expected: expected.generation, found: tail.generation });
     }
+    // Behind the tape it may be: a drive that loses power loses what it had not yet written to cartridge memory.
+    if let Some(noted) = tail.noted.filter(|noted| *noted > tail.generation) {
+        return Err(FenceMismatch::Memory { noted, found: tail.generation });
+    }
     // The index of the generation we know must end where we know; what follows it may be the torn end of our own.
     if same_generation && tail.index_end != expected.eod_block {
         return Err(FenceMismatch::EndOfData { expected: expected.eod_block, found: tail.index_end });

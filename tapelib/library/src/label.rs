@@ -37,7 +37,7 @@ pub(crate) fn label(
         name: identity.name.clone(),
         barcode: barcode.to_string(),
     };
-    let appender = ltfs::format(tape, &new).map_err(in_our_terms)?;
+    let mut appender = ltfs::format(tape, &new).map_err(in_our_terms)?;
     let capacity = tape.capacity(Partition::Data).map_err(|error| in_our_terms(error.into()))?;
     Ok(LabelledVolume {
         uuid: identity.uuid,

@@ -122,7 +122,9 @@ impl Mounted<Appending> {
         let name = format!("{}{PACK_SUFFIX}", pack.id);
         let manifest_name = format!("{}{MANIFEST_SUFFIX}", pack.id);
         self.check_id(&pack.id)?;
-        self.access.appender.check_name(PACKS, &name).map_err(AppendError::Refused)?;
+        for name in [&name, &manifest_name] {
+            self.access.appender.check_name(PACKS, name).map_err(AppendError::Refused)?;
+        }
         let spool = |source| AppendError::Spool { id: pack.id.clone(), source };
         let file = File::open(&pack.path).map_err(spool)?;
         let manifest_bytes = pack.manifest.len() as u64;
@@ -165,9 +167,6 @@ impl Mounted<Appending> {
         let bytes = journal::encode(header, entries)
             .map_err(|_| refused("the journal is larger than a journal may be"))?;
         let name = journal::file_name(seq);
-        if self.access.remaining_bytes < bytes.len() as u64 {
-            return Err(AppendError::Full);
-        }
         let extent = self.append(&name, &name, &mut &bytes[..], bytes.len() as u64)?;
         let listed = self.access.appender.list(journal::DIRECTORY, &name, extent, FileAttributes::default());
         listed.map_err(AppendError::Refused)?;

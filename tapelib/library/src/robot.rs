@@ -100,6 +100,11 @@ impl Inventory {
         slots.chain(drives).find(|(address, _)| *address == element)?.1.as_ref()
     }
 
+    /// The drive at an element.
+    pub(crate) fn drive_at(&self, element: u16) -> Option<&DriveSlot> {
+        self.drives.iter().find(|drive| drive.element == element)
+    }
+
     /// The storage slot that holds a cartridge.
     pub(crate) fn slot_of(&self, barcode: &Barcode) -> Option<u16> {
         self.slots.iter().find(|slot| slot.barcode.as_ref() == Some(barcode)).map(|slot| slot.element)

@@ -60,12 +60,12 @@ impl Worker {
             let action = self.shared.next_action(self.me);
             let unloading = matches!(action, Action::Unload);
             let result = match action {
-                Action::Run(job) => self.run_job(job),
+                Action::Run(job) => contained(|| self.run_job(job)),
                 Action::Fail(job, error) => {
-                    job.fail(error);
+                    self.finish(|| job.fail(error));
                     continue;
                 }
-                Action::Unload => self.dismount(),
+                Action::Unload => contained(|| self.dismount()),
                 Action::End => break,
                 Action::Wait(_) => unreachable!("waited for in next_action"),
             };
@@ -116,31 +116,35 @@ impl Worker {
     fn run_job(&mut self, job: Job) -> Result<(), Error> {
         tracing::debug!(job = job.number.0, drive = self.serial, barcode = %job.barcode, "job begins");
         if self.loaded.as_ref().is_some_and(|loaded| loaded.barcode != job.barcode)
-            && let Err(error) = self.dismount()
+            && let Err(error) = contained(|| self.dismount())
         {
             if self.is_down_after(&error) {
                 // The job's own cartridge was not touched: another drive may run it.
                 self.hand_back(job);
             } else {
-                job.fail(error.clone());
+                self.finish(|| job.fail(error.clone()));
             }
             return Err(error);
         }
-        if let Err(error) = self.mount(&job.barcode) {
-            self.rescue(&error);
-            job.fail(error.clone());
+        if let Err(error) = contained(|| self.mount(&job.barcode)) {
+            if matches!(error, Error::Occupied { .. }) {
+                self.hand_back(job);
+            } else {
+                self.rescue(&error);
+                self.finish(|| job.fail(error.clone()));
+            }
             return Err(error);
         }
         let (result, after) = match job.work {
             Work::Append { expected, work, done } => {
-                let result = self.append(&expected, work);
+                let result = contained(|| self.append(&expected, work));
                 let (report, end) = split(result);
                 let failed = report.as_ref().err().cloned();
                 self.finish(|| done(report));
                 (failed, end)
             }
             Work::Read { expected, work, done } => {
-                let result = self.read(&expected, work);
+                let result = contained(|| self.read(&expected, work));
                 let (report, end) = split(result);
                 let failed = report.as_ref().err().cloned();
                 self.finish(|| done(report));
@@ -149,7 +153,7 @@ impl Worker {
             Work::Label { identity, overwrite, done } => {
                 let place = self.place();
                 self.loaded_mut().open = Open::Not;
-                let result = label::label(self.tape_mut(), &place, &identity, overwrite);
+                let result = contained(|| label::label(self.tape_mut(), &place, &identity, overwrite));
                 let failed = result.as_ref().err().cloned();
                 self.finish(|| done(result));
                 (failed, WorkEnd::Keep)
@@ -178,7 +182,7 @@ impl Worker {
         if error.is_silence() {
             return;
         }
-        if let Err(error) = self.dismount() {
+        if let Err(error) = contained(|| self.dismount()) {
             tracing::warn!(drive = self.serial, error = chain(&error), "a cartridge stays in the drive");
         }
     }
@@ -202,6 +206,12 @@ impl Worker {
     fn tape_mut(&mut self) -> &mut DriveTape {
         self.tape.as_mut().expect("the tape is here between jobs")
     }
+}
+
+/// Runs a step; a panic in it is an error of that step and sets the drive down, instead of ending its thread with jobs
+/// unanswered.
+fn contained<T>(step: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or(Err(Error::Fault))
 }
 
 fn split(result: Result<(MountReport, WorkEnd), Error>) -> (Result<MountReport, Error>, WorkEnd) {

@@ -92,6 +92,22 @@ fn an_older_generation_is_noticed() {
 }
 
 #[test]
+fn a_newest_index_that_cannot_be_read_is_noticed_by_cartridge_memory() {
+    let mut host = Host::new(1);
+    let barcode = host.barcode(0);
+    let labelled = host.label(&barcode, 1);
+    let mut row = labelled.clone();
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    host.restart();
+    let name = virtual_library::Barcode::parse(barcode.as_str()).unwrap();
+    host.machine.faults().damage_block(&name, 1, row.eod_block - 2);
+    // The process died before it could write down the commit: what it knows fits the index that is found.
+    let behind = Row { end: End::Unclean, ..labelled };
+    let what = refusal(&host, &barcode, &behind);
+    assert_eq!(what, FenceMismatch::Memory { noted: 2, found: 1 });
+}
+
+#[test]
 fn a_power_cut_at_every_boundary_leaves_exactly_what_was_committed() {
     // Steps of a mount: append 1, append 2, commit, append 3, commit, journal, commit, end.
     for cut_at in 0..7 {

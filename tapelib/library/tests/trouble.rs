@@ -4,10 +4,12 @@
 
 mod host;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use host::{Host, content, remember};
-use library::{Barcode, DriveState, DriveTape, End, Error, WorkEnd};
+use library::{Barcode, Config, DriveState, DriveTape, End, Error, Library, Ours, WorkEnd};
 use virtual_library::{Effect, Fault, Sense, Unit};
 use volume::{journal, ltfs};
 
@@ -164,6 +166,89 @@ fn an_error_of_the_closing_filemark_leaves_the_last_commit() {
         .unwrap();
     remember(&mut row, &report);
     assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+}
+
+#[test]
+fn a_drive_that_has_let_its_cartridge_go_already_is_emptied() {
+    let host = Host::new(1);
+    let (first, second) = (host.barcode(0), host.barcode(1));
+    let row = host.label(&first, 1);
+    let gone = Effect::FailAfter(Sense::new(0x2, 0x3a, 0x00));
+    plan(&host, Unit::Drive(0), scsi::opcode::LOAD_UNLOAD, gone);
+    host.label(&second, 2);
+    assert_eq!(host.packs(&first, &row).unwrap(), [0; 0]);
+}
+
+/// A path that panics at the next LOCATE when armed, as a fault of this program would.
+struct Faulty(Box<dyn scsi::Transport>, Arc<AtomicBool>);
+
+impl scsi::Transport for Faulty {
+    fn execute(
+        &mut self,
+        cdb: &scsi::Cdb,
+        data: scsi::Data<'_>,
+        timeout: Duration,
+    ) -> Result<scsi::Completion, scsi::TransportError> {
+        if cdb.opcode() == scsi::opcode::LOCATE_16 && self.1.swap(false, Ordering::Relaxed) {
+            panic!("a fault of this program");
+        }
+        self.0.execute(cdb, data, timeout)
+    }
+}
+
+#[test]
+fn a_fault_of_the_program_answers_its_job_and_sets_the_drive_down() {
+    let mut host = Host::new(1);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+    let armed = Arc::new(AtomicBool::new(true));
+    let drive = Box::new(Faulty(host.machine.drive_transport(0), armed));
+    host.library = Library::open(host::config(), host.machine.changer_transport(), vec![drive]).unwrap();
+    let failed = host.append_with(&barcode, &row, |_| panic!("not reached"));
+    assert!(matches!(failed, Err(Error::Fault)), "{failed:?}");
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    let DriveState::Down { .. } = host.library.drives()[0].state else { panic!() };
+    assert!(matches!(host.packs(&barcode, &row), Err(Error::NoDriveUp)));
+    let serial = host.library.drives()[0].serial.clone();
+    host.library.drive_up(&serial).unwrap();
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+}
+
+#[test]
+fn a_cartridge_that_somebody_else_put_into_a_drive_is_put_back_or_left_alone() {
+    let mut host = Host::new(1);
+    let barcodes = host.library.inventory().barcodes();
+    let row = host.label(&barcodes[0], 1);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+    let ours = Ours::Prefixes(barcodes[..2].iter().map(Barcode::to_string).collect());
+    let config = Config { ours, ..host::config() };
+    host.library = host::attach(&host.machine, config);
+    // Another host's changer path.
+    let mut changer = scsi::Changer::new(host.machine.changer_transport());
+    let mut put_into_the_drive = |name: &Barcode| {
+        let elements = changer.inventory().unwrap();
+        let holds = |element: &&scsi::Element| {
+            element.barcode.as_ref().is_some_and(|barcode| barcode.as_str() == name.as_str())
+        };
+        let slot = elements.iter().find(holds).unwrap().address;
+        let drive = elements.iter().find(|element| element.kind == scsi::ElementKind::Drive).unwrap();
+        changer.move_medium(slot, drive.address).unwrap();
+    };
+    put_into_the_drive(&barcodes[1]);
+    assert!(matches!(host.packs(&barcodes[0], &row), Err(Error::Move { .. })));
+    assert_eq!(host.packs(&barcodes[0], &row).unwrap(), [0; 0], "the drive has room again");
+
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+    let ours = Ours::Prefixes(vec![barcodes[0].to_string()]);
+    host.library = host::attach(&host.machine, Config { ours, ..host::config() });
+    put_into_the_drive(&barcodes[1]);
+    assert!(matches!(host.packs(&barcodes[0], &row), Err(Error::NoDriveUp)));
+    let status = &host.library.drives()[0];
+    assert!(matches!(status.state, DriveState::Down { .. }), "{status:?}");
+    assert!(host.library.rescan().unwrap().drives[0].full, "it was not touched");
 }
 
 #[test]

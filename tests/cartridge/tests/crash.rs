@@ -7,7 +7,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use library::{AppendError, Appending, Mounted, WorkEnd};
+use library::{AppendError, Appending, Mounted, PackFile, WorkEnd};
 use serde_json::{Value, json};
 use support::packs::{Pack, data, member, spool};
 use support::{Shelf, copy, export, judge, packs_in};
@@ -197,4 +197,36 @@ fn a_death_while_the_index_partition_is_written_costs_nothing() {
         assert_eq!(packs_in(&report), ids(&packs[..2]), "{opcode:02x}h number {skip}");
         assert_eq!(report["unlisted"], json!([]));
     }
+}
+
+#[test]
+fn on_a_full_volume_a_torn_index_is_not_closed_by_the_next_one() {
+    let mut shelf = Shelf::new();
+    let packs = spooled(&shelf);
+    let (of, machine, path) = (packs.clone(), shelf.machine.clone(), shelf.dir.path().join("filler"));
+    let died = shelf.append(move |mounted| {
+        group(&of[0], mounted).unwrap();
+        // As much as fits, so that not even a journal does.
+        let manifest = b"none";
+        let bytes = mounted.remaining_bytes() - manifest.len() as u64;
+        std::fs::write(&path, vec![0; bytes as usize]).unwrap();
+        let digest = *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes();
+        let filler = PackFile { id: "FILLER".to_owned(), path: path.clone(), bytes, digest, manifest };
+        mounted.append_pack(&filler).unwrap();
+        assert_eq!(mounted.remaining_bytes(), 0);
+        // The closing filemark of its index.
+        let opcode = Some(WRITE_FILEMARKS);
+        machine.faults().inject(Fault { unit: Unit::Drive(0), opcode, skip: 1, times: 1, effect: REFUSED });
+        assert!(mounted.commit().is_err());
+        WorkEnd::Keep
+    });
+    assert!(died.is_err());
+    let recovered = shelf.append(|mounted| {
+        assert_eq!(mounted.recovered().unwrap().generation, 2);
+        WorkEnd::Unload
+    });
+    assert_eq!(recovered.unwrap().generation, 3);
+    let report = judge(&shelf.export("after"), &["--packs"]);
+    assert_eq!(packs_in(&report), ids(&packs[..1]));
+    assert_eq!((report["generation"].as_u64(), report["tail"].as_u64()), (Some(3), Some(0)));
 }

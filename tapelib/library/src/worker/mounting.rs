@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scsi::Drive;
+use scsi::{Condition, Drive};
 use volume::ltfs::memory;
 
 use super::{Loaded, Open, Worker};
@@ -49,7 +49,12 @@ impl Worker {
             Err(error) => {
                 let inventory = robot.inventory()?;
                 let gone = inventory.slot_of(barcode).is_none();
+                let found = inventory.drive_at(self.element).cloned();
                 shared.state().inventory = inventory;
+                drop(robot);
+                if let Some(found) = found.filter(|drive| drive.full) {
+                    return Err(self.find(found.barcode, error));
+                }
                 return Err(if gone { Error::Missing { barcode: barcode.clone() } } else { error });
             }
         };
@@ -66,6 +71,18 @@ impl Worker {
         // Somebody changed cartridges between the last look and the move.
         self.dismount()?;
         Err(Error::Missing { barcode: barcode.clone() })
+    }
+
+    /// Somebody else put a cartridge into this drive. One of ours is taken over, to be put back; any other is left
+    /// alone, and the drive with it.
+    fn find(&mut self, barcode: Option<Barcode>, error: Error) -> Error {
+        match barcode.filter(|barcode| self.shared.config.ours.covers(barcode)) {
+            Some(barcode) => {
+                self.adopt(barcode);
+                error
+            }
+            None => Error::Occupied { drive: self.serial.clone() },
+        }
     }
 
     /// Closes the volume, unloads, and has the cartridge put back where it came from, or into any empty slot.
@@ -126,6 +143,10 @@ fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
                 if let Err(error) = drive.wait_ready(Duration::ZERO, &|_| {}) {
                     tracing::debug!(error = chain(&error), "not ready before unloading");
                 }
+            }
+            // Taken out by hand, or let go already: what the changer finds will show.
+            Err(error) if error.sense().is_some_and(|sense| sense.condition() == Condition::NoMedium) => {
+                return Ok(());
             }
             result => return result,
         }

@@ -56,31 +56,30 @@ impl Worker {
             Open::Appending(appender) => (appender.volume().clone(), Some(appender)),
             Open::Not => (ltfs::open(tape).map_err(|error| unusable(&place, error))?, None),
         };
-        let identical = fence::check_identity(
-            &place.barcode,
-            expected,
-            &volume,
-            loaded.mam_serial.as_deref().unwrap_or_default(),
-        );
-        identical.map_err(|what| Error::Fence { barcode: place.barcode.clone(), what })?;
+        let serial = loaded.mam_serial.as_deref().unwrap_or_default();
+        let identical = fence::check_identity(&place.barcode, expected, &volume, serial);
+        let open = |volume| match appender {
+            Some(appender) => Open::Appending(appender),
+            None => Open::Reading(Box::new(volume)),
+        };
+        if let Err(what) = identical {
+            loaded.open = open(volume);
+            return Err(Error::Fence { barcode: place.barcode, what });
+        }
         let generation = volume.index().generation;
         let mut mounted = self.hand_over(Reading { volume });
         let end = catch_unwind(AssertUnwindSafe(|| work(&mut mounted)));
         let Mounted { tape, access, failure, .. } = mounted;
         self.tape = Some(tape);
-        let end = end.map_err(|_| Error::Panicked { barcode: place.barcode.clone() })?;
         // Damage is the caller's to judge: it has been told, and the drive is well.
         if let Some(failure) = failure.filter(|failure| matches!(failure, Error::Drive { .. })) {
             return Err(failure);
         }
-        self.loaded_mut().open = match appender {
-            Some(appender) => Open::Appending(appender),
-            None => Open::Reading(Box::new(access.volume)),
-        };
-        let drive = place.drive;
+        self.loaded_mut().open = open(access.volume);
+        let end = end.map_err(|_| Error::Panicked { barcode: place.barcode.clone() })?;
         Ok((
             MountReport {
-                drive,
+                drive: place.drive,
                 generation,
                 eod_block: expected.eod_block,
                 remaining_bytes: 0,
@@ -108,7 +107,7 @@ impl Worker {
         // Mounted for appending by an earlier job, and every attention since would have ended that.
         if let Open::Appending(appender) = &mut loaded.open {
             let Committed { generation, end_of_data } = appender.committed();
-            let tail = Tail { generation, index_end: end_of_data, end_of_data };
+            let tail = Tail { generation, index_end: end_of_data, end_of_data, noted: None };
             check(appender.volume(), tail)?;
             appender.resume(tape).map_err(in_our_terms)?;
             if let Open::Appending(appender) = std::mem::replace(&mut loaded.open, Open::Not) {

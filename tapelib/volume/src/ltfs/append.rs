@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::SystemTime;
 
 use super::index::{self, Directory, Extent, File, Index, Node};
-use super::limits::{BLOCK_BYTES, FILE_ENTRY_BYTES, INDEX_BYTES_MAX, NODES_MAX};
+use super::limits::{BLOCK_BYTES, FILE_ENTRY_BYTES, INDEX_BYTES_MAX};
 use super::memory::{Coherency, change_reference};
 use super::stream::BlockWriter;
 use super::{
@@ -14,6 +14,13 @@ use super::{
 
 /// How many blocks are written between two looks at the position.
 const POSITION_CHECK_BLOCKS: u64 = 1024;
+
+/// Files and directories that may be listed between two looks at the room: a pack, its manifest, a journal, and the
+/// directories of all three.
+const NODES_SPARE: u64 = 8;
+
+/// The block that keeps the next filemark from closing what an unclean end left behind, which may be a whole index.
+const TORN_END: &[u8] = b"tapegate: what stands before this block was left by an unclean end\n";
 
 /// A volume that passed every check and stands at its end of data. State about a tape, like [`Volume`].
 ///
@@ -26,8 +33,8 @@ pub struct Appender {
     committed: Committed,
     /// Where the tape stands.
     end: BlockAddress,
-    /// Bytes of the last index written, to estimate the next one.
-    index_bytes: u64,
+    /// The end of what an unclean end left behind, when it left something.
+    torn_end: Option<BlockAddress>,
     changed: bool,
     ending: bool,
     poisoned: bool,
@@ -52,25 +59,27 @@ pub struct FileAttributes {
 impl Appender {
     /// Begins appending at the end of data of a volume opened with [`super::open_at_end`]. The caller has compared
     /// `volume` and `tail` with what it expects: nothing is written before this. With a tail behind the last index
-    /// (an unclean end) what is there stays, unlisted, and the next commit's first filemark closes it.
+    /// (an unclean end) what is there stays, unlisted.
     pub fn begin<T: BlockTape + ?Sized>(tape: &mut T, volume: Volume, tail: Tail) -> Result<Self, Error> {
         let end = BlockAddress { partition: Partition::Data, block: tail.end_of_data };
         tape.locate(end)?;
         let mut appender = Self::new(volume, tail.index_end, end);
         appender.check_position(tape, "locate")?;
-        appender.changed = tail.end_of_data != tail.index_end;
+        if tail.end_of_data != tail.index_end {
+            appender.torn_end = Some(end);
+            appender.changed = true;
+        }
         Ok(appender)
     }
 
     pub(super) fn new(volume: Volume, index_end: u64, end: BlockAddress) -> Self {
         let index = volume.index.clone();
-        let index_bytes = index.root.node_count() as u64 * FILE_ENTRY_BYTES;
         Self {
             committed: Committed { generation: index.generation, end_of_data: index_end },
             next_index: index,
             volume,
             end,
-            index_bytes,
+            torn_end: None,
             changed: false,
             ending: false,
             poisoned: false,
@@ -98,15 +107,17 @@ impl Appender {
     }
 
     /// Bytes that can still be appended: what the drive says is left, without room for two indexes and a reserve of
-    /// 1/256 of the partition (1 MiB to 2 GiB). 0 once early warning was met.
-    pub fn remaining_bytes<T: BlockTape + ?Sized>(&self, tape: &mut T) -> Result<u64, Error> {
-        if self.ending || self.poisoned {
+    /// 1/256 of the partition (1 MiB to 2 GiB). 0 once early warning was met, or when an index lists no more files.
+    /// An error may be that of a block in the drive's buffer, and ends appending like every other.
+    pub fn remaining_bytes<T: BlockTape + ?Sized>(&mut self, tape: &mut T) -> Result<u64, Error> {
+        let index = (self.next_index.root.node_count() as u64 + NODES_SPARE) * FILE_ENTRY_BYTES;
+        if self.ending || self.poisoned || index > INDEX_BYTES_MAX {
             return Ok(0);
         }
-        let capacity = tape.capacity(Partition::Data)?;
+        let capacity = tape.capacity(Partition::Data).inspect_err(|_| self.poisoned = true)?;
         let reserve = (capacity.total_bytes / 256).clamp(1 << 20, 2 << 30);
-        let index = (self.index_bytes + FILE_ENTRY_BYTES).next_multiple_of(BLOCK_BYTES as u64);
-        Ok(capacity.remaining_bytes.saturating_sub(reserve + 2 * index))
+        let indexes = 2 * index.next_multiple_of(BLOCK_BYTES as u64);
+        Ok(capacity.remaining_bytes.saturating_sub(reserve + indexes))
     }
 
     /// Appends exactly `bytes` bytes of `reader` as blocks and says where they lie; no index lists them until
@@ -119,7 +130,7 @@ impl Appender {
         bytes: u64,
     ) -> Result<Extent, Error> {
         self.refuse_poisoned()?;
-        if self.remaining_bytes(tape)? < bytes {
+        if self.remaining_bytes(tape)? < bytes.max(1) {
             return Err(Error::Full);
         }
         self.check_position(tape, "append")?;
@@ -215,6 +226,9 @@ impl Appender {
             return Ok(self.committed);
         }
         self.poisoned = true;
+        if self.torn_end == Some(self.end) {
+            self.write_block(tape, TORN_END)?;
+        }
         let mut index = self.next_index.clone();
         index.creator = CREATOR.to_owned();
         index.generation += 1;
@@ -224,10 +238,11 @@ impl Appender {
             Partition::Data => self.volume.index.location,
             Partition::Index => self.volume.index.previous.unwrap_or(self.volume.index.location),
         });
-        self.end.block += write_construct(tape, &index)?;
+        let (blocks, room) = write_construct(tape, &index)?;
+        self.end.block += blocks;
+        self.ending |= room == Room::Ending;
         self.check_position(tape, "write the index")?;
         write_coherency(tape, &index)?;
-        self.index_bytes = index.root.node_count() as u64 * FILE_ENTRY_BYTES;
         self.committed = Committed { generation: index.generation, end_of_data: self.end.block };
         self.next_index = index.clone();
         self.volume.index = index;
@@ -306,9 +321,6 @@ impl Appender {
         if taken || self.next_index.root.file(directory).is_some() {
             return refuse("it is taken");
         }
-        if self.next_index.root.node_count() + 2 > NODES_MAX || self.index_bytes > INDEX_BYTES_MAX / 2 {
-            return Err(Error::Limit { limit: NODES_MAX as u64, what: "files on a volume" });
-        }
         Ok(())
     }
 
@@ -317,15 +329,19 @@ impl Appender {
     }
 }
 
-/// Writes filemark, index, filemark, and returns how many blocks and filemarks that were. All is on tape when it
-/// returns.
-pub(super) fn write_construct<T: BlockTape + ?Sized>(tape: &mut T, index: &Index) -> Result<u64, Error> {
+/// Writes filemark, index, filemark, and returns how many blocks and filemarks that were, and what room they left. All
+/// is on tape when it returns.
+pub(super) fn write_construct<T: BlockTape + ?Sized>(
+    tape: &mut T,
+    index: &Index,
+) -> Result<(u64, Room), Error> {
     tape.write_filemark(Flush::Buffered)?;
     let mut writer = BlockWriter::new(tape);
     let written = index::write(index, &mut writer).map(|_| ());
-    let (blocks, _) = writer.finish(written)?;
-    tape.write_filemark(Flush::Synchronous)?;
-    Ok(blocks + 2)
+    let blocks = writer.finish(written)?;
+    // Once met, early warning is told by every later write.
+    let room = tape.write_filemark(Flush::Synchronous)?;
+    Ok((blocks + 2, room))
 }
 
 /// Replaces the index partition's only index by a copy of the data partition's newest one.
@@ -334,7 +350,7 @@ pub(super) fn write_index_partition<T: BlockTape + ?Sized>(tape: &mut T, data: &
     index.previous = Some(data.location);
     index.location = BlockAddress { partition: Partition::Index, block: 5 };
     tape.locate(BlockAddress { partition: Partition::Index, block: 4 })?;
-    let blocks = write_construct(tape, &index)?;
+    let (blocks, _) = write_construct(tape, &index)?;
     let expected = BlockAddress { partition: Partition::Index, block: 4 + blocks };
     let found = tape.position()?;
     if found != expected {

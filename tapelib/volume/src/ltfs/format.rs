@@ -42,7 +42,7 @@ pub fn format<T: BlockTape + ?Sized>(tape: &mut T, new: &NewVolume) -> Result<Ap
     let index = first_index(new, now);
     tape.make_partitions()?;
     write_labels(tape, &label, Partition::Data)?;
-    let blocks = write_construct(tape, &index)?;
+    let (blocks, _) = write_construct(tape, &index)?;
     let end = BlockAddress { partition: Partition::Data, block: 4 + blocks };
     check(tape, "write the first index", end)?;
     write_labels(tape, &label, Partition::Index)?;

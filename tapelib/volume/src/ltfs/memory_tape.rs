@@ -33,6 +33,10 @@ pub struct MemoryTape {
     pub early_warning_bytes: u64,
     /// Mutating commands until the power goes; `None` for never.
     pub commands_left: Option<u32>,
+    /// Synchronous filemarks until the power goes; `None` for never.
+    pub closing_filemarks_left: Option<u32>,
+    /// Questions for the capacity fail.
+    pub capacity_unknown: bool,
     dead: bool,
     /// Blocks that cannot be read.
     pub bad_blocks: Vec<BlockAddress>,
@@ -47,6 +51,8 @@ impl MemoryTape {
             capacity_bytes,
             early_warning_bytes: 0,
             commands_left: None,
+            closing_filemarks_left: None,
+            capacity_unknown: false,
             dead: false,
             bad_blocks: Vec::new(),
         }
@@ -62,6 +68,7 @@ impl MemoryTape {
         }
         tape.at = BlockAddress { partition: Partition::Index, block: 0 };
         tape.commands_left = None;
+        tape.closing_filemarks_left = None;
         tape.dead = false;
         tape
     }
@@ -151,6 +158,11 @@ impl BlockTape for MemoryTape {
 
     fn write_filemark(&mut self, flush: Flush) -> Result<Room, TapeError> {
         self.mutate("write filemark")?;
+        if let (Flush::Synchronous, Some(left)) = (flush, &mut self.closing_filemarks_left) {
+            self.dead = *left == 0;
+            *left = left.saturating_sub(1);
+            self.alive("write filemark")?;
+        }
         let room = self.push(Record::Filemark);
         if flush == Flush::Synchronous {
             let side = self.side();
@@ -214,6 +226,9 @@ impl BlockTape for MemoryTape {
 
     fn capacity(&mut self, partition: Partition) -> Result<Capacity, TapeError> {
         self.alive("capacity")?;
+        if self.capacity_unknown {
+            return Err(self.error("capacity", TapeErrorKind::Failed));
+        }
         let used = if partition == Partition::Data { self.used() } else { 0 };
         Ok(Capacity {
             total_bytes: self.capacity_bytes,

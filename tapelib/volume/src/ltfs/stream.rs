@@ -3,14 +3,13 @@
 use std::io::{self, Read, Write};
 
 use super::limits::{BLOCK_BYTES, INDEX_BYTES_MAX};
-use super::{BlockTape, Met, Room, TapeError};
+use super::{BlockTape, Met, TapeError};
 
 /// Cuts what is written to it into blocks; the last one may be shorter.
 pub struct BlockWriter<'a, T: ?Sized> {
     tape: &'a mut T,
     buffer: Vec<u8>,
     blocks: u64,
-    room: Room,
     /// The error that an `io::Error` of this writer stands for.
     failure: Option<TapeError>,
 }
@@ -18,14 +17,14 @@ pub struct BlockWriter<'a, T: ?Sized> {
 impl<'a, T: BlockTape + ?Sized> BlockWriter<'a, T> {
     /// Writes from the tape's position on.
     pub fn new(tape: &'a mut T) -> Self {
-        Self { tape, buffer: Vec::with_capacity(BLOCK_BYTES), blocks: 0, room: Room::Plenty, failure: None }
+        Self { tape, buffer: Vec::with_capacity(BLOCK_BYTES), blocks: 0, failure: None }
     }
 
     /// Writes what is left. Returns the number of blocks written, or the tape's error.
-    pub fn finish(mut self, written: io::Result<()>) -> Result<(u64, Room), TapeError> {
+    pub fn finish(mut self, written: io::Result<()>) -> Result<u64, TapeError> {
         let written = written.and_then(|()| self.write_buffer());
         match (written, self.failure) {
-            (Ok(()), _) => Ok((self.blocks, self.room)),
+            (Ok(()), _) => Ok(self.blocks),
             (Err(_), Some(failure)) => Err(failure),
             (Err(error), None) => unreachable!("only the tape fails here: {error}"),
         }
@@ -36,11 +35,8 @@ impl<'a, T: BlockTape + ?Sized> BlockWriter<'a, T> {
             return Ok(());
         }
         match self.tape.write_block(&self.buffer) {
-            Ok(room) => {
+            Ok(_) => {
                 self.blocks += 1;
-                if room == Room::Ending {
-                    self.room = Room::Ending;
-                }
                 self.buffer.clear();
                 Ok(())
             }

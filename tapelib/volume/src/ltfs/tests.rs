@@ -91,7 +91,7 @@ fn a_new_volume_stands_as_the_standard_says() {
     assert_eq!(memory::medium_serial(&mut tape).unwrap(), "MEM0001");
 
     let (volume, tail) = open_at_end(&mut tape).unwrap();
-    assert_eq!(tail, Tail { generation: 1, index_end: 7, end_of_data: 7 });
+    assert_eq!(tail, Tail { generation: 1, index_end: 7, end_of_data: 7, noted: Some(1) });
     assert_eq!(volume.catalog_id(), Some(new_volume().catalog_id));
     assert_eq!(identify(&mut tape).unwrap(), Found::Volume(volume.label().clone()));
     assert_eq!(identify(&mut MemoryTape::blank(MIB)).unwrap(), Found::Blank);
@@ -184,6 +184,66 @@ fn a_power_cut_anywhere_keeps_every_commit_that_returned() {
     }
 }
 
+/// The generations of every index that a filemark closes, in tape order.
+fn generations(tape: &MemoryTape) -> Vec<u64> {
+    let runs = tape.records(Partition::Data).split(|record| *record == Record::Filemark);
+    let mut runs: Vec<&[Record]> = runs.collect();
+    runs.pop(); // what no filemark closes
+    let bytes = |run: &[Record]| -> Vec<u8> {
+        let blocks =
+            run.iter().map(|record| if let Record::Block(block) = record { &block[..] } else { &[] });
+        blocks.flatten().copied().collect()
+    };
+    runs.into_iter()
+        .filter_map(|run| index::parse(&bytes(run)[..]).ok())
+        .map(|index| index.generation)
+        .collect()
+}
+
+/// One file committed, and a second one whose index stands on tape whole but for its closing filemark.
+fn torn_before_the_closing_filemark() -> MemoryTape {
+    let mut tape = formatted(64 * MIB);
+    let mut appender = begin(&mut tape);
+    append(&mut tape, &mut appender, 0).unwrap();
+    appender.commit(&mut tape).unwrap();
+    append(&mut tape, &mut appender, 1).unwrap();
+    die_before_the_closing_filemark(&mut tape, &mut appender)
+}
+
+fn die_before_the_closing_filemark(tape: &mut MemoryTape, appender: &mut Appender) -> MemoryTape {
+    tape.closing_filemarks_left = Some(0);
+    assert!(appender.commit(tape).is_err());
+    let torn = tape.after_power_cut(usize::MAX >> 1);
+    let last = torn.records(Partition::Data).last();
+    assert!(matches!(last, Some(Record::Block(block)) if block.starts_with(b"<?xml")));
+    torn
+}
+
+#[test]
+fn a_whole_index_without_its_closing_filemark_stays_condemned() {
+    let mut tape = torn_before_the_closing_filemark();
+    // The next mount dies at the same place; the one after it only closes the volume, as on one that is full.
+    for _ in 0..2 {
+        let mut appender = begin(&mut tape);
+        assert_eq!(appender.committed().generation, 2);
+        tape = die_before_the_closing_filemark(&mut tape, &mut appender);
+    }
+    begin(&mut tape).close(&mut tape).unwrap();
+    assert_eq!(generations(&tape), [1, 2, 3], "no torn index was closed by what came after it");
+    check_files(&mut tape.clone(), &mut open(&mut tape).unwrap(), 1);
+}
+
+#[test]
+fn a_torn_index_with_a_file_behind_it_is_no_index() {
+    let mut tape = torn_before_the_closing_filemark();
+    let mut appender = begin(&mut tape);
+    append(&mut tape, &mut appender, 1).unwrap();
+    let mut tape = die_before_the_closing_filemark(&mut tape, &mut appender);
+    let (mut volume, tail) = open_at_end(&mut tape).unwrap();
+    assert_eq!(tail.generation, 2);
+    check_files(&mut tape, &mut volume, 1);
+}
+
 #[test]
 fn an_interrupted_format_never_looks_like_a_volume_without_index() {
     for commands in 0..24 {
@@ -214,12 +274,62 @@ fn early_warning_in_a_file_abandons_it_and_the_index_still_fits() {
     assert_eq!(committed.generation, 2);
     check_files(&mut tape.clone(), &mut open(&mut tape).unwrap(), 1);
 
+    // Met only by an index, it counts as well.
+    let mut tape = formatted(32 * MIB);
+    let mut appender = begin(&mut tape);
+    append(&mut tape, &mut appender, 0).unwrap();
+    tape.early_warning_bytes = 32 * MIB;
+    appender.commit(&mut tape).unwrap();
+    assert_eq!(appender.remaining_bytes(&mut tape).unwrap(), 0);
+
     let mut tape = formatted(8 * MIB);
     let mut appender = begin(&mut tape);
     let records = tape.records(Partition::Data).len();
     let full = appender.append_file(&mut tape, ("packs", "big"), &mut &content[..], 8 * MIB, attributes());
     assert!(matches!(full, Err(Error::Full)));
     assert_eq!(tape.records(Partition::Data).len(), records, "a file that cannot fit is not begun");
+}
+
+#[test]
+fn an_error_of_any_question_ends_appending() {
+    let mut tape = formatted(64 * MIB);
+    let mut appender = begin(&mut tape);
+    append(&mut tape, &mut appender, 0).unwrap();
+    // A drive tells of a buffered block that was lost at whatever it is asked next.
+    tape.capacity_unknown = true;
+    assert!(matches!(append(&mut tape, &mut appender, 1), Err(Error::Tape(_))));
+    tape.capacity_unknown = false;
+    assert!(matches!(appender.commit(&mut tape), Err(Error::Poisoned)));
+    assert_eq!(generations(&tape), [1]);
+}
+
+#[test]
+fn a_volume_whose_index_lists_no_more_files_is_full() {
+    let mut tape = formatted(1024 * MIB);
+    let mut appender = begin(&mut tape);
+    let digest = vec![("tapegate.blake3".to_owned(), "0".repeat(64))];
+    append(&mut tape, &mut appender, 4).unwrap();
+    appender.close(&mut tape).unwrap();
+    let (volume, tail) = open_at_end(&mut tape).unwrap();
+    let file = volume.index().file("/packs/4.tar.zst").unwrap().clone();
+    let room = |count: u64, tape: &mut MemoryTape| {
+        let mut volume = volume.clone();
+        let files = (0..count).map(|n| File {
+            name: format!("{n:064}.tar.zst"),
+            node: Node { file_id: 10 + n, attributes: digest.clone(), ..file.node.clone() },
+            ..file.clone()
+        });
+        volume.index.root.directories[0].files = files.collect();
+        let written = index::write(&volume.index, Vec::new()).unwrap().len() as u64;
+        assert!(written < limits::INDEX_BYTES_MAX, "{count} files can still be read back");
+        let mut appender = Appender::begin(tape, volume, tail).unwrap();
+        let room = appender.remaining_bytes(tape).unwrap();
+        assert_eq!(append(tape, &mut appender, 1).is_ok(), room > 0);
+        room
+    };
+    assert!(room(30_000, &mut tape) > 0);
+    let mut tape = tape.after_power_cut(0);
+    assert_eq!(room(32_768, &mut tape), 0);
 }
 
 #[test]
@@ -252,7 +362,8 @@ fn a_bad_block_in_the_newest_index_leaves_the_copy_in_the_index_partition() {
     appender.close(&mut tape).unwrap();
     let at = open_at_end(&mut tape).unwrap().0.index().location;
     tape.bad_blocks.push(at);
-    assert_eq!(open_at_end(&mut tape).unwrap().1.generation, 1, "an older generation: the fence sees it");
+    let tail = open_at_end(&mut tape).unwrap().1;
+    assert_eq!((tail.generation, tail.noted), (1, Some(2)), "an older generation: the fence sees it");
     check_files(&mut tape.clone(), &mut open(&mut tape).unwrap(), 2);
 }
 
@@ -272,6 +383,19 @@ fn an_extent_that_lies_is_an_error() {
     let mut bytes = Vec::new();
     volume.read(&mut tape, start, 524_280..524_289, &mut bytes).unwrap();
     assert_eq!(bytes, content(4)[524_280..]);
+}
+
+#[test]
+fn a_hole_does_not_become_zeros_without_end() {
+    let mut tape = formatted(64 * MIB);
+    let mut appender = begin(&mut tape);
+    let extent = append(&mut tape, &mut appender, 1).unwrap();
+    let hole = Extent { file_offset: 1 << 60, ..extent };
+    appender.list("packs", "hole", hole, FileAttributes::default()).unwrap();
+    appender.close(&mut tape).unwrap();
+    let mut volume = open(&mut tape).unwrap();
+    let read = volume.read_file(&mut tape, "/packs/hole", &mut std::io::sink());
+    assert!(matches!(read, Err(Error::Data { .. })));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::index::Index;
 use super::label::Label;
 use super::limits::BLOCK_BYTES;
+use super::memory::Coherency;
 use super::open::{self, Located};
 use super::{BlockAddress, BlockTape, CatalogId, Error, Met, Partition, VolumeUuid};
 
@@ -32,6 +33,9 @@ pub struct Tail {
     pub index_end: u64,
     /// The end of data. Equal to `index_end` unless the last mount for append ended unclean.
     pub end_of_data: u64,
+    /// Generation that cartridge memory names, when nothing was written since that was noted: a newer one than was
+    /// found means that its index is there and cannot be read.
+    pub noted: Option<u64>,
 }
 
 /// Opens a volume for reading: labels of both partitions, then the newest committed index, from the index partition
@@ -54,7 +58,8 @@ pub fn open<T: BlockTape + ?Sized>(tape: &mut T) -> Result<Volume, Error> {
 pub fn open_at_end<T: BlockTape + ?Sized>(tape: &mut T) -> Result<(Volume, Tail), Error> {
     let label = open::read_labels(tape)?;
     let (Located { index, end }, end_of_data) = open::last_index(tape, Partition::Data, label.uuid)?;
-    let tail = Tail { generation: index.generation, index_end: end, end_of_data };
+    let noted = Coherency::current(tape, Partition::Data, label.uuid)?.map(|noted| noted.generation);
+    let tail = Tail { generation: index.generation, index_end: end, end_of_data, noted };
     Ok((Volume { label, index, cursor: None }, tail))
 }
 
@@ -132,7 +137,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Copies a whole file of the index into `sink`; holes are zeros.
+    /// Copies a whole file of the index into `sink`. One with holes is refused: nothing here writes them, and a few
+    /// bytes of an index would become any number of zeros.
     pub fn read_file<T: BlockTape + ?Sized>(
         &mut self,
         tape: &mut T,
@@ -141,29 +147,26 @@ impl Volume {
     ) -> Result<(), Error> {
         let what = "no such file";
         let file = self.index.file(path).ok_or(Error::Name { name: path.to_owned(), what })?.clone();
-        let mut written = 0;
+        let mut written = 0_u64;
         for extent in &file.extents {
             let at = extent.start;
-            if extent.start.partition != Partition::Data || extent.file_offset < written {
-                return Err(Error::Data {
-                    at,
-                    what: "an extent in the index partition, or one that overlaps",
-                });
+            let damaged = |what| Error::Data { at, what };
+            if extent.start.partition != Partition::Data || extent.file_offset != written {
+                return Err(damaged("an extent in the index partition, or not where the one before it ends"));
             }
-            write_zeros(sink, extent.file_offset - written)?;
             let first = u64::from(extent.byte_offset);
-            let end =
-                first.checked_add(extent.bytes).ok_or(Error::Data { at, what: "an extent too long" })?;
+            let end = first.checked_add(extent.bytes).ok_or(damaged("an extent too long"))?;
             self.read(tape, extent.start.block, first..end, sink)?;
-            written = extent.file_offset.saturating_add(extent.bytes);
+            written = written.checked_add(extent.bytes).ok_or(damaged("extents too long"))?;
         }
-        write_zeros(sink, file.bytes.saturating_sub(written))
+        match written == file.bytes {
+            true => Ok(()),
+            false => Err(Error::Data {
+                at: self.index.location,
+                what: "a file of another length than its extents together",
+            }),
+        }
     }
-}
-
-fn write_zeros(sink: &mut dyn Write, count: u64) -> Result<(), Error> {
-    let copied = std::io::copy(&mut std::io::Read::take(std::io::repeat(0), count), sink);
-    copied.map(|_| ()).map_err(Error::Sink)
 }
 
 /// An offset inside a block.

@@ -54,6 +54,7 @@ impl<R: BufRead> Parser<R> {
                 _ => self.events.skip(&element)?,
             }
         }
+        self.events.end()?;
         let largest = self.file_ids.last().copied().unwrap_or(0);
         Ok(Index {
             creator,
