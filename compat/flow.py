@@ -54,6 +54,10 @@ METADATA = {"colour": "blue", "note": "kept on tape"}
 class Flow:
     """What the steps share."""
 
+    # What goes under odd names; and the buckets that are there at the end.
+    odd_keys = ODD_KEYS
+    kept = (AGED, DIRECT)
+
     def __init__(self, server, report, name, seed):
         self.server, self.report, self.name = server, report, name
         self.random = random.Random(seed)
@@ -63,7 +67,12 @@ class Flow:
         self.hot_before = 0
 
     def run(self):
-        for step in (
+        for step in self.steps():
+            with self.report.step(f"flow/{self.name}: {step.__name__.replace('_', ' ')}"):
+                step()
+
+    def steps(self):
+        return [
             self.objects_go_in,
             self.the_rule_moves_them,
             self.archived_objects_are_refused,
@@ -77,9 +86,11 @@ class Flow:
             self.tapes_alone_give_everything,
             self.archived_objects_are_replaced_and_deleted,
             self.buckets_go,
-        ):
-            with self.report.step(f"flow/{self.name}: {step.__name__.replace('_', ' ')}"):
-                step()
+        ]
+
+    def hot_bytes(self):
+        """Bytes the store holds of objects."""
+        return self.server.hot_bytes()
 
     # --- in ---
 
@@ -88,20 +99,20 @@ class Flow:
             self.s3.create_bucket(Bucket=bucket)
         make_tree(self.tree, self.random)
         self.server.aws("s3", "sync", self.tree, f"s3://{TREE}", "--only-show-errors")
-        for key, data in ODD_KEYS.items():
+        for key, data in self.odd_keys.items():
             answer = self.s3.put_object(
                 Bucket=ODD, Key=key, Body=data, ContentType="text/x-odd", CacheControl="no-store", Metadata=METADATA
             )
             same(f"ETag of {key!r}", answer["ETag"], f'"{md5(data)}"')
         self.multipart = self.random.randbytes(5 * MIB) + b"second part" * 1000
         put_multipart(self.s3, ODD, "multipart", self.multipart)
-        self.before = {bucket: listing(self.s3, bucket) for bucket in (TREE, ODD)}
+        self.before |= {bucket: listing(self.s3, bucket) for bucket in (TREE, ODD)}
         names = {str(path.relative_to(self.tree)) for path in self.tree.rglob("*") if path.is_file()}
         same("keys of the tree", set(self.before[TREE]), names)
-        same("odd keys", set(self.before[ODD]), set(ODD_KEYS) | {"multipart"})
+        same("odd keys", set(self.before[ODD]), set(self.odd_keys) | {"multipart"})
         for bucket in self.before:
             same("classes before", {entry[3] for entry in self.before[bucket].values()}, {"STANDARD"})
-        self.hot_before = self.server.hot_bytes()
+        self.hot_before = self.hot_bytes()
 
     def the_rule_moves_them(self):
         for bucket in (TREE, ODD):
@@ -115,7 +126,7 @@ class Flow:
             self.unchanged(bucket, after)
         # A stub takes a block of the disk; objects smaller than a stub stay.
         objects = sum(len(entries) for entries in self.before.values())
-        wait_until(lambda: self.server.hot_bytes() <= objects * 4096, 20, "hot bytes shrank to the stubs")
+        wait_until(lambda: self.hot_bytes() <= objects * 4096, 20, "hot bytes shrank to the stubs")
         check(self.hot_before > 10 * MIB, f"only {self.hot_before} bytes were hot before")
 
     def unchanged(self, bucket, after):
@@ -127,7 +138,7 @@ class Flow:
     # --- refused ---
 
     def archived_objects_are_refused(self):
-        for key, data in ODD_KEYS.items():
+        for key, data in self.odd_keys.items():
             status, code, error = refusal(self.s3.get_object, Bucket=ODD, Key=key)
             same(f"GET of {key!r}", (status, code, error["Message"], error.get("StorageClass")),
                  (403, "InvalidObjectState", GET_REFUSED, "GLACIER"))
@@ -254,7 +265,7 @@ class Flow:
         for bucket, key in self.places():
             wait_until(lambda: "Restore" not in self.s3.head_object(Bucket=bucket, Key=key),
                        DAY_SECONDS + 20, f"the copy of {key!r} expired")
-        for key in ODD_KEYS:
+        for key in self.odd_keys:
             same(f"GET of {key!r} after expiry", refusal(self.s3.get_object, Bucket=ODD, Key=key)[:2],
                  (403, "InvalidObjectState"))
         for bucket in (TREE, ODD):
@@ -266,7 +277,7 @@ class Flow:
             check(body(self.s3, ODD, key) == self.odd()[key], f"other bytes of {key!r} the second time")
 
     def odd(self):
-        return ODD_KEYS | {"multipart": self.multipart}
+        return self.odd_keys | {"multipart": self.multipart}
 
     # --- other ways into the archive ---
 
@@ -352,7 +363,7 @@ class Flow:
             self.s3.delete_bucket(Bucket=bucket)
         same("the rule went with it", refusal(self.s3.get_bucket_lifecycle_configuration, Bucket=TREE)[:2],
              (404, "NoSuchBucket"))
-        same("buckets", [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]], sorted((AGED, DIRECT)))
+        same("buckets", [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]], sorted(self.kept))
         self.s3.create_bucket(Bucket=TREE)
         same("a new bucket of an old name", refusal(self.s3.get_bucket_lifecycle_configuration, Bucket=TREE)[:2],
              (404, "NoSuchLifecycleConfiguration"))

@@ -72,7 +72,7 @@ class Signer:
 
 
 def presigned(request, host, seconds):
-    """`request` as nobody's, with a query that lets anybody send it for `seconds`. What is in `headers` must be sent."""
+    """`request` as nobody's, with a query that lets anybody send it for `seconds`; its headers must come with it."""
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=request.minutes_ahead)
     signed = {"host": host} | request.headers
     fields = {

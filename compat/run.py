@@ -1,13 +1,18 @@
-"""The compatibility lane: a real binary, real clients. Exit code 1 when anything failed."""
+"""The compatibility lane: a real binary, real clients, and real stores behind it when asked. Exit code 1 when anything
+failed."""
 
 import argparse
+import random
 import sys
 
 import badinput
 import crash
 import flow
+import flow_remote
 import harness
 import races
+import stores
+import transparency
 from report import Report
 
 KILLS = {False: 10, True: 50}
@@ -17,8 +22,10 @@ ROUNDS = {False: 50, True: 1000}
 def main():
     parser = harness.arguments(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--long", action="store_true", help="many more kills and races")
+    parser.add_argument("--store", choices=stores.KINDS, action="append", default=[],
+                        help="also with this store behind; may be repeated (default: none)")
     options = parser.parse_args()
-    seed = harness.seed_of(options)
+    seed = options.seed or random.randrange(1 << 32)
     report = Report()
     for mode in harness.MODES:
         flow.run(report, options.binary, mode, seed)
@@ -26,7 +33,17 @@ def main():
     for mode in harness.MODES:
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
         races.run(report, options.binary, mode, ROUNDS[options.long], seed)
+    for name in options.store:
+        report.scenario(f"store/{name}", lambda: with_store(report, options.binary, name, seed))
     sys.exit(report.end())
+
+
+def with_store(report, binary, name, seed):
+    """Everything that is tried with a store of others behind; one store, and accounts of their own in it."""
+    with stores.KINDS[name]() as store:
+        transparency.prove(report, store)
+        transparency.run(report, binary, store)
+        flow_remote.run(report, binary, store, seed)
 
 
 if __name__ == "__main__":

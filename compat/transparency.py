@@ -30,6 +30,7 @@ class Comparison:
     def __init__(self, store):
         self.listed = listed(store)
         self.compared = 0
+        self.granted = 0
         self.found = []
         self.excused = []
         self.unused = []
@@ -40,6 +41,7 @@ class Comparison:
             answers = harness.in_threads(lambda side: side.ask(case), sides, threads=2)
             self.judge(case, answers, differences(case, sides, answers))
             self.compared += 1
+            self.granted += answers[0].status is not None and answers[0].status < 400
         for side in sides:
             side.close()
         return self
@@ -58,12 +60,14 @@ class Comparison:
             same(f"what the gateway says to {case.name}", (answers[1].status, answers[1].code()), entry.answer)
 
     def tell(self):
-        """Prints everything found; gives one line."""
+        """Prints everything found; gives one line. A store that refuses most of it compares nothing."""
         for each in self.found:
             print(f"DIFFERS {each}", flush=True)
         for name in self.unused:
             print(f"listed, but the same: {name}", flush=True)
-        return f"{self.compared} requests compared, {len(self.found)} differences, {len(self.excused)} listed ones"
+        check(self.granted >= DISTINCT_MIN, f"the store grants only {self.granted} of {self.compared} requests")
+        return (f"{self.compared} requests compared, {self.granted} of them granted: {len(self.found)} differences, "
+                f"{len(self.excused)} listed ones")
 
 
 def distinct(cases):

@@ -15,9 +15,9 @@ class Case:
     what differs from side to side: a bucket (see BUCKETS), the host, the keys, and what earlier answers gave.
 
     `auth` is how it is signed: "header", "presigned", "expired" (presigned, and too late), "nobody", "wrong secret",
-    "unknown key", "late clock", "region" (another one). `payload` is what x-amz-content-sha256 says when not the
-    body's own digest; `md5` adds Content-MD5. With `chunks` the body goes in signed chunks of that many bytes; with `waits` it is sent only
-    after 100 Continue. `keep` is by name a pattern of the answer's headers ("name: value" lines) and body.
+    "unknown key", "late clock". `payload` is what x-amz-content-sha256 says when not the body's own digest; `md5` adds
+    Content-MD5. With `chunks` the body goes in signed chunks of that many bytes; with `waits` it is sent only after
+    100 Continue. `keep` is by name a pattern of the answer's headers ("name: value" lines) and body.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Listings of both kinds with every parameter, in a bucket that holds odd and plain names by now; and deletes by list."""
+"""Listings of both kinds with every parameter, where odd and plain names are by now; and deletes by list."""
 
 from corpus.case import Case, document
 from rawhttp import encode, quote

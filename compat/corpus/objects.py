@@ -102,7 +102,8 @@ RANGES = tuple(
     )
 ) + (
     Case("a range of nothing", "GET", f"{MAIN}/nothing", headers={"range": "bytes=0-0"}),
-    Case("a range with If-Range that holds", "GET", f"{MAIN}/ten", headers={"range": "bytes=0-1", "if-range": TEN_ETAG}),
+    Case("a range with If-Range that holds", "GET", f"{MAIN}/ten",
+         headers={"range": "bytes=0-1", "if-range": TEN_ETAG}),
     Case("a range with If-Range that does not", "GET", f"{MAIN}/ten",
          headers={"range": "bytes=0-1", "if-range": ETAG_OF_NOTHING}),
     Case("a range with If-Match that does not hold", "GET", f"{MAIN}/ten",
@@ -178,12 +179,26 @@ WHO = (
 )
 
 ODD_KEYS = {
-    "spaces": "with spaces  and two", "plus": "plus+and+plus", "percent": "per%cent/%2F%41", "a slash first": "/leading",
-    "two slashes": "double//slash", "three slashes": "triple///slash", "a slash last": "trailing/",
-    "dots": "dots/./and/../more", "one dot": ".", "two dots first": "../up", "unicode": "ünï/日本語/ключ-🗄",
-    "combined and composed": "e\u0301/\u00e9", "punctuation": "quotes'\"&<>;=@:,$~!*()[]{}|^`#?", "1024 bytes": "l" * 1024,
-    "1025 bytes": "l" * 1025, "a tab": "tab\there", "a line end": "line\nend", "a backslash": "back\\slash",
-    "a question mark": "what?acl", "a control character": "bell\x07",
+    "spaces": "with spaces  and two",
+    "plus": "plus+and+plus",
+    "percent": "per%cent/%2F%41",
+    "a slash first": "/leading",
+    "two slashes": "double//slash",
+    "three slashes": "triple///slash",
+    "a slash last": "trailing/",
+    "dots": "dots/./and/../more",
+    "one dot": ".",
+    "two dots first": "../up",
+    "unicode": "ünï/日本語/ключ-🗄",
+    "combined and composed": "e\u0301/\u00e9",
+    "punctuation": "quotes'\"&<>;=@:,$~!*()[]{}|^`#?",
+    "1024 bytes": "l" * 1024,
+    "1025 bytes": "l" * 1025,
+    "a tab": "tab\there",
+    "a line end": "line\nend",
+    "a backslash": "back\\slash",
+    "a question mark": "what?acl",
+    "a control character": "bell\x07",
 }
 NAMES = tuple(
     case
