@@ -117,9 +117,6 @@ pub(crate) async fn receive(files: &Arc<Files>, body: Body, expected: Expected) 
             return Err(failure);
         }
     };
-    if expected.length.is_some_and(|length| length != intake.size) {
-        return Err(Code::IncompleteBody.into());
-    }
     let received = intake.finish().await?;
     check(&received, &expected.demand, trailers.as_ref())?;
     Ok(received)
@@ -205,6 +202,9 @@ impl Intake {
                     }
                 }
             }
+        }
+        if expected.length.is_some_and(|length| length != self.size) {
+            return Err(Code::IncompleteBody.into());
         }
         Ok(trailers)
     }
