@@ -10,16 +10,16 @@ use dialect::sigv4::Secret;
 use edge::{Edge, Limits, Ports};
 use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
 use library::Library;
+use model::bucket::BucketSettings;
 use model::catalog::Catalog;
 use model::fence::KeyFence;
-use model::store::ObjectStore;
-use store::{EmbeddedStore, Options, Reserved, S3Store};
 use virtual_library::VirtualLibrary;
 
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::config::{Config, LibraryConfig};
+use crate::config::{Config, Identity, LibraryConfig};
 use crate::data::{DataDir, Installation, Root};
 use crate::error::Error;
+use crate::stores::{self, OpenStore};
 
 /// Part of the free disk the spool takes when nothing is said.
 const SPOOL_PART: u64 = 5;
@@ -29,10 +29,6 @@ const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SPOOL_PACKS_MIN: u64 = 4;
 /// Part of a cartridge a pack takes at most.
 const PACK_PART: u64 = 8;
-/// How long a message to a store in this process can still change it after its sender is gone.
-const STORE_DEADLINE: Duration = Duration::from_secs(5);
-/// How often the store is asked whether it still takes writes.
-const STORE_LOOK: Duration = Duration::from_secs(1);
 /// How long requests under way may go on at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -50,13 +46,13 @@ pub struct Gateway {
 /// Opens everything in the data directory and starts the background work.
 pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Gateway, Error> {
     let installation = data.installation()?;
-    let ((catalog, catalog_failed), (store, service), libraries) = tokio::try_join!(
+    let ((catalog, catalog_failed), OpenStore { store, deadline, broken }, libraries) = tokio::try_join!(
         open_catalog(data),
-        open_store(config, data, &installation),
+        stores::open(config, data, &installation),
         open_libraries(config, data),
     )?;
     let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
-    let settings = engine_settings(config, data)?;
+    let settings = engine_settings(config, data, deadline)?;
     let parts = Parts {
         catalog: catalog.clone(),
         store: store.clone(),
@@ -80,18 +76,10 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
     let broken = Box::pin(async move {
         tokio::select! {
             reason = catalog_failed => format!("the catalog failed: {reason}"),
-            () = stopped(&service) => "the metadata of the store could not be written".to_owned(),
+            () = broken => "the metadata of the store could not be written".to_owned(),
         }
     });
     Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine, broken })
-}
-
-/// Ends once the store takes no writes any more.
-async fn stopped(service: &EmbeddedStore) {
-    let mut look = tokio::time::interval(STORE_LOOK);
-    while !service.has_stopped() {
-        look.tick().await;
-    }
 }
 
 async fn open_catalog(
@@ -101,26 +89,6 @@ async fn open_catalog(
     let catalog = blocking("catalog", move || RedbCatalog::open(path)).await?;
     let failed = catalog.failed();
     Ok((Arc::new(catalog), failed))
-}
-
-async fn open_store(
-    config: &Config,
-    data: &DataDir,
-    installation: &Installation,
-) -> Result<(Arc<dyn ObjectStore>, Arc<EmbeddedStore>), Error> {
-    let options = Options {
-        region: config.region.clone(),
-        pretend_remote: config.pretend_remote,
-        ..Options::default()
-    };
-    let folder = data.store();
-    let service = Arc::new(blocking("store", move || EmbeddedStore::open(&folder, options)).await?);
-    let reserved = Reserved {
-        bucket: installation.reserved_bucket.clone(),
-        catalog: installation.catalog_id.to_string(),
-    };
-    let store = S3Store::open(service.clone(), reserved, installation.marker_key.clone()).await;
-    Ok((Arc::new(store.map_err(|error| Error::assemble("store", error))?), service))
 }
 
 async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<String, Arc<Library>>, Error> {
@@ -144,7 +112,7 @@ fn open_library(
 }
 
 /// Does what blocks where it may.
-async fn blocking<T, E>(
+pub(crate) async fn blocking<T, E>(
     part: &'static str,
     open: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Error>
@@ -158,7 +126,7 @@ where
     }
 }
 
-fn engine_settings(config: &Config, data: &DataDir) -> Result<Settings, Error> {
+fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) -> Result<Settings, Error> {
     let spool = SpoolSettings { folder: data.spool(), bytes_max: spool_bytes(config, data)? };
     let mut pools = config.pools.clone();
     for pool in pools.values_mut() {
@@ -168,6 +136,9 @@ fn engine_settings(config: &Config, data: &DataDir) -> Result<Settings, Error> {
         pool.pack_bytes_target = pool.pack_bytes_target.min(most);
     }
     Ok(Settings {
+        buckets: BucketSettings::all(),
+        survey_interval: SURVEY_INTERVAL,
+        flips_per_second: None,
         day: config.pace.day,
         scan_interval: config.pace.scan_interval,
         lapse_interval: config.pace.lapse_interval,
@@ -176,7 +147,7 @@ fn engine_settings(config: &Config, data: &DataDir) -> Result<Settings, Error> {
         pools,
         spool,
         grace: config.pace.grace,
-        store_deadline: STORE_DEADLINE,
+        store_deadline,
         restore_hold: config.pace.restore_hold,
         retry_after: config.pace.retry_after,
     })
@@ -196,7 +167,8 @@ fn spool_bytes(config: &Config, data: &DataDir) -> Result<u64, Error> {
 }
 
 fn edge_settings(config: &Config, installation: &Installation, root: &Root) -> edge::Settings {
-    let mut identities = config.identities.clone();
+    let secret = |(id, identity): (&String, &Identity)| (id.clone(), identity.secret.clone());
+    let mut identities: BTreeMap<_, _> = config.identities.iter().map(secret).collect();
     identities.insert(root.access_key_id.clone(), Secret::new(root.secret.clone()));
     edge::Settings {
         region: config.region.clone(),

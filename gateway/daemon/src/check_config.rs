@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use store::Addressing;
 
 use crate::command::write;
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 use crate::data::Root;
 use crate::error::Error;
 
@@ -51,13 +52,35 @@ fn describe(config: &Config) -> Value {
         "listen": config.listen.to_string(),
         "admin_listen": config.admin_listen.to_string(),
         "region": config.region,
-        "store": {"kind": "embedded", "pretend_remote": config.pretend_remote},
+        "store": store(&config.store),
+        "bucket": config.buckets.named.iter().map(|(name, terms)| (name.to_string(), json!(terms)))
+            .collect::<serde_json::Map<_, _>>(),
         "identity": config.identities.keys().collect::<Vec<_>>(),
         "library": config.libraries.iter().map(library).collect::<Vec<_>>(),
         "pool": config.pools.iter().map(pool).collect::<Vec<_>>(),
         "class": classes.collect::<serde_json::Map<_, _>>(),
         "spool": {"bytes_max": config.spool_bytes_max},
     })
+}
+
+fn store(store: &StoreConfig) -> Value {
+    match store {
+        StoreConfig::Embedded { pretend_remote } => {
+            json!({"kind": "embedded", "pretend_remote": pretend_remote})
+        }
+        StoreConfig::Remote(remote) => json!({
+            "kind": "remote",
+            "endpoint": remote.endpoint.to_string(),
+            "region": remote.region,
+            "access_key_id": remote.key.access_key_id,
+            "addressing": match remote.addressing {
+                Addressing::Path => "path",
+                Addressing::Virtual => "virtual",
+            },
+            "ca_file": remote.tls.authorities,
+            "client_certificate_file": remote.tls.client.as_ref().map(|client| &client.chain),
+        }),
+    }
 }
 
 /// One line for every setting: its key and its value.

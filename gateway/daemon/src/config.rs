@@ -5,6 +5,7 @@
 
 mod read;
 mod section;
+mod stores;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +16,14 @@ use std::time::Duration;
 
 use dialect::sigv4::Secret;
 use engine::PoolSettings;
+use model::bucket::BucketSettings;
 use model::time::DayLength;
 use model::{PoolName, TapeClass};
 use virtual_library::Geometry;
 
 pub(crate) use read::{access_key_id, secret_access_key};
 pub use section::{Fault, Faults};
+pub use stores::StoreConfig;
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -33,10 +36,12 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The region requests are signed for.
     pub region: String,
-    /// The embedded store takes the way of a remote one (tests).
-    pub pretend_remote: bool,
+    /// The store behind the gateway.
+    pub store: StoreConfig,
+    /// What the operator makes of its buckets.
+    pub buckets: BucketSettings,
     /// Callers beside the root identity.
-    pub identities: BTreeMap<String, Secret>,
+    pub identities: BTreeMap<String, Identity>,
     /// The libraries, in order; at least one.
     pub libraries: Vec<LibraryConfig>,
     /// The pools; at least one.
@@ -47,6 +52,24 @@ pub struct Config {
     pub spool_bytes_max: Option<u64>,
     /// How fast time goes.
     pub pace: Pace,
+}
+
+/// A caller.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its secret access key.
+    pub secret: Secret,
+    /// Whose key its requests reach a remote store with.
+    pub upstream: Upstream,
+}
+
+/// Whose key signs a request to a remote store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// The gateway's service key: who may do what is decided here.
+    Service,
+    /// The caller's own, which the store knows too: the store's policies go on deciding.
+    Own,
 }
 
 /// A virtual library.

@@ -16,6 +16,7 @@ mod desk;
 mod error;
 mod records;
 mod serve;
+mod stores;
 mod table;
 mod tape;
 mod view;

@@ -8,16 +8,18 @@ use std::time::Duration;
 use dialect::sigv4::Secret;
 use engine::PoolSettings;
 use model::time::DayLength;
-use model::{BucketName, PoolName, TapeClass};
+use model::{PoolName, TapeClass};
 use toml::Table;
 use virtual_library::Geometry;
 use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
 
 use super::section::{Faults, Section};
+use super::stores::{self, StoreConfig};
 use super::{
     ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, LibraryConfig,
     PACK_BYTES_DEFAULT, Pace, QUIET_DEFAULT, REGION_DEFAULT,
 };
+use super::{Identity, Upstream};
 
 const CARTRIDGE_BYTES_MIN: u64 = 64 << 20;
 const CARTRIDGE_BYTES_MAX: u64 = 1 << 50;
@@ -39,9 +41,14 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         root.parsed("admin_listen", address, str::parse::<SocketAddr>).unwrap_or(ADMIN_DEFAULT);
     let region =
         root.parsed("region", "write a name as us-east-1", region).unwrap_or(REGION_DEFAULT.to_owned());
-    let pretend_remote = root.table("store").is_some_and(store);
-    root.named("bucket").into_iter().for_each(|(name, section)| bucket(&name, section));
-    let identities = identities(&mut root, folder);
+    let store = match root.table("store") {
+        Some(section) => stores::store(section, folder),
+        None => Some(StoreConfig::Embedded { pretend_remote: false }),
+    };
+    // What is returned beside a fault is not used.
+    let store = store.unwrap_or(StoreConfig::Embedded { pretend_remote: false });
+    let buckets = stores::buckets(root.named("bucket"), store.is_remote());
+    let identities = identities(&mut root, folder, store.is_remote());
     let (pace, quiet) = root.table("testing").map_or_else(|| (Pace::default(), QUIET_DEFAULT), testing);
     let libraries = libraries(&mut root);
     let pools = pools(&mut root, &libraries, quiet);
@@ -60,7 +67,8 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         listen,
         admin_listen,
         region,
-        pretend_remote,
+        store,
+        buckets,
         identities,
         libraries,
         pools,
@@ -70,49 +78,14 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
     }
 }
 
-fn region(text: &str) -> Result<String, &'static str> {
+pub(super) fn region(text: &str) -> Result<String, &'static str> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let legal = (1..=64).contains(&text.len()) && text.bytes().all(plain);
     if legal { Ok(text.to_owned()) } else { Err("is not the name of a region") }
 }
 
-/// Returns whether the store pretends to be remote.
-fn store(mut section: Section<'_>) -> bool {
-    let kind = section.text("kind");
-    let remote = kind.as_deref() == Some("remote");
-    if remote {
-        let fix = "leave [store] out to use the embedded store";
-        section.fault("kind", "a remote store is not offered yet", fix);
-    } else if let Some(kind) = kind.filter(|kind| kind != "embedded") {
-        section.fault("kind", format!("{kind:?} is no kind of store"), "write \"embedded\"");
-    }
-    let pretend = section.flag("pretend_remote").unwrap_or(false);
-    for key in
-        ["endpoint", "region", "access_key_id", "secret_access_key_file", "secret_access_key", "addressing"]
-    {
-        if section.has(key) && !remote {
-            section.fault(key, "belongs to a remote store", "leave it out");
-        }
-        section.text(key);
-    }
-    section.end();
-    pretend
-}
-
-fn bucket(name: &str, mut section: Section<'_>) {
-    if let Err(error) = BucketName::parse(name) {
-        section.fault("", error.to_string(), "mend the name");
-    }
-    for key in ["managed", "exclusive"] {
-        if section.flag(key) == Some(false) {
-            section.fault(key, "false is not offered on the embedded store", "leave it out");
-        }
-    }
-    section.end();
-}
-
-fn identities(root: &mut Section<'_>, folder: &Path) -> BTreeMap<String, Secret> {
-    let mut identities = BTreeMap::new();
+fn identities(root: &mut Section<'_>, folder: &Path, remote: bool) -> BTreeMap<String, Identity> {
+    let mut identities: BTreeMap<String, Identity> = BTreeMap::new();
     for mut section in root.list("identity").unwrap_or_default() {
         let fix = "write 3 to 128 letters, digits, '-', '_' or '.'";
         let id = section.parsed("access_key_id", fix, access_key_id);
@@ -120,8 +93,15 @@ fn identities(root: &mut Section<'_>, folder: &Path) -> BTreeMap<String, Secret>
             section.fault("access_key_id", "is needed, and legal", fix);
         }
         let secret = secret(&mut section, folder);
+        let upstream = section.parsed("upstream", "write \"service\" or \"own\"", |text| match text {
+            "service" => Ok(Upstream::Service),
+            "own" if remote => Ok(Upstream::Own),
+            "own" => Err("belongs to a remote store"),
+            _ => Err("is nobody's key"),
+        });
+        let upstream = upstream.unwrap_or(Upstream::Service);
         if let (Some(id), Some(secret)) = (id, secret)
-            && identities.insert(id.clone(), secret).is_some()
+            && identities.insert(id.clone(), Identity { secret, upstream }).is_some()
         {
             section.fault("access_key_id", format!("{id} is there twice"), "give every identity its own");
         }
@@ -144,7 +124,7 @@ pub(crate) fn secret_access_key(text: &str) -> Result<Secret, &'static str> {
     if legal { Ok(Secret::new(text)) } else { Err("is not a secret access key") }
 }
 
-fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
+pub(super) fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
     let fix = "write 8 to 128 visible characters";
     let inline = section.parsed("secret_access_key", fix, secret_access_key);
     let file = section.text("secret_access_key_file");

@@ -69,7 +69,9 @@ fn every_key_is_understood() {
     )
     .unwrap();
     assert_eq!(config.data, Path::new("/etc/tapegate/data"));
-    assert!(config.pretend_remote);
+    assert!(matches!(config.store, StoreConfig::Embedded { pretend_remote: true }));
+    let archive = config.buckets.named[&model::BucketName::parse("archive").unwrap()];
+    assert!(archive.exclusive && archive.mode == model::bucket::Mode::Enabled);
     assert_eq!(config.identities.keys().collect::<Vec<_>>(), ["reader"]);
     assert_eq!(config.libraries[0].geometry.index_partition_bytes, 5_000_000);
     let one = &config.pools[&pool("one")];
@@ -97,11 +99,10 @@ fn each_fault_names_its_key() {
         ("listen = 9000", "listen"),
         ("listen = \"127.0.0.1:9001\"", "admin_listen"),
         ("region = \"US East\"", "region"),
-        ("[store]\nkind = \"remote\"\nendpoint = \"http://x\"", "store.kind"),
         ("[store]\nkind = \"odd\"", "store.kind"),
         ("[store]\nendpoint = \"http://x\"", "store.endpoint"),
         ("[bucket.\"a\"]", "bucket.\"a\"."),
-        ("[bucket.abc]\nmanaged = false", "bucket.\"abc\".managed"),
+        ("[bucket.abc]\nmanaged = 1", "bucket.\"abc\".managed"),
         (
             "[[identity]]\naccess_key_id = \"a b\"\nsecret_access_key = \"12345678\"",
             "identity[0].access_key_id",
@@ -144,6 +145,44 @@ fn each_fault_names_its_key() {
         let keys: Vec<&str> = faults.iter().map(|fault| fault.key.as_str()).collect();
         assert!(keys.contains(&key.trim_end_matches('.')), "{text}: {faults:?}");
         assert!(faults.iter().all(|fault| !fault.fix.is_empty() && !fault.to_string().contains("short\"")));
+    }
+}
+
+const REMOTE: &str = "kind = \"remote\"\nendpoint = \"http://127.0.0.1:17480\"\naccess_key_id = \"service\"\nsecret_access_key = \"0123456789\"\n";
+
+#[test]
+fn a_remote_store_manages_the_buckets_named_alone() {
+    let text = format!(
+        "[store]\n{REMOTE}[bucket.\"films\"]\nexclusive = true\n[[identity]]\naccess_key_id = \"reader\"\n\
+         secret_access_key = \"0123456789\"\nupstream = \"own\""
+    );
+    let config = parse(&text).unwrap();
+    let StoreConfig::Remote(remote) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!(remote.endpoint.to_string(), "http://127.0.0.1:17480");
+    assert_eq!(config.identities["reader"].upstream, Upstream::Own);
+    let terms = |name: &str| config.buckets.terms(&model::BucketName::parse(name).unwrap(), None);
+    assert!(terms("films").exclusive && terms("films").mode.migrates());
+    assert_eq!(terms("other"), model::bucket::Terms::UNMANAGED);
+}
+
+#[test]
+fn every_fault_of_a_remote_store_is_told_by_its_key() {
+    for (text, key) in [
+        ("kind = \"remote\"".to_owned(), "store.endpoint"),
+        (REMOTE.replace("http://", ""), "store.endpoint"),
+        (REMOTE.replace("17480", "17480/path"), "store.endpoint"),
+        (REMOTE.replace("127.0.0.1", "name:secret@127.0.0.1"), "store.endpoint"),
+        (REMOTE.replace("access_key_id = \"service\"\n", ""), "store.access_key_id"),
+        (format!("{REMOTE}addressing = \"both\""), "store.addressing"),
+        (format!("{REMOTE}request_timeout_seconds = 0.1"), "store.request_timeout_seconds"),
+        (format!("{REMOTE}pretend_remote = true"), "store.pretend_remote"),
+        (format!("{REMOTE}client_key_file = \"key.pem\""), "store.client_certificate_file"),
+        ("endpoint = \"http://127.0.0.1:1\"".to_owned(), "store.endpoint"),
+        ("kind = \"local\"".to_owned(), "store.kind"),
+    ] {
+        let faults = parse(&format!("[store]\n{text}")).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.key == key), "{text}: {faults:?}");
+        assert!(faults.iter().all(|fault| !fault.to_string().contains("0123456789")), "{faults:?}");
     }
 }
 
