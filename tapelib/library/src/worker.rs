@@ -76,7 +76,7 @@ impl Worker {
     }
 
     /// Tells everybody how the drive stands after an action, which may have been to unload it.
-    fn report(&self, error: Option<Error>, unloading: bool) {
+    fn report(&mut self, error: Option<Error>, unloading: bool) {
         let mut state = self.shared.state();
         let stopping = state.stopping;
         let record = &mut state.drives[self.me];
@@ -101,6 +101,11 @@ impl Worker {
             if self.is_down_after(&error) || cannot_stop {
                 tracing::error!(code = "TL-0411", drive = self.serial, error = why, "drive set down");
                 record.state = DriveState::Down { why };
+                record.mounted = None;
+                // Whatever is done to the drive until it is up again: it is waited for, and the cartridge looked at anew.
+                if let Some(loaded) = &mut self.loaded {
+                    (loaded.mam_serial, loaded.open) = (None, Open::Not);
+                }
             }
         }
         drop(state);

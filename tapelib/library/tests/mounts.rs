@@ -168,6 +168,8 @@ fn a_drive_that_does_not_answer_is_down_and_the_other_goes_on() {
     host.library.quiesce(Duration::from_secs(30)).unwrap();
     assert!(matches!(host.library.drives()[drive].state, DriveState::Down { .. }));
 
+    // Somebody switched it off and on.
+    host.machine.cut_power().unwrap();
     host.library.drive_up(&serial).unwrap();
     row.end = library::End::Unclean;
     host.append(&first, &mut row, &[3]).unwrap();
