@@ -7,6 +7,7 @@
 mod embedded;
 mod error;
 mod faulty;
+mod probe;
 mod remote;
 mod s3_store;
 mod service;
@@ -18,6 +19,7 @@ mod conformance;
 pub use embedded::{Damage, EmbeddedStore, Options};
 pub use error::Error;
 pub use faulty::{Fault, Faults, Faulty};
+pub use probe::{Evidence, Finding, RACE_ROUNDS, Verdict, probe};
 pub use remote::{
     Addressing, ClientCertificate, Endpoint, RemoteSettings, RemoteStore, Silence, StoreKey, Timeouts,
     TlsFiles, UNPROVEN,

@@ -26,7 +26,7 @@ mod silence;
 mod trailed;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
