@@ -29,6 +29,8 @@ const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SPOOL_PACKS_MIN: u64 = 4;
 /// Part of a cartridge a pack takes at most.
 const PACK_PART: u64 = 8;
+/// How often the store is asked what a bucket is set to, before objects of it are taken over.
+const SURVEY_INTERVAL: Duration = Duration::from_secs(60);
 /// How long requests under way may go on at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 

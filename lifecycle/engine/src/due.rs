@@ -8,9 +8,11 @@ use model::store::{ObjectHead, StoreError};
 use model::{Archive, ArchiveId, ArchiveState, ByteStream, Identity};
 use volume::pack::{Member, MemberId, Segment};
 
+use crate::buckets;
 use crate::error::{Error, is_fatal};
+use crate::fit;
 use crate::flip::standing;
-use crate::house::{House, current};
+use crate::house::{House, held};
 use crate::record::record;
 use crate::set_aside::set_aside;
 
@@ -87,8 +89,12 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
     if archive.state.stage() != ArchiveStage::Due || archive.touched {
         return Ok(None);
     }
-    let target = current(&archive);
-    let head = house.store.inspect(&target).await?;
+    let leave = buckets::leave(house, &archive.bucket).await?;
+    if !leave.migrates {
+        return Ok(None);
+    }
+    let target = held(&archive);
+    let head = house.store.inspect(&target).await.map_err(|error| fit::explained(error.into()))?;
     let same = |head: &ObjectHead| {
         let known = archive.standing.as_ref();
         known.is_some_and(|s| s.etag == head.etag && s.last_modified_seconds == head.last_modified.seconds())
@@ -98,6 +104,9 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
         house.advance(&mut archive, ArchiveState::Withdrawn).await?;
         return Ok(None);
     };
+    if let Some(objection) = fit::objection(house, leave.versioning, &head) {
+        return Err(objection);
+    }
     archive.extents.clear();
     archive.identity = Some(Identity::of(&head));
     archive.standing = Some(standing(&head));
@@ -115,7 +124,7 @@ async fn read(house: &House, object: &Object) -> Result<ByteStream, Error> {
     if head.size == 0 {
         return Ok(Box::pin(stream::empty()));
     }
-    let bytes = house.store.read(&current(archive), &head.etag, 0..head.size).await?;
+    let bytes = house.store.read(&held(archive), &head.etag, 0..head.size).await?;
     if head.size > READ_AHEAD_BYTES_MAX {
         return Ok(bytes);
     }

@@ -82,6 +82,21 @@ pub enum Error {
         /// What is known of its copies.
         detail: String,
     },
+    /// The store's conditional writes do not protect clients at this moment.
+    #[error("the store no longer honours the conditions of writes: nothing is replaced until it does")]
+    Canary,
+    /// Whether they do could not be told.
+    #[error("the conditions of writes could not be tried: {detail}")]
+    CanaryUnheard {
+        /// What the store said.
+        detail: String,
+    },
+    /// An object cannot be taken over as it is.
+    #[error("{reason}")]
+    Unfit {
+        /// Why, and what helps.
+        reason: String,
+    },
     /// A promise of our own is broken.
     #[error("{what}")]
     Bug {
@@ -96,10 +111,14 @@ impl Error {
         match self {
             Self::Catalog(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
-            Self::Fence(_) | Self::SpoolFull { .. } | Self::Queue(_) => Remedy::Wait,
+            Self::Fence(_) | Self::SpoolFull { .. } | Self::Queue(_) | Self::CanaryUnheard { .. } => {
+                Remedy::Wait
+            }
             Self::Spool { .. } => Remedy::Operator("EN-0101"),
             Self::NoVolume { .. } => Remedy::Operator("EN-0102"),
             Self::NoCopy { .. } => Remedy::Operator("EN-0103"),
+            Self::Canary => Remedy::Operator("EN-0106"),
+            Self::Unfit { .. } => Remedy::Operator("EN-0108"),
             Self::Library(error) => match error.remedy() {
                 library::Remedy::Retry => Remedy::Retry,
                 library::Remedy::Wait => Remedy::Wait,

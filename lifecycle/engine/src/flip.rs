@@ -5,21 +5,31 @@
 //! 3. write down `Flipping` with the attempt's deadline
 //! 4. send the stub
 //! 5. look again: our id is evidence; another identity is, once the deadline has passed; the rest is doubt
+//! 6. where the stub was written as a version of its own, put the versions in order
+//!
+//! Evidence alone does not end a flip by PUT whose answer was lost: the message may still be on its way a second time,
+//! and a client that wrote the same bytes again meanwhile would meet its condition.
 //!
 //! In doubt the gate stays closed, over restarts too, until [`settle`] finds evidence. Where an attempt is known to have
 //! done nothing there is no doubt: the key is open until the next attempt, which closes it again and looks first.
 
 use model::archive::{ArchiveStage, Standing};
+use model::bucket;
 use model::fence::Gate;
-use model::marker::{Marker, MarkerKind, Original};
-use model::store::{Flip, FlipContent, ObjectHead, StoreError};
+use model::marker::{self, Marker, MarkerKind, Original};
+use model::store::{Flip, FlipContent, ObjectHead, ObjectRef, StoreError};
 use model::{Archive, ArchiveId, ArchiveState, BodyError, Identity, Timestamp};
 
 use futures_util::TryStreamExt;
 
+use crate::buckets::Leave;
+use crate::canary;
 use crate::error::Error;
+use crate::fit;
 use crate::gates::Held;
-use crate::house::{House, current};
+use crate::house::{House, current, held};
+use crate::set_aside::set_aside;
+use crate::versions::{self, Place};
 
 /// How a flip or another look at one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +49,39 @@ pub enum Flipped {
 /// Flips an archive whose copies are all on tape.
 ///
 /// `Err` before the stub was sent leaves the archive `Taped`, to be tried again.
-pub async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error> {
+pub(crate) async fn flip(house: &House, mut archive: Archive, leave: Leave) -> Result<Flipped, Error> {
     let gate = house.fence.close(&archive.bucket, &archive.key).await?;
     // A mutation may have come between the reading of the row and the gate.
     archive = house.archive(archive.id).await?;
     if archive.state.stage() != ArchiveStage::Taped {
         return Ok(Flipped::Waits);
     }
-    let head = house.store.inspect(&current(&archive)).await?;
-    let Some(head) = head.filter(|head| archive.identity.as_ref() == Some(&Identity::of(head))) else {
-        house.advance(&mut archive, ArchiveState::Withdrawn).await?;
-        return Ok(Flipped::Withdrawn);
+    let head = house.store.inspect(&target(house, &archive)).await?;
+    let Some(head) = head.filter(|head| is_unchanged(&archive, head)) else {
+        return passed_over(house, archive).await;
     };
-    attempt(house, archive, head, 1, gate).await
+    if let Some(objection) = fit::objection(house, leave.versioning, &head) {
+        set_aside(house, archive.id, &objection).await?;
+        return Ok(Flipped::Waits);
+    }
+    attempt(house, archive, head, 1, gate, leave).await
+}
+
+/// Another object stands under the key. A direct write lives on under it as the version it is, and is flipped should
+/// it become current again.
+async fn passed_over(house: &House, mut archive: Archive) -> Result<Flipped, Error> {
+    let ours = |head: &ObjectHead| head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
+    if archive.direct && versions::find(house, &archive, ours).await?.is_some() {
+        let later = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+        house.later.rest(archive.id, later);
+        return Ok(Flipped::Waits);
+    }
+    house.advance(&mut archive, ArchiveState::Withdrawn).await?;
+    Ok(Flipped::Withdrawn)
 }
 
 /// Looks at a flip in doubt, and sends the stub again when the last attempt can no longer arrive.
-pub async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
+pub(crate) async fn settle(house: &House, archive: Archive, leave: Leave) -> Result<Flipped, Error> {
     // A refused flip is not repeated at once; a client's write ends it at once.
     if !archive.touched && house.later.rests(archive.id, house.now()) {
         return Ok(Flipped::Waits);
@@ -73,7 +99,16 @@ pub async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
     };
     match look_again(house, archive.id, over).await {
         Ok((_, Look::Over(flipped))) => Ok(flipped),
-        Ok((archive, Look::Again(number, head))) => attempt(house, archive, *head, number + 1, gate).await,
+        Ok((archive, Look::Again(number, head))) => {
+            let objection = fit::objection(house, leave.versioning, &head);
+            if leave.migrates && objection.is_none() {
+                return attempt(house, archive, *head, number + 1, gate, leave).await;
+            }
+            house.gates.open(archive.id, number, gate);
+            let again = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+            house.later.rest(archive.id, again);
+            objection.map_or(Ok(Flipped::Waits), Err)
+        }
         Ok((archive, Look::Doubt)) => {
             house.gates.keep(archive.id, gate);
             Ok(Flipped::Doubt)
@@ -110,8 +145,10 @@ async fn attempt(
     head: ObjectHead,
     number: u32,
     gate: Gate,
+    leave: Leave,
 ) -> Result<Flipped, Error> {
-    let flip = match prepare(house, &archive, head).await {
+    let (identity, displaced) = (Identity::of(&head), displaced(house, &head));
+    let flip = match prepare(house, &archive, head, leave).await {
         Ok(flip) => flip,
         Err(error) => {
             // Nothing of this attempt was sent, and the one before is over. One that was Taped is simply tried again.
@@ -122,8 +159,11 @@ async fn attempt(
         }
     };
     let deadline = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
-    let flipping = ArchiveState::Flipping { attempt: number, deadline };
-    if let Err(error) = house.advance(&mut archive, flipping).await {
+    let mut next = archive.clone();
+    next.identity = Some(identity);
+    next.displaced_metadata = displaced;
+    next.advance(ArchiveState::Flipping { attempt: number, deadline }, house.now());
+    if let Err(error) = house.save(&mut archive, next).await {
         // A row already in Flipping keeps its gate; one that was Taped is simply tried again.
         if archive.state.stage() == ArchiveStage::Flipping {
             house.gates.keep(archive.id, gate);
@@ -179,25 +219,53 @@ async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, 
     let ArchiveState::Flipping { attempt, deadline } = archive.state else {
         return Ok(Look::Over(Flipped::Doubt));
     };
-    let seen = house.store.inspect(&current(archive)).await?;
+    let seen = house.store.inspect(&target(house, archive)).await?;
     let over = over || house.now() > deadline;
     match seen {
-        Some(head) if is_ours(archive, &head) => {
-            let mut next = archive.clone();
-            next.standing = Some(standing(&head));
-            next.advance(ArchiveState::Archived, house.now());
-            house.save(archive, next).await?;
-            Ok(Look::Over(Flipped::Archived))
+        Some(head) if is_ours(archive, &head) && house.store.capabilities().in_place => {
+            archived(house, archive, &head).await
         }
-        Some(head) if archive.identity.as_ref() == Some(&Identity::of(&head)) => {
+        Some(head) if !is_ours(archive, &head) && is_unchanged(archive, &head) => {
             Ok(if over { Look::Again(attempt, Box::new(head)) } else { Look::Doubt })
         }
-        _ if over => {
-            house.advance(archive, ArchiveState::Withdrawn).await?;
-            Ok(Look::Over(Flipped::Withdrawn))
-        }
+        seen if over => match versions::take_place(house, archive, seen.as_ref()).await? {
+            Place::Taken(head) => archived(house, archive, &head).await,
+            Place::Undone => Ok(Look::Doubt),
+            Place::Free => {
+                house.advance(archive, ArchiveState::Withdrawn).await?;
+                Ok(Look::Over(Flipped::Withdrawn))
+            }
+        },
         _ => Ok(Look::Doubt),
     }
+}
+
+async fn archived(house: &House, archive: &mut Archive, stub: &ObjectHead) -> Result<Look, Error> {
+    let mut next = archive.clone();
+    next.standing = Some(standing(stub));
+    next.advance(ArchiveState::Archived, house.now());
+    house.save(archive, next).await?;
+    Ok(Look::Over(Flipped::Archived))
+}
+
+/// What a flip replaces: a swap in place finds a version below others too, a PUT replaces what is current.
+fn target(house: &House, archive: &Archive) -> ObjectRef {
+    if house.store.capabilities().in_place { held(archive) } else { current(archive) }
+}
+
+/// Whether the object is the one that was packed. The bytes of a direct write bear their archive's id: its tags and
+/// ACL may have changed since, and the stub takes them over as they are now.
+fn is_unchanged(archive: &Archive, head: &ObjectHead) -> bool {
+    let Some(packed) = &archive.identity else { return false };
+    let seen = Identity::of(head);
+    let direct = archive.direct && head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
+    let packed_digest = if direct { seen.attributes_digest } else { packed.attributes_digest };
+    Identity { attributes_digest: packed_digest, ..packed.clone() } == seen
+}
+
+/// User metadata the stub will not carry.
+fn displaced(house: &House, head: &ObjectHead) -> Vec<(String, String)> {
+    if house.store.capabilities().in_place { Vec::new() } else { marker::displaced(&head.headers) }
 }
 
 /// Whether what stands under the key is the end this archive's flip wants.
@@ -216,8 +284,10 @@ pub(crate) fn standing(head: &ObjectHead) -> Standing {
     }
 }
 
-async fn prepare(house: &House, archive: &Archive, head: ObjectHead) -> Result<Flip, Error> {
-    let target = current(archive);
+async fn prepare(house: &House, archive: &Archive, head: ObjectHead, leave: Leave) -> Result<Flip, Error> {
+    canary::hear(house).await?;
+    let target = target(house, archive);
+    let conditional = bucket::conditional(&house.store.capabilities(), leave.versioning);
     let (kind, content) = if archive.keeps_bytes() {
         let stream = house.store.read(&target, &head.etag, 0..head.size).await?;
         let bytes = stream
@@ -240,7 +310,7 @@ async fn prepare(house: &House, archive: &Archive, head: ObjectHead) -> Result<F
         last_modified: archive.last_modified.unwrap_or(head.last_modified),
     };
     let marker = Marker { kind, archive: archive.id, class: archive.class, original: Some(original) };
-    Ok(Flip { target, head, conditional: true, marker, content })
+    Ok(Flip { target, head, conditional, marker, content })
 }
 
 pub(crate) fn milliseconds(duration: std::time::Duration) -> i64 {

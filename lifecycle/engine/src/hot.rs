@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
-use crate::house::{House, current};
+use crate::house::{House, held};
 use crate::queue::{self, Destination};
 use crate::rest::Resting;
 use crate::{copies, queue::Failure};
@@ -107,7 +107,7 @@ async fn copy(house: &House, job: JobId) -> Result<(), Error> {
 }
 
 async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<(), Error> {
-    let target = current(archive);
+    let target = held(archive);
     let what = || format!("{}/{}", archive.bucket, archive.key);
     let head = house.store.inspect(&target).await?;
     let head = head.ok_or_else(|| StoreError::Missing { what: what() })?;

@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use library::{CatalogId, Library};
+use model::archive::ArchiveStage;
+use model::bucket::Terms;
 use model::catalog::{Catalog, CatalogError, Change};
 use model::clock::{Clock, Entropy};
 use model::fence::KeyFence;
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::store::{ObjectRef, ObjectStore};
-use model::{Archive, ArchiveId, ArchiveState, Timestamp};
+use model::{Archive, ArchiveId, ArchiveState, BucketName, Timestamp};
 
 use crate::assembly::Assemblies;
+use crate::buckets::Buckets;
+use crate::canary::Canary;
 use crate::copies::Copies;
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::hot::HotCopies;
+use crate::pace::Pace;
 use crate::promote::Promotion;
 use crate::refusals::Refusals;
 use crate::rest::Resting;
@@ -63,6 +68,12 @@ pub struct House {
     pub(crate) told: Resting<ArchiveId>,
     /// Whether the store takes flips.
     pub(crate) refusals: Refusals,
+    /// What the store says of buckets.
+    pub(crate) buckets: Buckets,
+    /// Whether flips may rely on the store's conditions.
+    pub(crate) canary: Canary,
+    /// How many flips are begun.
+    pub(crate) pace: Pace,
     /// Restored copies being written and removed.
     pub(crate) copies: Copies,
     /// Restores being copied from hot bytes.
@@ -115,6 +126,9 @@ impl House {
             later: Resting::default(),
             told: Resting::default(),
             refusals: Refusals::default(),
+            buckets: Buckets::default(),
+            canary: Canary::default(),
+            pace: Pace::default(),
             copies: Copies::default(),
             hot: HotCopies::default(),
         })
@@ -123,6 +137,11 @@ impl House {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What holds for a bucket.
+    pub async fn terms(&self, bucket: &BucketName) -> Result<Terms, CatalogError> {
+        Ok(self.settings.buckets.terms(bucket, self.catalog.bucket(bucket).await?.as_ref()))
     }
 
     /// Moves an archive to `state` and makes it durable; on success `archive` is the row as it now stands.
@@ -173,4 +192,17 @@ impl House {
 /// The current object under an archive's key.
 pub(crate) fn current(archive: &Archive) -> ObjectRef {
     ObjectRef { bucket: archive.bucket.clone(), key: archive.key.clone(), version: None }
+}
+
+/// The version an archive speaks for: whatever is current until its bytes are on tape alone; from then on, and for a
+/// direct write from the beginning, the version it was seen to be, which others may stand above.
+pub(crate) fn held(archive: &Archive) -> ObjectRef {
+    let version = archive.standing.as_ref().and_then(|standing| standing.version.clone());
+    let version = version.filter(|version| is_pinned(archive) && !version.is_null());
+    ObjectRef { version, ..current(archive) }
+}
+
+/// Whether an archive stays with its version when another one is written above it.
+pub(crate) fn is_pinned(archive: &Archive) -> bool {
+    archive.direct || archive.state.stage() == ArchiveStage::Archived
 }

@@ -14,17 +14,22 @@
 //! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
 
 mod assembly;
+mod buckets;
 mod builder;
+mod canary;
 mod copies;
 mod due;
 mod error;
 mod fence;
+mod fit;
 mod flip;
+mod flips;
 mod gates;
 mod hot;
 mod house;
 mod lapse;
 mod notice;
+mod pace;
 mod packing;
 pub mod plan;
 mod promote;
@@ -47,10 +52,12 @@ mod stage;
 mod step;
 mod trouble;
 mod verify;
+mod versions;
 mod volumes;
 mod worker;
 mod writing;
 
+pub use buckets::BucketView;
 pub use error::Error;
 pub use fence::MemoryFence;
 pub use house::{House, Parts};

@@ -8,10 +8,10 @@ use model::Remedy;
 use crate::error::{Error, chain};
 use crate::stage::Stage;
 
-/// What keeps a stage from its work, for those who look at the whole.
+/// What keeps a stage from its work, or the engine from a bucket, for those who look at the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// The stage.
+    /// The stage; `bucket` where nothing of a bucket is taken over.
     pub stage: &'static str,
     /// The code of the runbook, when a person must act.
     pub code: Option<&'static str>,

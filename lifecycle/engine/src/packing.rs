@@ -14,7 +14,7 @@ use volume::pack::{Member, PackSummary, Segment};
 use crate::builder::{AddError, Builder, Built};
 use crate::due::{self, Object, Opened};
 use crate::error::{Error, chain};
-use crate::house::{House, current};
+use crate::house::{House, held};
 use crate::plan::Plan;
 use crate::promote::pack_lost;
 use crate::set_aside::set_aside;
@@ -210,7 +210,7 @@ async fn cut(
             _ => house.spool.wait_for_room(room).await,
         };
         let room = room.map_err(SegmentError::Room)?;
-        let bytes = house.store.read(&current(&object.archive), &object.head.etag, range).await;
+        let bytes = house.store.read(&held(&object.archive), &object.head.etag, range).await;
         let bytes = bytes.map_err(|error| SegmentError::Object(error.into()))?;
         let member = Member { length, ..object.member(Some(Segment { index, count })) };
         let summary = pack_one(house, settings, room, member, bytes).await?;

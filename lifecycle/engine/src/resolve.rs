@@ -6,7 +6,8 @@ use model::{Archive, ArchiveState};
 
 use crate::error::Error;
 use crate::flip::{milliseconds, standing};
-use crate::house::{House, current};
+use crate::house::{House, is_pinned};
+use crate::versions;
 
 /// What another look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +46,31 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         return Ok(Resolved::Later);
     }
     let over = archive.since.plus_milliseconds(milliseconds(house.settings.store_deadline));
-    let head = house.store.head(&current(&archive)).await?;
-    let ours = head.as_ref().is_some_and(|head| stands(&archive, head));
-    match (stage, head) {
-        (ArchiveStage::Declared, Some(head)) if ours => declared_is_due(house, archive, &head).await,
+    let seen = versions::find(house, &archive, |head| stands(&archive, head)).await?;
+    match (stage, seen) {
+        (ArchiveStage::Declared, Some(head)) => declared_is_due(house, archive, &head).await,
         // The write may still arrive.
         (ArchiveStage::Declared, _) if house.now() <= over => Ok(Resolved::Later),
         // The upload may be completed at any time; the edge ends the row when it is completed or aborted.
         (ArchiveStage::Declared, _) if archive.upload.is_some() => Ok(Resolved::Later),
-        (_, _) if ours => {
+        (_, Some(head)) => {
             let mut next = archive.clone();
             next.touched = false;
+            if is_pinned(&archive) {
+                versions::remove_surplus(house, &archive, head.version.as_ref()).await?;
+                // A stub written twice is newer than it was.
+                if archive.standing.as_ref().is_some_and(|known| known.etag == head.etag) {
+                    next.standing = Some(standing(&head));
+                }
+            }
             house.save(&mut archive, next).await?;
             Ok(Resolved::Holds)
         }
-        (ArchiveStage::Archived, _) => end(house, archive, ArchiveState::Dead).await,
-        (_, _) => end(house, archive, ArchiveState::Withdrawn).await,
+        (ArchiveStage::Archived, None) => {
+            versions::remove_surplus(house, &archive, None).await?;
+            end(house, archive, ArchiveState::Dead).await
+        }
+        (_, None) => end(house, archive, ArchiveState::Withdrawn).await,
     }
 }
 

@@ -25,10 +25,16 @@ pub struct Scanned {
     pub skipped: u64,
 }
 
-/// Lists `bucket` once and starts what its rules ask for. With `dry_run` nothing is changed, only counted.
+/// Lists `bucket` once and starts what its rules ask for; objects whose time is over are deleted where that is safe.
+/// With `dry_run` nothing is changed, only counted.
 ///
 /// An object that cannot be handled is counted as skipped and never holds up those behind it.
-pub async fn scan(house: &House, bucket: &Bucket, dry_run: bool) -> Result<Scanned, Error> {
+pub(crate) async fn scan(
+    house: &House,
+    bucket: &Bucket,
+    may_expire: bool,
+    dry_run: bool,
+) -> Result<Scanned, Error> {
     let mut scanned = Scanned::default();
     let Some(configuration) = &bucket.lifecycle else { return Ok(scanned) };
     let prefix = common_prefix(configuration);
@@ -37,33 +43,51 @@ pub async fn scan(house: &House, bucket: &Bucket, dry_run: bool) -> Result<Scann
         let page = house.store.page(&bucket.name, prefix, after.as_ref(), LIST_KEYS_MAX).await?;
         let Some(last) = page.entries.last() else { return Ok(scanned) };
         after = Some(last.key.clone());
-        scan_page(house, &bucket.name, configuration, &page.entries, dry_run, &mut scanned).await?;
+        let how = How { bucket: &bucket.name, configuration, may_expire, dry_run };
+        scan_page(house, &how, &page.entries, &mut scanned).await?;
         if !page.more {
             return Ok(scanned);
         }
     }
 }
 
+/// What is done with the pages of a listing.
+struct How<'a> {
+    bucket: &'a BucketName,
+    configuration: &'a LifecycleConfiguration,
+    may_expire: bool,
+    dry_run: bool,
+}
+
 async fn scan_page(
     house: &House,
-    bucket: &BucketName,
-    configuration: &LifecycleConfiguration,
+    how: &How<'_>,
     entries: &[Listed],
-    dry_run: bool,
     scanned: &mut Scanned,
 ) -> Result<(), Error> {
+    let How { bucket, configuration, may_expire, dry_run } = *how;
     let keys: Vec<ObjectKey> = entries.iter().map(|entry| entry.key.clone()).collect();
     let rows = house.catalog.archives_at_each(bucket, &keys).await?;
-    let mut declared = Vec::new();
+    let mut changes = Vec::new();
     for (entry, rows) in entries.iter().zip(rows) {
         scanned.listed += 1;
+        if let Some(row) = rows.iter().find(|row| is_written_again(row, entry)) {
+            if !dry_run {
+                changes.push(Change::Touch(row.id));
+            }
+            continue;
+        }
         match decide(house, configuration, entry, &rows) {
             None => {}
             Some(_) if dry_run => scanned.due += 1,
             Some(Action::Transition(class)) => match new_archive(house, bucket, entry, class) {
-                Some(archive) => declared.push(Change::Archive(archive)),
+                Some(archive) => {
+                    scanned.due += 1;
+                    changes.push(Change::Archive(archive));
+                }
                 None => scanned.skipped += 1,
             },
+            Some(Action::Expire) if !may_expire => scanned.skipped += 1,
             Some(Action::Expire) => match expire(house, bucket, entry).await {
                 Ok(true) => scanned.expired += 1,
                 Ok(false) => scanned.skipped += 1,
@@ -74,11 +98,20 @@ async fn scan_page(
             },
         }
     }
-    scanned.due += declared.len() as u64;
-    if !declared.is_empty() {
-        house.catalog.commit(declared).await?;
+    if !changes.is_empty() {
+        house.catalog.commit(changes).await?;
     }
     Ok(())
+}
+
+/// Whether what is listed is the stub of an archive, but of another moment than the one looked at: its write was
+/// carried out a second time.
+fn is_written_again(row: &Archive, entry: &Listed) -> bool {
+    row.state.stage() == ArchiveStage::Archived
+        && !row.keeps_bytes()
+        && row.standing.as_ref().is_some_and(|standing| {
+            standing.etag == entry.etag && standing.last_modified_seconds != entry.last_modified.seconds()
+        })
 }
 
 /// What is to be done with a listed object, given the live archives of its key.

@@ -1,9 +1,11 @@
 //! What an administrator decides about the background work. Data only; parsed and checked by the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::bucket::BucketSettings;
 use model::time::DayLength;
 use model::{PoolName, TapeClass};
 
@@ -12,6 +14,12 @@ use model::{PoolName, TapeClass};
 pub struct Settings {
     /// How long a lifecycle or restore day is.
     pub day: DayLength,
+    /// What holds for buckets where no command said otherwise.
+    pub buckets: BucketSettings,
+    /// How often the store is asked what a bucket is set to, before objects of it are taken over.
+    pub survey_interval: Duration,
+    /// Most flips begun in a second; as many as go when none.
+    pub flips_per_second: Option<NonZeroU32>,
     /// How often the buckets with rules are listed.
     pub scan_interval: Duration,
     /// How often expired copies are looked for; clients see the expiry at once whatever it is.

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 use model::archive::ArchiveStage;
 use model::{Archive, ArchiveId, PoolName};
 
 use crate::error::{self, Error, chain};
-use crate::flip::{self, Flipped};
+use crate::flip;
+use crate::flips::{FLIPS_AT_A_TIME, flip_all, tell};
 use crate::house::House;
 use crate::plan::{self, Bounds, Candidate};
 use crate::scan::{Scanned, scan};
 use crate::stage::{Bells, Stage};
-use crate::{lapse, packing, promote, queue, recall, resolve, scratch, set_aside, verify, volumes, writing};
+use crate::{buckets, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes, writing};
 
 /// Scratch volumes kept at hand in each library.
 const SCRATCH_LOW_WATER: usize = 2;
-/// Flips under way at a time: many, because each waits for three commits that it shares with the others.
-const FLIPS_AT_A_TIME: usize = 128;
 /// Due archives looked at in one round.
 const CANDIDATES_MAX: usize = 200_000;
 /// Most members of a pack: more would make the thread's books large and a spoiled pack dear.
@@ -27,8 +25,6 @@ const MEMBERS_MAX: usize = 20_000;
 /// Pools packed at a time.
 const POOLS_AT_A_TIME: usize = 4;
 const PAGE: usize = 1_000;
-/// How often people are told of the same archive's trouble.
-const TOLD_EVERY_MILLISECONDS: i64 = 60_000;
 
 /// One step of a stage; true when it made progress and should be followed by another at once.
 pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
@@ -75,7 +71,12 @@ pub(crate) async fn scan_all(
         if only.is_some_and(|only| *only != bucket.name) || bucket.lifecycle.is_none() {
             continue;
         }
-        match scan(house, &bucket, dry_run).await {
+        // A dry run only counts, whatever may be done.
+        let leave = buckets::leave(house, &bucket.name).await?;
+        if !(leave.migrates || dry_run) {
+            continue;
+        }
+        match scan(house, &bucket, leave.expires, dry_run).await {
             Ok(scanned) => {
                 total.listed += scanned.listed;
                 total.due += scanned.due;
@@ -99,7 +100,11 @@ async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         seen += page.len();
-        for archive in page.into_iter().filter(|archive| !archive.touched) {
+        let leaves = buckets::leaves(house, page.iter().map(|archive| &archive.bucket)).await?;
+        let goes = |archive: &Archive| {
+            !archive.touched && leaves.get(&archive.bucket).is_some_and(|leave| leave.migrates)
+        };
+        for archive in page.into_iter().filter(goes) {
             let candidate = Candidate { archive: archive.id, bytes: archive.size, since: archive.since };
             due.entry(archive.pool).or_default().push(candidate);
         }
@@ -203,86 +208,6 @@ async fn lapse_all(house: &Arc<House>) -> Result<(), Error> {
         result = result.and(scratch::prepare_scratch(house, name, SCRATCH_LOW_WATER).await.map(drop));
     }
     result
-}
-
-async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
-    if house.promotion.is_due() {
-        promote::promote(house).await?;
-    }
-    let settle = |house: Arc<House>, archive: Archive| async move { flip::settle(&house, archive).await };
-    let settled = each(house, ArchiveStage::Flipping, settle).await?;
-    let now = house.now();
-    let grace = house.settings.grace;
-    if settled.refused || house.refusals.full(now) {
-        return Ok(settled.ended > 0);
-    }
-    let ready = each(house, ArchiveStage::Taped, move |house: Arc<House>, archive: Archive| async move {
-        if flip::grace_is_over(&archive, now, grace) {
-            flip::flip(&house, archive).await
-        } else {
-            Ok(Flipped::Waits)
-        }
-    });
-    let ready = ready.await?;
-    Ok(settled.ended + ready.ended > 0)
-}
-
-/// What a round of flips came to.
-#[derive(Default)]
-struct Round {
-    /// Flips that came to an end.
-    ended: u64,
-    /// The store refused one, which ended the round.
-    refused: bool,
-}
-
-/// Does `action` with every archive of a stage, some at a time, until the store refuses one. One archive's trouble
-/// holds up no other.
-async fn each<F, R>(house: &Arc<House>, stage: ArchiveStage, action: F) -> Result<Round, Error>
-where
-    F: Fn(Arc<House>, Archive) -> R,
-    R: Future<Output = Result<Flipped, Error>>,
-{
-    let mut round = Round::default();
-    let mut after: Option<ArchiveId> = None;
-    while !round.refused {
-        let page = house.catalog.archives_in(stage, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        let refused = AtomicBool::new(false);
-        let at_a_time = if house.refusals.careful() { 1 } else { FLIPS_AT_A_TIME };
-        let mut actions = stream::iter(page)
-            // Those under way are seen through.
-            .take_while(|_| std::future::ready(!refused.load(Ordering::Relaxed)))
-            .map(|archive| {
-                let id = archive.id;
-                let action = action(house.clone(), archive);
-                async move { (id, action.await) }
-            })
-            .buffer_unordered(at_a_time);
-        while let Some((archive, result)) = actions.next().await {
-            match result {
-                Ok(Flipped::Archived | Flipped::Withdrawn) => round.ended += 1,
-                Ok(Flipped::Refused) => refused.store(true, Ordering::Relaxed),
-                Ok(Flipped::Doubt | Flipped::Waits) => {}
-                Err(error) if error::is_fatal(&error) => return Err(error),
-                Err(error) => tell(house, archive, "flip put off", &error),
-            }
-        }
-        round.refused = refused.load(Ordering::Relaxed);
-    }
-    Ok(round)
-}
-
-/// Trouble that goes on is told once in a while; a key in use is none.
-fn tell(house: &House, archive: ArchiveId, what: &str, error: &Error) {
-    let now = house.now();
-    if matches!(error, Error::Fence(_)) || house.told.rests(archive, now) {
-        tracing::debug!(%archive, error = chain(error), "{what}");
-        return;
-    }
-    house.told.rest(archive, now.plus_milliseconds(TOLD_EVERY_MILLISECONDS));
-    tracing::warn!(%archive, error = chain(error), "{what}");
 }
 
 async fn resolve_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {

@@ -12,6 +12,7 @@ use model::{ArchiveId, Remedy};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::buckets::{self, BucketView};
 use crate::error::{Error, chain, is_fatal};
 use crate::house::House;
 use crate::notice::{Notice, Notices};
@@ -101,7 +102,15 @@ impl Engine {
 
     /// What keeps stages from their work at this moment.
     pub fn notices(&self) -> Vec<Notice> {
-        self.notices.all()
+        let mut notices = self.notices.all();
+        notices.extend(self.house.buckets.notices());
+        notices
+    }
+
+    /// Every bucket with what holds for it and what keeps it from being migrated. Asks the store about managed ones
+    /// that were not looked at lately.
+    pub async fn buckets(&self) -> Result<Vec<BucketView>, Error> {
+        buckets::view(&self.house).await
     }
 
     /// Ends every stage after its current step; returns when all have ended.

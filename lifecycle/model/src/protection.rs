@@ -20,7 +20,9 @@ impl Protection {
     /// store keeps locks while bytes are swapped, `sealed` that what goes to tape is encrypted there.
     pub fn objection(&self, in_place: bool, sealed: bool) -> Option<&'static str> {
         if self.customer_key {
-            return Some("it is encrypted with its client's own key (SSE-C), which is never known here: it stays where it is");
+            return Some(
+                "it is encrypted with its client's own key (SSE-C), which is never known here: it stays where it is",
+            );
         }
         if self.encryption.is_some() && !sealed {
             return Some(

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Survey;
 use crate::{
-    ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Protection, Remedy, Timestamp,
-    VersionId,
+    ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Protection, Remedy,
+    Timestamp, VersionId,
 };
 
 /// What a store was seen to be able to do: probed, never believed from an answer alone.

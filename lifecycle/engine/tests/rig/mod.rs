@@ -15,6 +15,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use library::{CatalogId, Library};
 use model::archive::ArchiveStage;
+use model::bucket::BucketSettings;
 use model::catalog::{Bucket, Catalog, Change};
 use model::clock::{Clock, Entropy, job_id};
 use model::fence::{KeyFence, Work};
@@ -65,6 +66,9 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         compression_level: 1,
     };
     Settings {
+        buckets: BucketSettings::all(),
+        survey_interval: Duration::from_secs(1),
+        flips_per_second: None,
         day: DayLength::Seconds(3600),
         scan_interval: Duration::from_millis(200),
         lapse_interval: Duration::from_millis(200),
