@@ -26,6 +26,7 @@ pub mod listing;
 pub mod metadata;
 pub mod multipart;
 pub mod overlay;
+pub mod post_form;
 pub mod range;
 pub mod reserved;
 pub mod restore;

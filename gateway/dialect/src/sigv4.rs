@@ -14,7 +14,7 @@
 //! Invariant: secrets and keys have no readable Debug form and stand in no error.
 //!
 //! Not here: what the caller may do (the edge), the chunks of a streaming body ([`crate::aws_chunked`]), Signature
-//! Version 2 and 4A (refused), and policies of POST forms.
+//! Version 2 and 4A (refused), and what a POST form may say under its policy ([`crate::post_form`]).
 
 mod authorization;
 mod canonical;
@@ -32,7 +32,7 @@ pub use error::AuthError;
 pub use key::{BrokenLink, Secret, Signature, SignatureChain};
 pub use payload::{Payload, PayloadToken};
 pub use sign::{SignError, Signer};
-pub use verify::{Caller, RequestView, Verdict, Verifier};
+pub use verify::{Caller, FormClaim, RequestView, Verdict, Verifier};
 
 /// The only algorithm spoken here.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";

@@ -17,7 +17,7 @@ pub enum AuthError {
         string_to_sign: String,
         /// What was sent.
         signature_provided: String,
-        /// What the string to sign was made from.
+        /// What the string to sign was made from; empty for a form, whose policy is signed as it is.
         canonical_request: String,
     },
     /// Nobody has this key.
@@ -145,14 +145,19 @@ impl AuthError {
                 string_to_sign,
                 signature_provided,
                 canonical_request,
-            } => vec![
-                ("AWSAccessKeyId", access_key_id.clone()),
-                ("StringToSign", string_to_sign.clone()),
-                ("SignatureProvided", signature_provided.clone()),
-                ("StringToSignBytes", spaced_hex(string_to_sign)),
-                ("CanonicalRequest", canonical_request.clone()),
-                ("CanonicalRequestBytes", spaced_hex(canonical_request)),
-            ],
+            } => {
+                let mut extras = vec![
+                    ("AWSAccessKeyId", access_key_id.clone()),
+                    ("StringToSign", string_to_sign.clone()),
+                    ("SignatureProvided", signature_provided.clone()),
+                    ("StringToSignBytes", spaced_hex(string_to_sign)),
+                ];
+                if !canonical_request.is_empty() {
+                    extras.push(("CanonicalRequest", canonical_request.clone()));
+                    extras.push(("CanonicalRequestBytes", spaced_hex(canonical_request)));
+                }
+                extras
+            }
             Self::InvalidAccessKeyId { access_key_id } => vec![("AWSAccessKeyId", access_key_id.clone())],
             Self::RequestTimeTooSkewed { request_time, server_time } => vec![
                 ("RequestTime", request_time.clone()),

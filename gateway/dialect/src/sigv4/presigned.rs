@@ -16,20 +16,11 @@ pub(super) fn claim(request: &RequestView<'_>, query: &Query) -> Result<Claim, A
     let credential = one("X-Amz-Credential")?;
     let signature = one("X-Amz-Signature")?;
     let (date, signed, expires) = (one("X-Amz-Date")?, one("X-Amz-SignedHeaders")?, one("X-Amz-Expires")?);
-    if algorithm.starts_with("AWS4-ECDSA") {
-        return Err(AuthError::MechanismNotSupported);
-    }
-    if algorithm != ALGORITHM {
-        return Err(AuthError::query("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
-    }
-    let credential = Credential::parse(credential).map_err(|reason| {
-        AuthError::query(format!("Error parsing the X-Amz-Credential parameter; {reason}"))
-    })?;
+    self::algorithm(algorithm)?;
+    let credential = self::credential(credential)?;
     let signed = SignedHeaders::parse(signed)
         .ok_or_else(|| AuthError::query("X-Amz-SignedHeaders must be a list of header names"))?;
-    let date = AmzDate::parse(date).ok_or_else(|| {
-        AuthError::query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    })?;
+    let date = self::date(date)?;
     let (payload, payload_text) = payload(request, query)?;
     Ok(Claim {
         credential,
@@ -39,6 +30,26 @@ pub(super) fn claim(request: &RequestView<'_>, query: &Query) -> Result<Claim, A
         payload,
         payload_text,
         lifetime_seconds: Some(lifetime(expires)?),
+    })
+}
+
+/// Only one algorithm is spoken here.
+pub(super) fn algorithm(text: &str) -> Result<(), AuthError> {
+    match text {
+        ALGORITHM => Ok(()),
+        _ if text.starts_with("AWS4-ECDSA") => Err(AuthError::MechanismNotSupported),
+        _ => Err(AuthError::query("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")),
+    }
+}
+
+pub(super) fn credential(text: &str) -> Result<Credential, AuthError> {
+    Credential::parse(text)
+        .map_err(|reason| AuthError::query(format!("Error parsing the X-Amz-Credential parameter; {reason}")))
+}
+
+pub(super) fn date(text: &str) -> Result<AmzDate, AuthError> {
+    AmzDate::parse(text).ok_or_else(|| {
+        AuthError::query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })
 }
 

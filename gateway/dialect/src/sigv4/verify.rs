@@ -4,8 +4,8 @@ use super::canonical::{Canonical, Query, SignedHeaders, paths, string_to_sign};
 use super::key::{KeyCache, SigningKey};
 use super::scope::Credential;
 use super::{
-    AmzDate, AuthError, Payload, PayloadToken, REQUEST_HEAD_BYTES_MAX, SKEW_MILLISECONDS_MAX, Secret,
-    SignatureChain, authorization, presigned,
+    AmzDate, AuthError, PRESIGN_SECONDS_MAX, Payload, PayloadToken, REQUEST_HEAD_BYTES_MAX,
+    SKEW_MILLISECONDS_MAX, Secret, SignatureChain, authorization, presigned,
 };
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
@@ -68,6 +68,21 @@ pub struct Verdict {
     pub payload: Payload,
 }
 
+/// What a POST form says about its own signature: the values of its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct FormClaim<'a> {
+    /// `policy`, in base64 as sent: that is what is signed.
+    pub policy: &'a str,
+    /// `x-amz-algorithm`.
+    pub algorithm: &'a str,
+    /// `x-amz-credential`.
+    pub credential: &'a str,
+    /// `x-amz-date`.
+    pub date: &'a str,
+    /// `x-amz-signature`.
+    pub signature: &'a str,
+}
+
 /// Verifies requests for one region and service. Cheap to share; keeps derived signing keys.
 #[derive(Debug)]
 pub struct Verifier {
@@ -122,7 +137,11 @@ impl Verifier {
             Mechanism::Header(value) => authorization::claim(request, value)?,
             Mechanism::Query => presigned::claim(request, &query)?,
         };
-        self.check_scope(&claim)?;
+        let (credential, lifetime) = (&claim.credential, claim.lifetime_seconds);
+        self.check_scope(credential, claim.date).map_err(|fault| match lifetime {
+            None => AuthError::HeaderMalformed { reason: fault.reason, region: fault.region },
+            Some(_) => fault.into_query(),
+        })?;
         check_clock(&claim, now)?;
         if request.headers.contains_key("x-amz-security-token") || query.has("X-Amz-Security-Token") {
             return Err(AuthError::SessionToken);
@@ -135,16 +154,42 @@ impl Verifier {
         check_signature(request, &query, claim, key)
     }
 
+    /// Checks the signature of a POST form, which covers its policy and nothing else: what the form may say is for
+    /// the policy to tell. `secret_of` as for [`Verifier::verify`].
+    ///
+    /// # Errors
+    /// [`AuthError`] unless the holder of the key signed this policy within the last seven days.
+    pub fn verify_form(
+        &self,
+        claim: &FormClaim<'_>,
+        now: Timestamp,
+        secret_of: impl FnOnce(&str) -> Option<Secret>,
+    ) -> Result<Caller, AuthError> {
+        let FormClaim { policy, algorithm, credential, date, signature } = *claim;
+        presigned::algorithm(algorithm)?;
+        let credential = presigned::credential(credential)?;
+        let date = presigned::date(date)?;
+        self.check_scope(&credential, date).map_err(ScopeFault::into_query)?;
+        check_life(date, PRESIGN_SECONDS_MAX, now)?;
+        let Credential { access_key_id, scope } = credential;
+        let secret = secret_of(&access_key_id)
+            .ok_or_else(|| AuthError::InvalidAccessKeyId { access_key_id: access_key_id.clone() })?;
+        let key = self.keys.key(&access_key_id, &secret, date, &scope);
+        if key.sign(policy).matches(signature) {
+            return Ok(Caller::Key { access_key_id, presigned: false });
+        }
+        Err(AuthError::SignatureDoesNotMatch {
+            access_key_id,
+            string_to_sign: policy.to_owned(),
+            signature_provided: signature.to_owned(),
+            canonical_request: String::new(),
+        })
+    }
+
     /// The scope must be this endpoint's, on the day of the time stamp.
-    fn check_scope(&self, claim: &Claim) -> Result<(), AuthError> {
-        let scope = &claim.credential.scope;
-        let wrong = |reason: String, region: Option<&String>| match claim.lifetime_seconds {
-            None => AuthError::HeaderMalformed { reason, region: region.cloned() },
-            Some(_) => AuthError::QueryMalformed {
-                message: format!("Error parsing the X-Amz-Credential parameter; {reason}"),
-                region: region.cloned(),
-            },
-        };
+    fn check_scope(&self, credential: &Credential, date: AmzDate) -> Result<(), ScopeFault> {
+        let scope = &credential.scope;
+        let wrong = |reason, region: Option<&String>| ScopeFault { reason, region: region.cloned() };
         if scope.region != self.region {
             let reason = format!("the region '{}' is wrong; expecting '{}'", scope.region, self.region);
             return Err(wrong(reason, Some(&self.region)));
@@ -154,14 +199,33 @@ impl Verifier {
             let reason = format!("incorrect service \"{service}\". This endpoint belongs to \"{own}\".");
             return Err(wrong(reason, None));
         }
-        if scope.day != claim.date.day() {
-            let (given, day) = (&scope.day, claim.date.day());
+        if scope.day != date.day() {
+            let (given, day) = (&scope.day, date.day());
             let reason = format!(
                 "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \"{day}\"."
             );
             return Err(wrong(reason, None));
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a scope.
+struct ScopeFault {
+    /// The clause S3 ends its text with.
+    reason: String,
+    /// The right region, when the wrong one was named.
+    region: Option<String>,
+}
+
+// === impl ScopeFault ===
+
+impl ScopeFault {
+    fn into_query(self) -> AuthError {
+        AuthError::QueryMalformed {
+            message: format!("Error parsing the X-Amz-Credential parameter; {}", self.reason),
+            region: self.region,
+        }
     }
 }
 
@@ -214,19 +278,25 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
 }
 
 fn check_clock(claim: &Claim, now: Timestamp) -> Result<(), AuthError> {
-    let (signed_at, request_time) = (claim.date.timestamp(), claim.date.to_string());
-    let ahead = signed_at.milliseconds().saturating_sub(now.milliseconds());
-    let Some(seconds) = claim.lifetime_seconds else {
-        return if ahead.saturating_abs() > SKEW_MILLISECONDS_MAX {
-            Err(AuthError::RequestTimeTooSkewed { request_time, server_time: now })
-        } else {
-            Ok(())
-        };
-    };
-    if ahead > SKEW_MILLISECONDS_MAX {
-        return Err(AuthError::NotYetValid { request_time, server_time: now });
+    match claim.lifetime_seconds {
+        Some(seconds) => check_life(claim.date, seconds, now),
+        None if ahead(claim.date, now).saturating_abs() <= SKEW_MILLISECONDS_MAX => Ok(()),
+        None => {
+            Err(AuthError::RequestTimeTooSkewed { request_time: claim.date.to_string(), server_time: now })
+        }
     }
-    let at = signed_at.plus_milliseconds(seconds * 1000);
+}
+
+/// By how many milliseconds a time stamp is in the future.
+fn ahead(date: AmzDate, now: Timestamp) -> i64 {
+    date.timestamp().milliseconds().saturating_sub(now.milliseconds())
+}
+
+fn check_life(date: AmzDate, seconds: i64, now: Timestamp) -> Result<(), AuthError> {
+    if ahead(date, now) > SKEW_MILLISECONDS_MAX {
+        return Err(AuthError::NotYetValid { request_time: date.to_string(), server_time: now });
+    }
+    let at = date.timestamp().plus_milliseconds(seconds * 1000);
     if now > at { Err(AuthError::Expired { seconds, at, server_time: now }) } else { Ok(()) }
 }
 
