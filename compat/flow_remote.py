@@ -100,7 +100,7 @@ class RemoteFlow(Flow):
 
     def the_store_goes_during_a_restore(self):
         in_threads(lambda key: same("restore", restore(self.s3, OUTAGE, key, DAYS), 202), list(self.outage))
-        with self.store.away():
+        with self.store.away(kill=True):
             self.nobody_behind("000")
         for key, data in self.outage.items():
             wait_until(lambda: restored(self.s3, OUTAGE, key), 2 * RESTORE_SECONDS, f"{key} is restored")

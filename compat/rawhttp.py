@@ -123,6 +123,8 @@ class Raw:
     def __init__(self, port, seconds=20):
         self.host = f"127.0.0.1:{port}"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        # A body follows its head at once.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self):
         return self

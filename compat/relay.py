@@ -25,6 +25,8 @@ class Connection(socketserver.BaseRequestHandler):
     def handle(self):
         self.line = b""
         with socket.create_connection(self.server.behind) as behind:
+            for each in (self.request, behind):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             up = threading.Thread(target=self.hand_up, args=(behind,), daemon=True)
             up.start()
             with contextlib.suppress(OSError):

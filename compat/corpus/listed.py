@@ -21,7 +21,7 @@ class Listed:
 ALL = ("status", "headers", "body")
 JUDGES = "the gateway judges signatures, clocks and digests itself, and says so in its own words"
 DECODES = "the gateway takes chunks apart, so that the store does not keep their framing as an encoding"
-CHECKS = "the gateway checks checksums that this store ignores"
+CHECKS = "the gateway checks digests that this store ignores"
 
 REFUSED = {
     "presigned and expired": (403, "AccessDenied"),
@@ -42,6 +42,9 @@ LISTED = {
     "ceph": {
         "put with a wrong SHA-256": Listed(CHECKS, ALL, (400, "BadDigest")),
         "get wrong-sha256": Listed(CHECKS, ALL, (404, "NoSuchKey")),
+        "put with a wrong CRC32": Listed(CHECKS, ALL, (400, "BadDigest")),
+        "get wrong-crc32": Listed(CHECKS, ALL, (404, "NoSuchKey")),
+        "delete by list with a wrong MD5": Listed(CHECKS, ALL, (400, "BadDigest")),
         "get chunks": Listed(DECODES, ("header content-encoding",)),
         "head of chunks": Listed(DECODES, ("header content-encoding",)),
         "get chunks-gzip": Listed(DECODES, ("header content-encoding",)),

@@ -41,7 +41,9 @@ PUTS = (
     Case("put with the right MD5", "PUT", f"{MAIN}/md5", body=TEN, md5=True),
     Case("put with a wrong MD5", "PUT", f"{MAIN}/never", body=TEN, headers={"content-md5": digest("md5", b"other")}),
     Case("put with an MD5 that is none", "PUT", f"{MAIN}/never", body=TEN, headers={"content-md5": "nonsense"}),
-    Case("put with a CRC32", "PUT", f"{MAIN}/crc32", body=TEN, headers={"x-amz-checksum-crc32": "poS3wg=="}),
+    Case("put with a CRC32", "PUT", f"{MAIN}/crc32", body=TEN, headers={"x-amz-checksum-crc32": "poTHxg=="}),
+    Case("put with a wrong CRC32", "PUT", f"{MAIN}/wrong-crc32", body=TEN,
+         headers={"x-amz-checksum-crc32": "AAAAAA=="}),
     Case("put with a SHA-1", "PUT", f"{MAIN}/sha1", body=TEN,
          headers={"x-amz-checksum-sha1": digest("sha1", TEN.encode()), "x-amz-sdk-checksum-algorithm": "SHA1"}),
     Case("put with a SHA-256", "PUT", f"{MAIN}/sha256", body=TEN,
@@ -70,13 +72,19 @@ PUTS = (
     Case("POST to an object", "POST", f"{MAIN}/ten", body=TEN),
     Case("PATCH of an object", "PATCH", f"{MAIN}/ten", body=TEN),
     Case("a method nobody knows", "BREW", f"{MAIN}/ten"),
+    # A store that does not know a sub-resource may take the request for one without.
+    Case("put with an unknown sub-resource", "PUT", f"{MAIN}/sub-resource", "nonsense=", body=TEN),
+    Case("head of what was put with an unknown sub-resource", "HEAD", f"{MAIN}/sub-resource"),
+    Case("delete with an unknown sub-resource", "DELETE", f"{MAIN}/sub-resource", "nonsense="),
+    Case("head of what was deleted with an unknown sub-resource", "HEAD", f"{MAIN}/sub-resource"),
     Case("append of a vendor", "PUT", f"{MAIN}/appended", "append=&position=0", body=TEN),
 )
 
 READS = (
     *(Case(f"get {key}", "GET", f"{MAIN}/{key}") for key in (
         "nothing", "headers", "expires", "type", "gzip", "meta", "meta8", "meta-rfc2047", "meta-twice", "tagged",
-        "redirect", "crc32", "sha256", "wrong-sha256", "chunks", "chunks-gzip", "mebibyte", "never", "absent")),
+        "redirect", "crc32", "sha256", "wrong-crc32", "wrong-sha256", "chunks",
+        "chunks-gzip", "mebibyte", "never", "absent")),
     Case("get", "GET", f"{MAIN}/ten", keep={"modified": "(?im)^last-modified: (.*)$"}),
     *(Case(f"head of {key}", "HEAD", f"{MAIN}/{key}") for key in (
         "ten", "nothing", "headers", "meta", "meta8", "tagged", "chunks", "mebibyte", "absent", "a/b/c")),

@@ -59,9 +59,10 @@ def settings(account, managed=(), exclusive=True):
 
 
 @contextlib.contextmanager
-def away(store):
-    """Nobody answers at the store's endpoint within the block; what it holds is there again after it."""
-    store.stop_serving()
+def away(store, kill=False):
+    """Nobody answers at the store's endpoint within the block; what it holds is there again after it. With `kill` it
+    goes in the middle of whatever it does."""
+    store.stop_serving(kill)
     try:
         yield
     finally:

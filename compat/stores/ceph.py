@@ -125,8 +125,8 @@ class CephRgw:
         else:
             radosgw.end()
 
-    def away(self):
-        return away(self)
+    def away(self, kill=False):
+        return away(self, kill)
 
     def account(self, apart=True):
         """A user, `apart` in a tenant of its own. Nobody's requests only reach buckets of users that are not apart,

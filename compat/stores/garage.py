@@ -78,8 +78,8 @@ class Garage:
         else:
             server.end()
 
-    def away(self):
-        return away(self)
+    def away(self, kill=False):
+        return away(self, kill)
 
     def account(self, apart=True):
         """A key; the buckets it makes are named for it alone, apart or not."""
