@@ -1,9 +1,10 @@
-//! If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, and the same for the source of a copy.
+//! If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, the same for the source of a copy, and If-Range.
 //!
 //! An entity tag condition takes the place of the date condition beside it (RFC 9110 13.2.2). Dates compare in whole
 //! seconds; a date that cannot be read is no condition.
 
 use http::HeaderMap;
+use http::header::IF_RANGE;
 use model::{ETag, Timestamp};
 
 use crate::date;
@@ -133,6 +134,22 @@ impl Conditions {
     }
 }
 
+/// Whether the Range of a read still counts: with If-Range only while the object is the one it names, by a strong
+/// entity tag or by exactly its date (RFC 9110 13.1.5). Otherwise the whole object is the answer.
+pub fn range_counts(headers: &HeaderMap, etag: &ETag, last_modified: Timestamp) -> bool {
+    let Some(value) = headers.get(IF_RANGE) else {
+        return true;
+    };
+    let text = value.to_str().unwrap_or_default().trim_ascii();
+    match date::parse_http(text) {
+        Some(date) => date.seconds() == last_modified.seconds(),
+        None => {
+            let tag = Tag::parse(text);
+            !tag.weak && tag.opaque == etag.as_str()
+        }
+    }
+}
+
 impl Outcome {
     /// The error of a condition that did not hold; `None` otherwise (304 is no error).
     pub fn error(self) -> Option<S3Error> {
@@ -223,6 +240,20 @@ mod tests {
             (&[("if-match", "\"x\""), ("if-none-match", "\"abc\"")], Failed("If-Match")),
         ] {
             assert_eq!(conditions(headers).read(&etag, modified), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_count_while_the_object_is_the_one_named() {
+        let etag = ETag::parse("abc").unwrap();
+        let modified = date::parse_http(DATE).unwrap().plus_milliseconds(700);
+        let counts = |value: Option<&'static str>| {
+            let headers = value.map(|value| (IF_RANGE, value.parse().unwrap()));
+            range_counts(&headers.into_iter().collect(), &etag, modified)
+        };
+        assert!(counts(None) && counts(Some("\"abc\"")) && counts(Some(DATE)));
+        for other in ["\"abd\"", "W/\"abc\"", BEFORE, "*", "", "yesterday"] {
+            assert!(!counts(Some(other)), "{other}");
         }
     }
 
