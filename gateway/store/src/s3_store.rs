@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 mod attributes;
+mod bring_back;
 mod canary;
 mod copies;
 mod protection;
@@ -24,7 +25,7 @@ use model::bucket::Survey;
 use model::limits::LIST_KEYS_MAX;
 use model::marker;
 use model::store::{
-    Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page,
+    BringBack, Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page,
     StoreError,
 };
 use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
@@ -291,6 +292,10 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             }
             done => done,
         }
+    }
+
+    async fn bring_back(&self, back: BringBack) -> Result<ETag, StoreError> {
+        self.put_back(&back).await
     }
 
     async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError> {

@@ -173,6 +173,38 @@ pub struct Flip {
     pub content: FlipContent,
 }
 
+/// An object to be put back under its key in place of its stub, or of the bytes under its reserved header. The caller
+/// holds the key's gate and has just seen what stands there.
+#[derive(Clone, Debug)]
+pub struct BringBack {
+    /// The key; what is written becomes its current version.
+    pub target: ObjectRef,
+    /// ETag of what stands there.
+    pub etag: ETag,
+    /// The write is conditional on that ETag. Where not, the key's gate is all there is, and the store may copy the
+    /// bytes by itself.
+    pub conditional: bool,
+    /// Headers, user metadata, tags and ACL of the object, in the form in which a PUT takes them.
+    pub headers: Vec<(String, String)>,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The ETag it had, to come out again where that can be.
+    pub original: ETag,
+    /// Sizes of the parts it was uploaded in; empty for one PUT, or when they are not known.
+    pub part_bytes: Vec<u64>,
+    /// Where its bytes are.
+    pub source: BackFrom,
+}
+
+/// Where the bytes of an object to be put back are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackFrom {
+    /// Under the key itself: only the reserved header goes.
+    Itself,
+    /// In the restored copy of this archive.
+    Copy(ArchiveId),
+}
+
 /// What the store said of a request of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -293,6 +325,10 @@ pub trait ObjectStore: Send + Sync {
     /// Replaces the hot bytes. `Ok` and every `Err` alike are to be checked with [`Self::head`]; `Changed` and
     /// `Refused` promise that nothing was done by this attempt.
     async fn flip(&self, flip: Flip) -> Result<(), StoreError>;
+
+    /// Puts an object back; gives the ETag the store told for it. `Ok` and every `Err` alike are to be checked with
+    /// [`Self::inspect`]; all but `Doubt` promise that nothing of this attempt can happen later.
+    async fn bring_back(&self, back: BringBack) -> Result<ETag, StoreError>;
 
     /// Deletes one version for good; done already is done. The caller has seen the stub stand as the version after
     /// it, or it is a stub too many.

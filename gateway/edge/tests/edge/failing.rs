@@ -13,7 +13,7 @@ use model::catalog::{Bucket, Catalog, CatalogError, Change, Counts};
 use model::pack::{Pack, PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
 use model::store::{
-    Capabilities, Flip, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
+    BringBack, Capabilities, Flip, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
 };
 use model::volume::Volume;
 use model::{
@@ -279,6 +279,10 @@ impl ObjectStore for Lossy {
 
     async fn flip(&self, flip: Flip) -> Result<(), StoreError> {
         self.inner.flip(flip).await
+    }
+
+    async fn bring_back(&self, back: BringBack) -> Result<ETag, StoreError> {
+        self.inner.bring_back(back).await
     }
 
     async fn remove(&self, target: &ObjectRef, expected: &Identity) -> Result<(), StoreError> {
