@@ -31,8 +31,16 @@ DATE_WORDS = re.compile(r"Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Ju
 EMPTY_MESSAGE = re.compile(r"<Message></Message>|<Message/>")
 ANY_MESSAGE = re.compile(r"<Message>[^<]*</Message>|<Message/>")
 
-# Stores delete several at once and tell them as they go: their order says nothing.
-DELETED = re.compile(r"<Deleted>.*?</Deleted>|<Error>.*?</Error>", re.DOTALL)
+# Some stores give every object an id of its version, without having versions, and new each time.
+VERSION_NAMES = re.compile(r"(?<=<VersionId>)[0-9a-f]{64}(?=<)|(?<=<DeleteMarkerVersionId>)[0-9a-f]{64}(?=<)"
+                           r"|(?<=version-id: )[0-9a-f]{64}(?=\n)")
+# Stores delete several at once and tell them as they go, and some keep buckets and uploads by names only they know:
+# the order of these says nothing.
+UNORDERED = (
+    re.compile(r"<Deleted>.*?</Deleted>|<Error><Key>.*?</Error>", re.DOTALL),
+    re.compile(r"<Bucket><.*?</Bucket>", re.DOTALL),
+    re.compile(r"<Upload>.*?</Upload>", re.DOTALL),
+)
 
 # Shorter values are too likely to be part of something else.
 KNOWN_LENGTH_MIN = 6
@@ -82,15 +90,21 @@ def plain(side, answer):
             text = text.replace(value, f"@{{{name}}}")
     text = REQUEST_NAMES.sub("", text)
     text = DATES.sub(lambda found: re.sub(r"\d", "0", DATE_WORDS.sub("0", found[0])), text)
-    if "<DeleteResult" in text:
-        told = iter(sorted(DELETED.findall(text)))
-        text = DELETED.sub(lambda _: next(told), text)
+    text = VERSION_NAMES.sub("version", text)
+    for entry in UNORDERED:
+        text = in_order(entry, text)
     head, _, body = text.removeprefix("\n").partition("\n\n") if answer.headers else ("", "", text[2:])
     headers = {}
     for line in head.split("\n") if head else []:
         name, _, value = line.partition(": ")
         headers.setdefault(name, []).append(value)
     return headers, body
+
+
+def in_order(entry, text):
+    """`text` with what matches sorted, each at the place of another."""
+    told = iter(sorted(entry.findall(text)))
+    return entry.sub(lambda _: next(told), text)
 
 
 def excerpts(first, second):

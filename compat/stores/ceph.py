@@ -102,10 +102,10 @@ class CephRgw:
         return self
 
     def __exit__(self, *_):
+        # Nothing is to survive, so nobody is given the time to tidy up.
         if self.radosgw is not None:
-            self.stop_serving()
+            self.stop_serving(kill=True)
         while self.daemons:
-            # Nothing of it is to survive, so none is given the time to tidy up.
             self.daemons.pop().kill()
         self.state.remove()
 

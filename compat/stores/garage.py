@@ -62,8 +62,9 @@ class Garage:
         return self
 
     def __exit__(self, *_):
+        # Nothing is to survive, so it is not given the time to wait for its clients.
         if self.server is not None:
-            self.stop_serving()
+            self.stop_serving(kill=True)
         self.state.remove()
 
     def serve(self):
