@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::bucket::{self, Refusal, Survey, Terms, Versioning};
+use model::catalog::Bucket;
 use model::{BucketName, Timestamp};
 
 use crate::error::{Error, chain};
@@ -85,6 +86,12 @@ impl Buckets {
         let look = self.lock().get(bucket).cloned()?;
         let interval = if look.survey.is_ok() { interval } else { interval.min(AGAIN) };
         (now < look.at.plus_milliseconds(milliseconds(interval))).then_some(look)
+    }
+
+    /// Forgets buckets the catalog knows no more.
+    pub(crate) fn retain(&self, known: &[Bucket]) {
+        let known: BTreeSet<&BucketName> = known.iter().map(|bucket| &bucket.name).collect();
+        self.lock().retain(|name, _| known.contains(name));
     }
 
     /// What keeps buckets from being migrated, for people.

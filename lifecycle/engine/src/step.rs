@@ -67,7 +67,9 @@ pub(crate) async fn scan_all(
     dry_run: bool,
 ) -> Result<Scanned, Error> {
     let mut total = Scanned::default();
-    for bucket in house.catalog.buckets().await? {
+    let known = house.catalog.buckets().await?;
+    house.buckets.retain(&known);
+    for bucket in known {
         if only.is_some_and(|only| *only != bucket.name) || bucket.lifecycle.is_none() {
             continue;
         }
