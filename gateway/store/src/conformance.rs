@@ -4,6 +4,7 @@
 pub(crate) mod client;
 mod flips;
 mod objects;
+mod versions;
 
 pub(crate) use client::Client;
 
@@ -20,7 +21,9 @@ pub(crate) async fn all(store: Arc<dyn ObjectStore>) {
     objects::parts(&client).await;
     objects::conditional_creates_race(&client).await;
     objects::removals(&client).await;
+    versions::histories(&client).await;
     flips::stubs_replace(&client).await;
+    flips::versions_are_replaced(&client).await;
     flips::changes_win(&client).await;
     flips::forgeries_are_no_markers(&client).await;
     flips::copies(&client).await;

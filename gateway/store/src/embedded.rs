@@ -1,6 +1,6 @@
 //! The embedded store: an S3 server in this process, on one directory.
 //!
-//! Words: a *version* is an object as it was written; its bytes are *segments*, each inline in the database or in a
+//! Words: a *version* is an object as it was written, an *entry* a version or a delete marker; a version's bytes are *segments*, each inline in the database or in a
 //! *data file*; a *snapshot* is the database as of one moment.
 //!
 //! Flow of a write: the body is hashed into a staged file and synced ([`intake`]); one transaction of the one writer
@@ -20,6 +20,7 @@ mod fault;
 mod files;
 mod intake;
 mod list;
+mod list_versions;
 mod put;
 mod read;
 mod record;
@@ -28,6 +29,7 @@ mod swap;
 mod sweep;
 mod tables;
 mod upload;
+mod versions;
 mod writer;
 
 #[cfg(test)]
@@ -52,15 +54,16 @@ use crate::service::{S3Service, Swap};
 use content::{Pinned, Pins, files_of};
 use fault::{Failure, Fault, Outcome};
 use files::Files;
-use record::{BucketId, Version};
+use record::{Bucket, Version};
 use sweep::{Ground, Sweeper};
 use tables::{NUMBER_EPOCH, NUMBER_LAYOUT, Snapshot, Tables};
+use versions::Which;
 use writer::Writer;
 
 pub use sweep::Damage;
 
 /// The layout written today.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 /// Memory the database may keep pages in, in bytes.
 const CACHE_BYTES: usize = 32 << 20;
 
@@ -108,10 +111,23 @@ struct Ask {
     headers: HeaderMap,
 }
 
+/// Which object a request is about.
+struct Target {
+    bucket: BucketName,
+    key: ObjectKey,
+    which: Which,
+}
+
+/// An object found.
+struct Seen {
+    snapshot: Snapshot,
+    bucket: Bucket,
+    version: Version,
+}
+
 /// An object found and kept from the sweeper.
 struct Found {
-    snapshot: Snapshot,
-    version: Version,
+    seen: Seen,
     pinned: Pinned,
 }
 
@@ -177,7 +193,6 @@ impl S3Service for EmbeddedStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             in_place: !self.inner.options.pretend_remote,
-            versions: false,
             tags: false,
             acls: false,
             trailers: false,
@@ -250,7 +265,9 @@ impl Inner {
             O::DeleteBucket => inner.delete_bucket(&ask).await,
             O::GetBucketLocation => inner.bucket_location(&ask),
             O::GetBucketVersioning => inner.bucket_versioning(&ask),
+            O::PutBucketVersioning => inner.put_bucket_versioning(&ask, body).await,
             O::ListObjects | O::ListObjectsV2 => list::list(inner, ask).await,
+            O::ListObjectVersions => list_versions::list(inner, ask).await,
             O::ListMultipartUploads => inner.list_uploads(&ask),
             O::DeleteObjects => inner.delete_objects(&ask, body).await,
             O::GetObject => inner.get_object(&ask),
@@ -274,34 +291,46 @@ impl Inner {
         Ok(Snapshot::new(self.database.begin_read()?))
     }
 
-    /// The current version. Errors: `NoSuchBucket`, `NoSuchKey`, and what a version id comes to in a bucket that has
-    /// no versions.
-    fn find(&self, bucket: &BucketName, key: &ObjectKey) -> Outcome<(Snapshot, BucketId, Version)> {
+    /// The object. Errors: `NoSuchBucket`, and those of [`Which::object`].
+    fn find(&self, target: &Target, method: &Method) -> Outcome<Seen> {
         let snapshot = self.snapshot()?;
-        let id = snapshot.bucket(bucket.as_str())?.id;
-        match snapshot.version(id, key.as_str())? {
-            Some(version) => Ok((snapshot, id, version)),
-            None => Err(S3Error::no_such_key(key.as_str()).into()),
-        }
+        let bucket = snapshot.bucket(target.bucket.as_str())?;
+        let key = target.key.as_str();
+        let entry = snapshot.entry(&bucket, key, &target.which)?;
+        let version = target.which.object(entry, key, method.as_str())?;
+        Ok(Seen { snapshot, bucket, version })
     }
 
-    /// The current version with its files pinned. Errors as [`Self::find`].
-    fn find_pinned(&self, bucket: &BucketName, key: &ObjectKey) -> Outcome<Found> {
-        let (mut snapshot, _, mut version) = self.find(bucket, key)?;
+    /// The object with its files pinned. Errors as [`Self::find`].
+    fn find_pinned(&self, target: &Target, method: &Method) -> Outcome<Found> {
+        let mut seen = self.find(target, method)?;
         loop {
-            let files = files_of(&version);
+            let files = files_of(&seen.version);
             let unpinned = files.is_empty();
             let pinned = self.pins.pin(files);
             if unpinned {
-                return Ok(Found { snapshot, version, pinned });
+                return Ok(Found { seen, pinned });
             }
             // Only a version still there after its files were pinned cannot have been swept before.
-            let (later, _, again) = self.find(bucket, key)?;
-            if again.segments == version.segments {
-                return Ok(Found { snapshot: later, version: again, pinned });
+            let again = self.find(target, method)?;
+            if again.version.segments == seen.version.segments {
+                return Ok(Found { seen: again, pinned });
             }
-            (snapshot, version) = (later, again);
+            seen = again;
         }
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// What the path and the query of a request name.
+    fn of(ask: &Ask) -> Outcome<Self> {
+        Ok(Self {
+            bucket: ask.route.bucket()?.clone(),
+            key: ask.route.key()?.clone(),
+            which: Which::of(ask)?,
+        })
     }
 }
 

@@ -85,6 +85,13 @@ impl Client {
         self.store.head(target).await.unwrap().unwrap()
     }
 
+    /// Sets a bucket to keep versions (`Enabled`) or to keep no more of them (`Suspended`).
+    pub(crate) async fn set_versioning(&self, bucket: &str, status: &str) {
+        let body = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+        let set = self.put(&format!("/{bucket}?versioning"), &[], body).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+    }
+
     /// Uploads the parts and completes; returns the answer to the completion.
     pub(crate) async fn multipart(&self, target: &str, headers: &[(&str, &str)], parts: &[Bytes]) -> Answer {
         let begun = self.send(Method::POST, &format!("{target}?uploads"), headers, "").await;

@@ -74,6 +74,51 @@ pub(super) async fn stubs_replace(client: &Client) {
     assert_eq!(client.get("/flips/small", &[]).await.text(), "small");
 }
 
+pub(super) async fn versions_are_replaced(client: &Client) {
+    if !client.store.capabilities().versions {
+        return;
+    }
+    let bucket = client.bucket("kept").await;
+    client.set_versioning("kept", "Enabled").await;
+    for (key, flipped) in [("current", 1), ("below", 0)] {
+        let path = format!("/kept/{key}");
+        let ids = [client.put(&path, &[], "one").await, client.put(&path, &[], noise(9000, 1)).await];
+        let ids = ids.map(|put| put.header("x-amz-version-id").to_owned());
+        let in_place = client.store.capabilities().in_place;
+        if !in_place && flipped == 0 {
+            continue;
+        }
+        let target = ObjectRef {
+            version: Some(model::VersionId::parse(&ids[flipped]).unwrap()),
+            ..object(&bucket, key)
+        };
+        let hot = client.head(&target).await;
+        assert_eq!(hot.version, target.version);
+        let mut flip = flip_of(&target, &hot, 11);
+        flip.content = FlipContent::Whole(Bytes::from_static(b"kept"));
+        client.store.flip(flip.clone()).await.unwrap();
+        let versions = client.store.versions(&bucket, &target.key, 10).await.unwrap();
+        let current = client.head(&object(&bucket, key)).await;
+        if in_place {
+            let kept = client.head(&target).await;
+            assert_eq!((&kept.version, kept.last_modified), (&target.version, hot.last_modified));
+            assert_eq!(kept.marker.as_ref(), Some(&flip.marker));
+            assert_eq!(current.version == target.version, flipped == 1);
+            assert_eq!(versions.len(), 2);
+        } else {
+            assert_eq!(current.marker.as_ref(), Some(&flip.marker));
+            assert_ne!(current.version, target.version);
+            assert_eq!(versions.len(), 3);
+            client.store.remove_version(&target).await.unwrap();
+            client.store.remove_version(&target).await.unwrap();
+            assert_eq!(client.store.head(&target).await.unwrap(), None);
+        }
+        let other = client.get(&format!("{path}?versionId={}", ids[1 - flipped]), &[]).await;
+        assert_eq!(other.status, 200, "the other version is as it was");
+        assert_eq!(other.header("x-amz-meta-tapegate"), "");
+    }
+}
+
 pub(super) async fn changes_win(client: &Client) {
     let bucket = client.bucket("changes").await;
     let target = object(&bucket, "k");

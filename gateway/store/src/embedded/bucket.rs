@@ -1,8 +1,10 @@
 //! Operations on buckets.
 
 use dialect::bucket::{self, BucketLine};
+use dialect::xml::{self, Writer};
 use dialect::{Code, S3Error, listing};
 use http::{Response, StatusCode};
+use model::bucket::Versioning;
 use model::{Body, BucketName, Timestamp};
 use redb::ReadableTable as _;
 
@@ -15,6 +17,8 @@ use crate::stream::{CollectError, collect};
 
 /// Most buckets of one ListBuckets page.
 const BUCKETS_MAX: usize = 10_000;
+/// Longest body of PutBucketVersioning read, in bytes.
+const VERSIONING_BYTES_MAX: usize = 64 << 10;
 
 impl Inner {
     /// ListBuckets
@@ -94,8 +98,30 @@ impl Inner {
 
     /// GetBucketVersioning
     pub(super) fn bucket_versioning(&self, ask: &Ask) -> Outcome<Response<Body>> {
-        self.snapshot()?.bucket(ask.route.bucket()?.as_str())?;
-        Ok(document(bucket::unversioned_document()))
+        let versioning = self.snapshot()?.bucket(ask.route.bucket()?.as_str())?.versioning;
+        let mut out = Writer::root("VersioningConfiguration");
+        match versioning {
+            Versioning::Off => {}
+            Versioning::Enabled => out.leaf("Status", "Enabled"),
+            Versioning::Suspended => out.leaf("Status", "Suspended"),
+        }
+        Ok(document(out.finish()))
+    }
+
+    /// PutBucketVersioning. Errors: `MalformedXML`; `NotImplemented` for MFA delete.
+    pub(super) async fn put_bucket_versioning(&self, ask: &Ask, body: Body) -> Outcome<Response<Body>> {
+        let name = ask.route.bucket()?.as_str().to_owned();
+        self.snapshot()?.bucket(&name)?;
+        let body = short_body(body, VERSIONING_BYTES_MAX).await?;
+        intake::check_short(&ask.headers, &body)?;
+        let versioning = read_versioning(&body)?;
+        self.writer
+            .commit(None, move |tables| {
+                let bucket = tables.bucket(&name)?;
+                Ok(tables.write_bucket(&name, &Bucket { versioning, ..bucket })?)
+            })
+            .await?;
+        Ok(bare(StatusCode::OK))
     }
 }
 
@@ -109,6 +135,20 @@ pub(super) async fn short_body(body: Body, bytes_max: usize) -> Outcome<bytes::B
         }
         .into()
     })
+}
+
+/// What a bucket is to be set to.
+fn read_versioning(body: &[u8]) -> Result<Versioning, S3Error> {
+    let root = xml::read(body, "VersioningConfiguration", VERSIONING_BYTES_MAX)?;
+    root.only(&["Status", "MfaDelete"])?;
+    if root.leaf("MfaDelete")?.is_some_and(|state| state != "Disabled") {
+        return Err(super::respond::not_offered());
+    }
+    match root.leaf("Status")? {
+        Some("Enabled") => Ok(Versioning::Enabled),
+        Some("Suspended") => Ok(Versioning::Suspended),
+        _ => Err(S3Error::malformed_xml()),
+    }
 }
 
 fn delete(tables: &mut Tables<'_>, name: &str) -> Outcome<()> {

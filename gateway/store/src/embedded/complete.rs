@@ -12,10 +12,11 @@ use model::{Body, BucketName, ObjectKey};
 use super::bucket::short_body;
 use super::fault::Outcome;
 use super::put::{judge, tag};
-use super::record::{BucketId, Part, StoredChecksum, Upload, Version};
-use super::respond::{checksum_elements, document};
+use super::record::{Bucket, Entry, Part, StoredChecksum, Upload, Version};
+use super::respond::{checksum_elements, document, set_version};
 use super::tables::Tables;
 use super::upload::{UploadId, checksum_of};
+use super::versions::Which;
 use super::{Ask, Inner, now};
 
 /// Smallest part but the last, in bytes.
@@ -29,6 +30,14 @@ struct Completion {
     parts: Vec<CompletedPart>,
     conditions: Conditions,
     declared: Declared,
+}
+
+/// What a completion made.
+struct Completed {
+    etag: String,
+    checksum: Option<StoredChecksum>,
+    /// The version id to tell.
+    id: Option<String>,
 }
 
 /// What the client says of the whole.
@@ -52,7 +61,8 @@ impl Inner {
             conditions,
             declared: Declared::parse(&ask.headers)?,
         };
-        let (etag, checksum) = self.writer.commit(None, move |tables| completion.apply(tables)).await?;
+        let Completed { etag, checksum, id } =
+            self.writer.commit(None, move |tables| completion.apply(tables)).await?;
         let host = ask.headers.get(HOST).and_then(|host| host.to_str().ok());
         let path = format!("/{bucket}/{}", crate::s3_store::request::escape_key(key.as_str()));
         let result = CompleteResult {
@@ -62,7 +72,9 @@ impl Inner {
             etag: &tag(&etag).ok_or(Code::InternalError)?,
             checksums: checksum.as_ref().map(checksum_elements).unwrap_or_default(),
         };
-        Ok(document(result.document()))
+        let mut response = document(result.document());
+        set_version(response.headers_mut(), id.as_deref());
+        Ok(response)
     }
 }
 
@@ -88,13 +100,13 @@ impl Declared {
 // === impl Completion ===
 
 impl Completion {
-    /// Checks everything, then makes the object; returns its ETag and checksum.
-    fn apply(self, tables: &mut Tables<'_>) -> Outcome<(String, Option<StoredChecksum>)> {
-        let bucket = tables.bucket(self.bucket.as_str())?.id;
-        let Some(upload) = tables.upload(bucket, self.key.as_str(), self.upload.number)? else {
-            return self.completed_before(tables, bucket);
+    /// Checks everything, then makes the object.
+    fn apply(self, tables: &mut Tables<'_>) -> Outcome<Completed> {
+        let bucket = tables.bucket(self.bucket.as_str())?;
+        let Some(upload) = tables.upload(bucket.id, self.key.as_str(), self.upload.number)? else {
+            return self.completed_before(tables, &bucket);
         };
-        judge(tables, bucket, self.key.as_str(), &self.conditions)?;
+        judge(tables, &bucket, self.key.as_str(), &Which::Current, &self.conditions)?;
         let checksum = checksum_of(&upload)?;
         let parts = self.chosen(tables, checksum)?;
         self.check_composite(&upload, checksum)?;
@@ -103,6 +115,7 @@ impl Completion {
 
         let mut version = Version {
             sequence: 0,
+            is_null: true,
             etag: Md5::multipart_etag(parts.iter().map(|part| Md5(part.md5))),
             size,
             last_modified: now().milliseconds(),
@@ -114,26 +127,24 @@ impl Completion {
             upload: Some(self.upload.number),
         };
         version.segments.shrink_to_fit();
-        let answer = (version.etag.clone(), version.checksum.clone());
-        let uploaded = tables.take_upload(bucket, self.key.as_str(), self.upload.number)?;
+        let (etag, checksum) = (version.etag.clone(), version.checksum.clone());
+        let uploaded = tables.take_upload(bucket.id, self.key.as_str(), self.upload.number)?;
         let is_chosen = |number: u32| self.parts.binary_search_by_key(&number, |part| part.number).is_ok();
         for (_, part) in uploaded.iter().filter(|(number, _)| !is_chosen(*number)) {
             if let Some(segment) = &part.segment {
                 tables.discard(segment)?;
             }
         }
-        tables.replace(bucket, self.key.as_str(), version)?;
-        Ok(answer)
+        let id = tables.add(&bucket, self.key.as_str(), version)?;
+        Ok(Completed { etag, checksum, id })
     }
 
-    fn completed_before(
-        &self,
-        tables: &Tables<'_>,
-        bucket: BucketId,
-    ) -> Outcome<(String, Option<StoredChecksum>)> {
-        match tables.version(bucket, self.key.as_str())? {
+    fn completed_before(&self, tables: &Tables<'_>, bucket: &Bucket) -> Outcome<Completed> {
+        let standing = tables.entry(bucket, self.key.as_str(), &Which::Current)?;
+        match standing.and_then(Entry::object) {
             Some(version) if version.upload == Some(self.upload.number) => {
-                Ok((version.etag, version.checksum))
+                let id = bucket.told(&version);
+                Ok(Completed { etag: version.etag, checksum: version.checksum, id })
             }
             _ => Err(S3Error::no_such_upload(&self.upload.text).into()),
         }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use dialect::checksum::{Algorithm, ChecksumError, Demand};
 use dialect::conditions::Conditions;
-use dialect::copy::{CopyResult, CopySource, Directive, copy_onto_itself, invalid_version};
+use dialect::copy::{CopyResult, CopySource, Directive, copy_onto_itself};
 use dialect::{Code, S3Error, metadata, reserved};
-use http::Response;
+use http::{HeaderMap, Response};
+use model::bucket::Versioning;
 use model::limits::PUT_BYTES_MAX;
 use model::{Body, Timestamp};
 
-use super::fault::Outcome;
+use super::fault::{Failure, Outcome};
 use super::intake::{Expected, Received, receive};
 use super::put::{REDIRECT, full_checksum, judge, tag};
 use super::record::Version;
-use super::respond::{checksum_elements, document};
-use super::{Ask, Found, Inner, content, now};
+use super::respond::{checksum_elements, document, set, set_version};
+use super::versions::Which;
+use super::{Ask, Found, Inner, Seen, Target, content, now};
 use crate::stream::sized_body;
 
 impl Inner {
@@ -27,22 +29,27 @@ impl Inner {
         self.judge_early(&bucket, key.as_str(), &conditions)?;
         let directive = Directive::metadata(&ask.headers)?;
         let (source, found) = self.copy_source(ask)?;
+        let original = &found.seen.version;
+        let told = found.seen.bucket.told(original);
         let class = metadata::storage_class(&ask.headers)?;
         let changes_nothing = directive == Directive::Copy
-            && (!ask.headers.contains_key("x-amz-storage-class") || class.as_str() == found.version.class)
+            && (!ask.headers.contains_key("x-amz-storage-class") || class.as_str() == original.class)
             && !ask.headers.contains_key(REDIRECT);
-        if changes_nothing && source.bucket == bucket && source.key == key {
+        // An older version copied onto its key becomes the newest.
+        let may_differ = source.which != Which::Current && found.seen.bucket.versioning != Versioning::Off;
+        if changes_nothing && !may_differ && source.bucket == bucket && source.key == key {
             return Err(copy_onto_itself().into());
         }
         let headers = match directive {
             Directive::Replace => self.stored_headers(&ask.headers)?,
-            Directive::Copy => copied_headers(&found.version, ask),
+            Directive::Copy => copied_headers(original, ask),
         };
-        let algorithm = copy_algorithm(ask, &found.version)?;
-        let whole = 0..found.version.size;
+        let algorithm = copy_algorithm(ask, original)?;
+        let whole = 0..original.size;
         let received = self.take_in(found, whole, algorithm).await?;
         let mut version = Version {
             sequence: 0,
+            is_null: true,
             etag: received.md5.etag(),
             size: received.size,
             last_modified: now().milliseconds(),
@@ -61,26 +68,35 @@ impl Inner {
             checksums: version.checksum.as_ref().map(checksum_elements).unwrap_or_default(),
         };
         let (staged, deposit) = received.into_deposit();
-        self.writer
+        let id = self
+            .writer
             .commit(staged, move |tables| {
-                let id = tables.bucket(bucket.as_str())?.id;
-                judge(tables, id, key.as_str(), &conditions)?;
+                let bucket = tables.bucket(bucket.as_str())?;
+                judge(tables, &bucket, key.as_str(), &Which::Current, &conditions)?;
                 version.segments.extend(deposit.keep(tables)?);
-                Ok(tables.replace(id, key.as_str(), version)?)
+                Ok(tables.add(&bucket, key.as_str(), version)?)
             })
             .await?;
-        Ok(document(result.object_document()))
+        let mut response = document(result.object_document());
+        set_version(response.headers_mut(), id.as_deref());
+        set_source_version(response.headers_mut(), told.as_deref());
+        Ok(response)
     }
 
     /// The source of a copy, its conditions judged.
-    pub(super) fn copy_source(&self, ask: &Ask) -> Outcome<(CopySource, Found)> {
-        let source = CopySource::parse(&ask.headers)?;
-        if let Some(version) = source.version.as_ref().filter(|version| version.as_str() != "null") {
-            return Err(invalid_version(version.as_str()).into());
-        }
-        let found = self.find_pinned(&source.bucket, &source.key)?;
-        let etag = tag(&found.version.etag).ok_or(Code::InternalError)?;
-        let modified = Timestamp::from_milliseconds(found.version.last_modified);
+    pub(super) fn copy_source(&self, ask: &Ask) -> Outcome<(Target, Found)> {
+        let CopySource { bucket, key, version } = CopySource::parse(&ask.headers)?;
+        let which = version.map_or(Which::Current, |version| Which::Named(version.as_str().to_owned()));
+        let source = Target { bucket, key, which };
+        let found = self.find_pinned(&source, &ask.method).map_err(|failure| match failure {
+            Failure::Refused(error) if error.code == Code::MethodNotAllowed => {
+                S3Error::invalid_request(MARKER_SOURCE).into()
+            }
+            failure => failure,
+        })?;
+        let version = &found.seen.version;
+        let etag = tag(&version.etag).ok_or(Code::InternalError)?;
+        let modified = Timestamp::from_milliseconds(version.last_modified);
         Conditions::parse_source(&ask.headers).source(&etag, modified)?;
         Ok((source, found))
     }
@@ -100,7 +116,8 @@ impl Inner {
             return Err(S3Error::invalid_request(message).into());
         }
         let files = Arc::clone(&self.files);
-        let stream = content::stream(&found.snapshot, files, &found.version, range, found.pinned)?;
+        let Found { seen: Seen { snapshot, version, .. }, pinned } = found;
+        let stream = content::stream(&snapshot, files, &version, range, pinned)?;
         let expected = Expected {
             length: Some(length),
             length_max: PUT_BYTES_MAX,
@@ -108,8 +125,15 @@ impl Inner {
             algorithm,
             pinned: false,
         };
-        drop(found.snapshot);
+        drop(snapshot);
         receive(&self.files, sized_body(stream, length), expected).await
+    }
+}
+
+/// The version id of what was copied, where there is one to tell.
+pub(super) fn set_source_version(headers: &mut HeaderMap, id: Option<&str>) {
+    if let Some(id) = id {
+        set(headers, "x-amz-copy-source-version-id", id);
     }
 }
 
@@ -136,3 +160,6 @@ fn copy_algorithm(ask: &Ask, source: &Version) -> Result<Algorithm, ChecksumErro
     let kept = source.checksum.as_ref().and_then(|checksum| Algorithm::parse(&checksum.algorithm).ok());
     Ok(kept.unwrap_or(Algorithm::Crc64Nvme))
 }
+
+const MARKER_SOURCE: &str =
+    "The source of a copy request may not specifically refer to a delete marker by version id.";

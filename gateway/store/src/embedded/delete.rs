@@ -2,36 +2,50 @@
 
 use dialect::S3Error;
 use dialect::conditions::Conditions;
-use dialect::delete::{BYTES_MAX, DeleteRequest, Outcome as Deletion, Target};
+use dialect::delete::{BYTES_MAX, DeleteRequest, Target};
+use dialect::xml::Writer;
 use http::{Response, StatusCode};
 use model::Body;
+use model::bucket::Versioning;
 
 use super::bucket::short_body;
-use super::fault::{Failure, Outcome};
+use super::fault::{Failure, Fault, Outcome};
 use super::put::judge;
-use super::record::BucketId;
-use super::respond::{bare, document};
+use super::record::{Bucket, Entry};
+use super::respond::{bare, document, set, set_version};
 use super::tables::Tables;
-use super::{Ask, Inner, intake};
+use super::versions::Which;
+use super::{Ask, Inner, intake, now};
+
+/// What a delete did in a bucket with versions; nothing of it in one without.
+#[derive(Clone, Debug, Default)]
+struct Deleted {
+    /// The version id to tell: that of the delete marker written, or of what was removed.
+    id: Option<String>,
+    /// That is a delete marker.
+    marker: bool,
+}
 
 impl Inner {
-    /// DeleteObject. A version id deletes nothing in a bucket without versions, unless it is `null`.
+    /// DeleteObject. A version that is not there is as good as deleted.
     pub(super) async fn delete_object(&self, ask: &Ask) -> Outcome<Response<Body>> {
         let (bucket, key) = (ask.route.bucket()?.clone(), ask.route.key()?.clone());
-        let named = ask.route.query.filled("versionId").is_some_and(|version| version != "null");
+        let which = Which::of(ask)?;
         let conditions = Conditions::parse(&ask.headers);
-        self.writer
+        let deleted = self
+            .writer
             .commit(None, move |tables| {
-                let id = tables.bucket(bucket.as_str())?.id;
-                if named {
-                    return Ok(());
-                }
-                judge(tables, id, key.as_str(), &conditions)?;
-                tables.remove(id, key.as_str())?;
-                Ok(())
+                let bucket = tables.bucket(bucket.as_str())?;
+                judge(tables, &bucket, key.as_str(), &which, &conditions)?;
+                Ok(delete(tables, &bucket, key.as_str(), &which)?)
             })
             .await?;
-        Ok(bare(StatusCode::NO_CONTENT))
+        let mut response = bare(StatusCode::NO_CONTENT);
+        set_version(response.headers_mut(), deleted.id.as_deref());
+        if deleted.marker {
+            set(response.headers_mut(), "x-amz-delete-marker", "true");
+        }
+        Ok(response)
     }
 
     /// DeleteObjects, in one transaction.
@@ -45,31 +59,81 @@ impl Inner {
         let outcomes = self
             .writer
             .commit(None, move |tables| {
-                let id = tables.bucket(bucket.as_str())?.id;
-                targets.into_iter().map(|target| delete(tables, id, target)).collect::<Result<Vec<_>, _>>()
+                let bucket = tables.bucket(bucket.as_str())?;
+                targets
+                    .iter()
+                    .map(|target| delete_one(tables, &bucket, target))
+                    .collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        Ok(document(request.document(&outcomes)))
+        Ok(document(outcomes_document(&request, &outcomes)))
     }
 }
 
-fn delete(tables: &mut Tables<'_>, bucket: BucketId, target: Target) -> Result<Deletion, Failure> {
+/// Deletes, each target on its own: a refusal of one is no failure of the request.
+fn delete_one(
+    tables: &mut Tables<'_>,
+    bucket: &Bucket,
+    target: &Target,
+) -> Result<Result<Deleted, S3Error>, Failure> {
     let key = target.key.as_str();
-    if target.version.as_ref().is_some_and(|version| version.as_str() != "null") {
-        return Ok(Deletion::Deleted(target));
-    }
+    let which = match &target.version {
+        Some(id) => Which::Named(id.as_str().to_owned()),
+        None => Which::Current,
+    };
     if let Some(expected) = &target.etag {
-        match tables.version(bucket, key)? {
-            None => {
-                let error = S3Error::no_such_key(key);
-                return Ok(Deletion::Failed(target, error));
-            }
+        match tables.entry(bucket, key, &which)?.and_then(Entry::object) {
+            None => return Ok(Err(S3Error::no_such_key(key))),
             Some(version) if version.etag != expected.as_str() => {
-                return Ok(Deletion::Failed(target, S3Error::precondition_failed("If-Match")));
+                return Ok(Err(S3Error::precondition_failed("If-Match")));
             }
             Some(_) => {}
         }
     }
-    tables.remove(bucket, key)?;
-    Ok(Deletion::Deleted(target))
+    Ok(Ok(delete(tables, bucket, key, &which)?))
+}
+
+fn delete(tables: &mut Tables<'_>, bucket: &Bucket, key: &str, which: &Which) -> Result<Deleted, Fault> {
+    let versioned = bucket.versioning != Versioning::Off;
+    if versioned && *which == Which::Current {
+        let marker = tables.add_marker(bucket, key, now().milliseconds())?;
+        return Ok(Deleted { id: Some(marker.id()), marker: true });
+    }
+    let entry = tables.entry(bucket, key, which)?;
+    if let Some(entry) = &entry {
+        tables.remove_entry(bucket, key, entry)?;
+    }
+    let id = match which {
+        Which::Named(id) if versioned => Some(id.clone()),
+        _ => None,
+    };
+    Ok(Deleted { id, marker: matches!(entry, Some(Entry::Marker(_))) })
+}
+
+/// The document of DeleteObjects, with what it says of delete markers.
+fn outcomes_document(request: &DeleteRequest, outcomes: &[Result<Deleted, S3Error>]) -> Vec<u8> {
+    let mut out = Writer::root("DeleteResult");
+    for (target, outcome) in request.targets.iter().zip(outcomes) {
+        let element = match outcome {
+            Ok(_) if request.quiet => continue,
+            Ok(_) => "Deleted",
+            Err(_) => "Error",
+        };
+        out.open(element);
+        out.leaf("Key", target.key.as_str());
+        out.optional("VersionId", target.version.as_ref().map(|id| id.as_str()));
+        match outcome {
+            Ok(deleted) if deleted.marker => {
+                out.leaf("DeleteMarker", "true");
+                out.optional("DeleteMarkerVersionId", deleted.id.as_deref());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                out.leaf("Code", error.code.as_str());
+                out.leaf("Message", &error.message);
+            }
+        }
+        out.close(element);
+    }
+    out.finish()
 }

@@ -145,7 +145,7 @@ impl Walk<'_> {
 }
 
 /// The first key behind all that begin with `prefix`.
-fn behind(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+pub(super) fn behind(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
     while let Some(last) = prefix.pop() {
         if last < u8::MAX {
             prefix.push(last + 1);

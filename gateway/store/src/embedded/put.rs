@@ -13,9 +13,10 @@ use model::{Body, ETag};
 
 use super::fault::Outcome;
 use super::intake::{Expected, receive};
-use super::record::{BucketId, StoredChecksum, Version};
-use super::respond::{bare, set, set_checksum};
+use super::record::{Bucket, Entry, StoredChecksum, Version};
+use super::respond::{bare, set, set_checksum, set_version};
 use super::tables::Tables;
+use super::versions::Which;
 use super::{Ask, Inner, now};
 
 /// A system header beside those the dialect names.
@@ -36,6 +37,7 @@ impl Inner {
         let checksum = full_checksum(&received.checksum);
         let mut version = Version {
             sequence: 0,
+            is_null: true,
             etag: etag.clone(),
             size: received.size,
             last_modified: now().milliseconds(),
@@ -47,15 +49,17 @@ impl Inner {
             upload: None,
         };
         let (staged, deposit) = received.into_deposit();
-        self.writer
+        let id = self
+            .writer
             .commit(staged, move |tables| {
-                let id = tables.bucket(bucket.as_str())?.id;
-                judge(tables, id, key.as_str(), &conditions)?;
+                let bucket = tables.bucket(bucket.as_str())?;
+                judge(tables, &bucket, key.as_str(), &Which::Current, &conditions)?;
                 version.segments.extend(deposit.keep(tables)?);
-                Ok(tables.replace(id, key.as_str(), version)?)
+                Ok(tables.add(&bucket, key.as_str(), version)?)
             })
             .await?;
         let mut response = bare(StatusCode::OK);
+        set_version(response.headers_mut(), id.as_deref());
         set(response.headers_mut(), "etag", &format!("\"{etag}\""));
         set_checksum(response.headers_mut(), &checksum);
         Ok(response)
@@ -69,12 +73,12 @@ impl Inner {
         conditions: &Conditions,
     ) -> Outcome<()> {
         let snapshot = self.snapshot()?;
-        let id = snapshot.bucket(bucket.as_str())?.id;
+        let bucket = snapshot.bucket(bucket.as_str())?;
         if conditions.is_empty() {
             return Ok(());
         }
-        let current = snapshot.version(id, key)?;
-        Ok(conditions.write(key, current.as_ref().and_then(|version| tag(&version.etag)).as_ref())?)
+        let current = snapshot.entry(&bucket, key, &Which::Current)?;
+        Ok(conditions.write(key, entry_tag(current).as_ref())?)
     }
 
     /// The system headers and the user metadata of a request as they are stored.
@@ -117,18 +121,23 @@ pub(super) fn expected(headers: &HeaderMap, body: &Body, algorithm: Algorithm) -
     Ok(Expected { length: announced, length_max: PUT_BYTES_MAX, demand, algorithm, pinned: false })
 }
 
-/// Judges the conditions of a write in its transaction.
+/// Judges the conditions of a write in its transaction. A delete marker counts as nothing there.
 pub(super) fn judge(
     tables: &Tables<'_>,
-    bucket: BucketId,
+    bucket: &Bucket,
     key: &str,
+    which: &Which,
     conditions: &Conditions,
 ) -> Outcome<()> {
     if conditions.is_empty() {
         return Ok(());
     }
-    let current = tables.version(bucket, key)?;
-    Ok(conditions.write(key, current.as_ref().and_then(|version| tag(&version.etag)).as_ref())?)
+    let standing = tables.entry(bucket, key, which)?;
+    Ok(conditions.write(key, entry_tag(standing).as_ref())?)
+}
+
+fn entry_tag(entry: Option<Entry>) -> Option<ETag> {
+    entry.and_then(Entry::object).and_then(|version| tag(&version.etag))
 }
 
 /// A stored ETag, typed.

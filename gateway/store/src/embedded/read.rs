@@ -16,8 +16,8 @@ use super::content;
 use super::fault::Outcome;
 use super::put::tag;
 use super::record::Version;
-use super::respond::{bare, document, set, set_checksum};
-use super::{Ask, Inner};
+use super::respond::{bare, document, set, set_checksum, set_version};
+use super::{Ask, Found, Inner, Seen, Target};
 use crate::stream::sized_body;
 
 /// Which bytes are asked for.
@@ -30,13 +30,12 @@ enum Selection {
 impl Inner {
     /// GetObject
     pub(super) fn get_object(&self, ask: &Ask) -> Outcome<Response<Body>> {
-        check_version(ask)?;
-        let found = self.find_pinned(ask.route.bucket()?, ask.route.key()?)?;
-        let (mut response, range) = respond(ask, &found.version)?;
+        let Found { seen, pinned } = self.find_pinned(&Target::of(ask)?, &ask.method)?;
+        let (mut response, range) = respond(ask, &seen)?;
         if let Some(range) = range {
             let length = range.end - range.start;
             let files = Arc::clone(&self.files);
-            let stream = content::stream(&found.snapshot, files, &found.version, range, found.pinned)?;
+            let stream = content::stream(&seen.snapshot, files, &seen.version, range, pinned)?;
             *response.body_mut() = sized_body(stream, length);
         }
         override_headers(ask, response.headers_mut())?;
@@ -45,17 +44,15 @@ impl Inner {
 
     /// HeadObject
     pub(super) fn head_object(&self, ask: &Ask) -> Outcome<Response<Body>> {
-        check_version(ask)?;
-        let (_, _, version) = self.find(ask.route.bucket()?, ask.route.key()?)?;
-        let (mut response, _) = respond(ask, &version)?;
+        let seen = self.find(&Target::of(ask)?, &ask.method)?;
+        let (mut response, _) = respond(ask, &seen)?;
         override_headers(ask, response.headers_mut())?;
         Ok(response)
     }
 
     /// GetObjectTagging
     pub(super) fn object_tagging(&self, ask: &Ask) -> Outcome<Response<Body>> {
-        check_version(ask)?;
-        self.find(ask.route.bucket()?, ask.route.key()?)?;
+        self.find(&Target::of(ask)?, &ask.method)?;
         let mut out = Writer::root("Tagging");
         out.open("TagSet");
         out.close("TagSet");
@@ -63,16 +60,9 @@ impl Inner {
     }
 }
 
-/// A bucket without versions knows the version `null` only.
-fn check_version(ask: &Ask) -> Outcome<()> {
-    match ask.route.query.value("versionId") {
-        None | Some("null") => Ok(()),
-        Some(version) => Err(S3Error::no_such_version(ask.route.key()?.as_str(), version).into()),
-    }
-}
-
 /// The response without its body, and the bytes that belong into it.
-fn respond(ask: &Ask, version: &Version) -> Outcome<(Response<Body>, Option<Range<u64>>)> {
+fn respond(ask: &Ask, seen: &Seen) -> Outcome<(Response<Body>, Option<Range<u64>>)> {
+    let version = &seen.version;
     let etag = tag(&version.etag).ok_or(dialect::Code::InternalError)?;
     let modified = Timestamp::from_milliseconds(version.last_modified);
     match Conditions::parse(&ask.headers).read(&etag, modified) {
@@ -80,14 +70,14 @@ fn respond(ask: &Ask, version: &Version) -> Outcome<(Response<Body>, Option<Rang
         Judged::Failed(header) => return Err(S3Error::precondition_failed(header).into()),
         Judged::NotModified => {
             let mut response = bare(StatusCode::NOT_MODIFIED);
-            describe(response.headers_mut(), version, &etag, modified);
+            describe(response.headers_mut(), seen, &etag, modified);
             return Ok((response, None));
         }
     }
     let selection = select(ask, version)?;
     let mut response = bare(StatusCode::OK);
     let headers = response.headers_mut();
-    describe(headers, version, &etag, modified);
+    describe(headers, seen, &etag, modified);
     headers.insert("accept-ranges", HeaderValue::from_static("bytes"));
     let (range, partial) = match selection {
         Selection::Whole => (0..version.size, false),
@@ -143,7 +133,8 @@ fn select(ask: &Ask, version: &Version) -> Outcome<Selection> {
 }
 
 /// The headers that say what the object is.
-fn describe(headers: &mut HeaderMap, version: &Version, etag: &ETag, modified: Timestamp) {
+fn describe(headers: &mut HeaderMap, seen: &Seen, etag: &ETag, modified: Timestamp) {
+    let version = &seen.version;
     set(headers, "content-type", CONTENT_TYPE_DEFAULT);
     for (name, value) in &version.headers {
         if let Ok(name) = HeaderName::try_from(name) {
@@ -155,6 +146,7 @@ fn describe(headers: &mut HeaderMap, version: &Version, etag: &ETag, modified: T
     if version.class != "STANDARD" {
         set(headers, "x-amz-storage-class", &version.class);
     }
+    set_version(headers, seen.bucket.told(version).as_deref());
 }
 
 /// `response-content-type` and its like.

@@ -1,13 +1,14 @@
 //! What the database holds. Every value is a format byte and a postcard record; fields are only ever appended
 //! under a new format byte.
 
+use model::bucket::Versioning;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 
 /// Format byte of every record written today.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Name of a piece of content, given once and never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -49,9 +50,27 @@ pub(crate) struct Bucket {
     pub(crate) id: BucketId,
     /// Milliseconds since 1970.
     pub(crate) created: i64,
+    pub(crate) versioning: Versioning,
 }
 
-/// The version a listing shows and a read without a version id finds.
+/// What stands in the history of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    Object(Box<Version>),
+    Marker(Marker),
+}
+
+/// A delete marker: the key was deleted, what was there before is below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub(crate) sequence: u64,
+    pub(crate) is_null: bool,
+    /// Milliseconds since 1970.
+    pub(crate) last_modified: i64,
+}
+
+/// The version a listing shows and a read without a version id finds. A key whose newest entry is a delete marker
+/// has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Current {
     pub(crate) sequence: u64,
@@ -70,6 +89,8 @@ pub(crate) struct Current {
 pub(crate) struct Version {
     /// Ascends with every write to the store.
     pub(crate) sequence: u64,
+    /// Written while its bucket kept no versions.
+    pub(crate) is_null: bool,
     pub(crate) etag: String,
     pub(crate) size: u64,
     /// Milliseconds since 1970.
@@ -109,7 +130,52 @@ pub(crate) struct Part {
     pub(crate) segment: Option<Segment>,
 }
 
+// === impl Entry ===
+
+impl Entry {
+    pub(crate) fn sequence(&self) -> u64 {
+        match self {
+            Self::Object(version) => version.sequence,
+            Self::Marker(marker) => marker.sequence,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        match self {
+            Self::Object(version) => version.is_null,
+            Self::Marker(marker) => marker.is_null,
+        }
+    }
+
+    pub(crate) fn last_modified(&self) -> i64 {
+        match self {
+            Self::Object(version) => version.last_modified,
+            Self::Marker(marker) => marker.last_modified,
+        }
+    }
+
+    /// Its version id.
+    pub(crate) fn id(&self) -> String {
+        version_id(self.sequence(), self.is_null(), self.last_modified())
+    }
+
+    /// The object, if it is one.
+    pub(crate) fn object(self) -> Option<Version> {
+        match self {
+            Self::Object(version) => Some(*version),
+            Self::Marker(_) => None,
+        }
+    }
+}
+
+// === impl Version ===
+
 impl Version {
+    /// Its version id.
+    pub(crate) fn id(&self) -> String {
+        version_id(self.sequence, self.is_null, self.last_modified)
+    }
+
     /// What listings need of it.
     pub(crate) fn current(&self) -> Current {
         Current {
@@ -121,6 +187,22 @@ impl Version {
             checksum: self.checksum.as_ref().map(|sum| (sum.algorithm.clone(), sum.kind.clone())),
         }
     }
+}
+
+/// The id of a version: `null`, or 32 hexadecimal digits, of which the newest comes first in order.
+fn version_id(sequence: u64, is_null: bool, last_modified: i64) -> String {
+    if is_null { "null".to_owned() } else { list_position(sequence, last_modified) }
+}
+
+/// The place of an entry among those of its key, as text: a list goes on behind it even when the entry is gone.
+pub(crate) fn list_position(sequence: u64, last_modified: i64) -> String {
+    format!("{:016x}{:016x}", !sequence, last_modified.cast_unsigned())
+}
+
+/// The inverted sequence in an id or position; none for what never was one.
+pub(crate) fn inverted_sequence(id: &str) -> Option<u64> {
+    let legal = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if legal { u64::from_str_radix(&id[..16], 16).ok() } else { None }
 }
 
 /// The bytes of a record.

@@ -42,6 +42,13 @@ pub(crate) fn set_checksum(headers: &mut HeaderMap, checksum: &StoredChecksum) {
     }
 }
 
+/// The version id of what was written or read, where there is one to tell.
+pub(crate) fn set_version(headers: &mut HeaderMap, id: Option<&str>) {
+    if let Some(id) = id {
+        set(headers, "x-amz-version-id", id);
+    }
+}
+
 /// The element of a checksum in a document.
 pub(crate) fn checksum_elements(checksum: &StoredChecksum) -> Vec<(&'static str, String)> {
     match Algorithm::parse(&checksum.algorithm) {

@@ -10,6 +10,8 @@ use model::store::{ObjectRef, StoreError};
 use super::Inner;
 use super::fault::{Failure, Outcome};
 use super::put::full_checksum;
+use super::record::Entry;
+use super::versions::Which;
 use crate::service::Swap;
 
 /// Swaps; whatever is refused was not done.
@@ -19,11 +21,12 @@ pub(super) async fn swap(inner: &Arc<Inner>, swap: Swap) -> Result<(), StoreErro
     let done = inner
         .writer
         .commit(None, move |tables| {
-            let bucket = tables.bucket(swap.target.bucket.as_str())?.id;
+            let bucket = tables.bucket(swap.target.bucket.as_str())?;
             let key = swap.target.key.as_str();
-            let Some(mut version) =
-                tables.version(bucket, key)?.filter(|version| is_expected(&swap, version))
-            else {
+            let named = swap.target.version.as_ref().map(|id| Which::Named(id.as_str().to_owned()));
+            let standing = tables.entry(&bucket, key, &named.unwrap_or(Which::Current))?;
+            let standing = standing.and_then(Entry::object);
+            let Some(mut version) = standing.filter(|version| is_expected(&swap, version)) else {
                 return Ok(false);
             };
             for segment in &version.segments {
@@ -39,7 +42,7 @@ pub(super) async fn swap(inner: &Arc<Inner>, swap: Swap) -> Result<(), StoreErro
             version.headers.retain(|(name, _)| *name != swap.header.0);
             version.headers.push(swap.header);
             version.headers.sort();
-            tables.write(bucket, key, &version)?;
+            tables.rewrite(&bucket, key, version)?;
             Ok(true)
         })
         .await;
@@ -48,9 +51,7 @@ pub(super) async fn swap(inner: &Arc<Inner>, swap: Swap) -> Result<(), StoreErro
 
 fn is_expected(swap: &Swap, version: &super::Version) -> bool {
     let seconds = Timestamp::from_milliseconds(version.last_modified).seconds();
-    version.etag == swap.expected_etag.as_str()
-        && seconds == swap.expected_seconds
-        && swap.target.version.as_ref().is_none_or(|version| version.as_str() == "null")
+    version.etag == swap.expected_etag.as_str() && seconds == swap.expected_seconds
 }
 
 fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {

@@ -1,25 +1,24 @@
 //! The tables of the database and the typed steps on them.
 //!
-//! `versions` is made for many versions of a key, newest first (its sequence is stored inverted); today a key has
-//! one, and `current` points to it. What is replaced goes to `garbage` in the same transaction, and its file
-//! is removed after.
+//! `versions` holds what became of each key, newest first (its sequence is stored inverted); `current` points to the
+//! newest where that is an object. What is replaced goes to `garbage` in the same transaction, and its file is
+//! removed after. How the two change together is in `versions.rs`.
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fault::{Fault, Outcome};
-use super::record::{
-    Bucket, BucketId, ContentId, Current, Part, Place, Segment, Upload, Version, decode, encode,
-};
+use super::record::{Bucket, BucketId, ContentId, Part, Place, Segment, Upload, decode, encode};
 use dialect::S3Error;
+use model::bucket::Versioning;
 
 pub(crate) type BucketsDefinition = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(crate) type CurrentKey = (u64, &'static [u8]);
 pub(crate) type VersionKey = (u64, &'static [u8], u64);
 pub(crate) type UploadKey = (u64, &'static [u8], u128);
 pub(crate) type PartKey = (u128, u32);
-type Record = &'static [u8];
+pub(crate) type Record = &'static [u8];
 
 /// Numbers: see the `NUMBER_*` names.
 pub(crate) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
@@ -27,7 +26,9 @@ pub(crate) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDef
 pub(crate) const BUCKETS: BucketsDefinition = TableDefinition::new("buckets");
 /// The current version of a key.
 pub(crate) const CURRENT: TableDefinition<'static, CurrentKey, Record> = TableDefinition::new("current");
-/// Versions by bucket, key and inverted sequence.
+/// The sequence of the null version of a key where it is not the newest; it may have become that again.
+pub(crate) const NULLS: TableDefinition<'static, CurrentKey, u64> = TableDefinition::new("nulls");
+/// Entries by bucket, key and inverted sequence.
 pub(crate) const VERSIONS: TableDefinition<'static, VersionKey, Record> = TableDefinition::new("versions");
 /// Uploads by bucket, key and id.
 pub(crate) const UPLOADS: TableDefinition<'static, UploadKey, Record> = TableDefinition::new("uploads");
@@ -45,7 +46,7 @@ pub(crate) const NUMBER_LAYOUT: &str = "layout";
 /// How often the store was opened: the upper half of content ids.
 pub(crate) const NUMBER_EPOCH: &str = "epoch";
 /// Last sequence given.
-const NUMBER_SEQUENCE: &str = "sequence";
+pub(crate) const NUMBER_SEQUENCE: &str = "sequence";
 /// Last bucket id given.
 const NUMBER_BUCKET: &str = "bucket";
 
@@ -55,6 +56,7 @@ pub(crate) struct Tables<'t> {
     pub(crate) buckets: Table<'t, &'static str, Record>,
     pub(crate) current: Table<'t, CurrentKey, Record>,
     pub(crate) versions: Table<'t, VersionKey, Record>,
+    pub(crate) nulls: Table<'t, CurrentKey, u64>,
     pub(crate) uploads: Table<'t, UploadKey, Record>,
     pub(crate) parts: Table<'t, PartKey, Record>,
     inline: Table<'t, u128, &'static [u8]>,
@@ -74,6 +76,7 @@ impl<'t> Tables<'t> {
             buckets: transaction.open_table(BUCKETS)?,
             current: transaction.open_table(CURRENT)?,
             versions: transaction.open_table(VERSIONS)?,
+            nulls: transaction.open_table(NULLS)?,
             uploads: transaction.open_table(UPLOADS)?,
             parts: transaction.open_table(PARTS)?,
             inline: transaction.open_table(INLINE)?,
@@ -98,42 +101,13 @@ impl<'t> Tables<'t> {
     /// Makes a bucket record.
     pub(crate) fn insert_bucket(&mut self, name: &str, created: i64) -> Result<(), Fault> {
         let id = BucketId(self.next_number(NUMBER_BUCKET)?);
-        self.buckets.insert(name, &*encode("buckets", &Bucket { id, created })?)?;
+        self.write_bucket(name, &Bucket { id, created, versioning: Versioning::Off })
+    }
+
+    /// Writes a bucket record.
+    pub(crate) fn write_bucket(&mut self, name: &str, bucket: &Bucket) -> Result<(), Fault> {
+        self.buckets.insert(name, &*encode("buckets", bucket)?)?;
         Ok(())
-    }
-
-    /// The current version of a key.
-    pub(crate) fn version(&self, bucket: BucketId, key: &str) -> Result<Option<Version>, Fault> {
-        version(&self.current, &self.versions, bucket, key)
-    }
-
-    /// Makes `version` the only version of the key, under a new sequence.
-    pub(crate) fn replace(&mut self, bucket: BucketId, key: &str, mut version: Version) -> Result<(), Fault> {
-        self.remove(bucket, key)?;
-        version.sequence = self.next_number(NUMBER_SEQUENCE)?;
-        self.write(bucket, key, &version)
-    }
-
-    /// Writes a version under the sequence it has and makes it current.
-    pub(crate) fn write(&mut self, bucket: BucketId, key: &str, version: &Version) -> Result<(), Fault> {
-        let record = encode("versions", version)?;
-        self.versions.insert((bucket.0, key.as_bytes(), !version.sequence), &*record)?;
-        let record = encode("current", &version.current())?;
-        self.current.insert((bucket.0, key.as_bytes()), &*record)?;
-        Ok(())
-    }
-
-    /// Removes the current version of a key; says whether there was one.
-    pub(crate) fn remove(&mut self, bucket: BucketId, key: &str) -> Result<bool, Fault> {
-        let Some(old) = self.version(bucket, key)? else {
-            return Ok(false);
-        };
-        for segment in &old.segments {
-            self.discard(segment)?;
-        }
-        self.versions.remove((bucket.0, key.as_bytes(), !old.sequence))?;
-        self.current.remove((bucket.0, key.as_bytes()))?;
-        Ok(true)
     }
 
     /// Keeps the bytes of a small segment.
@@ -231,11 +205,6 @@ impl Snapshot {
         found_bucket(name, bucket(&self.0.open_table(BUCKETS)?, name)?)
     }
 
-    /// The current version of a key.
-    pub(crate) fn version(&self, bucket: BucketId, key: &str) -> Result<Option<Version>, Fault> {
-        version(&self.0.open_table(CURRENT)?, &self.0.open_table(VERSIONS)?, bucket, key)
-    }
-
     /// Bytes of a small segment.
     pub(crate) fn inline(&self, id: ContentId) -> Result<Option<Vec<u8>>, Fault> {
         Ok(self.0.open_table(INLINE)?.get(id.0)?.map(|bytes| bytes.value().to_vec()))
@@ -260,21 +229,6 @@ fn bucket(table: &impl ReadableTable<&'static str, Record>, name: &str) -> Resul
     record("buckets", table.get(name)?)
 }
 
-fn version(
-    current: &impl ReadableTable<CurrentKey, Record>,
-    versions: &impl ReadableTable<VersionKey, Record>,
-    bucket: BucketId,
-    key: &str,
-) -> Result<Option<Version>, Fault> {
-    let pointer: Option<Current> = record("current", current.get((bucket.0, key.as_bytes()))?)?;
-    let Some(pointer) = pointer else { return Ok(None) };
-    let version = record("versions", versions.get((bucket.0, key.as_bytes(), !pointer.sequence))?)?;
-    match version {
-        Some(version) => Ok(Some(version)),
-        None => Err(Fault::Record { table: "versions", source: postcard::Error::DeserializeUnexpectedEnd }),
-    }
-}
-
 fn parts(
     table: &impl ReadableTable<PartKey, Record>,
     upload: u128,
@@ -288,7 +242,7 @@ fn parts(
     Ok(parts)
 }
 
-fn record<T: DeserializeOwned + Serialize>(
+pub(crate) fn record<T: DeserializeOwned + Serialize>(
     table: &'static str,
     found: Option<redb::AccessGuard<'_, Record>>,
 ) -> Result<Option<T>, Fault> {

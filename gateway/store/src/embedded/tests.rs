@@ -7,6 +7,7 @@ mod protocol;
 mod races;
 mod recovery;
 mod uploads;
+mod versions;
 mod writer;
 
 use std::path::Path;

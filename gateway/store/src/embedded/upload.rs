@@ -10,6 +10,7 @@ use dialect::{Code, S3Error, metadata, range};
 use http::{Response, StatusCode};
 use model::{Body, ETag, Timestamp};
 
+use super::copy::set_source_version;
 use super::fault::{Fault, Outcome};
 use super::intake::{Received, receive};
 use super::put::{expected, full_checksum, tag};
@@ -86,7 +87,8 @@ impl Inner {
         let number = part_number(&ask.route.query)?;
         let (checksum, _) = self.upload_checksum(ask, &upload)?;
         let (_, found) = self.copy_source(ask)?;
-        let size = found.version.size;
+        let size = found.seen.version.size;
+        let told = found.seen.bucket.told(&found.seen.version);
         let range = match ask.headers.get("x-amz-copy-source-range") {
             None => 0..size,
             Some(text) => range::copy_source(text.to_str().unwrap_or_default(), size)?,
@@ -97,7 +99,9 @@ impl Inner {
         checksums.retain(|(name, _)| *name != "ChecksumType");
         let etag = tag(&hex::encode(part.md5)).ok_or(Code::InternalError)?;
         let result = CopyResult { etag, last_modified: whole_seconds(part.last_modified), checksums };
-        Ok(document(result.part_document()))
+        let mut response = document(result.part_document());
+        set_source_version(response.headers_mut(), told.as_deref());
+        Ok(response)
     }
 
     /// AbortMultipartUpload
@@ -315,7 +319,7 @@ fn line(number: u32, part: &Part) -> Outcome<PartLine> {
     })
 }
 
-fn whole_seconds(milliseconds: i64) -> Timestamp {
+pub(super) fn whole_seconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_seconds(Timestamp::from_milliseconds(milliseconds).seconds())
 }
 
