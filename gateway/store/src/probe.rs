@@ -73,6 +73,9 @@ pub enum Verdict {
 /// race ([`RACE_ROUNDS`]; at most 10 000). The service's key must be able to read, write, list and delete there. Takes
 /// seconds on a store nearby, 20 minutes at most. Versions made are deleted again.
 ///
+/// Some stores honour conditions in buckets without versions alone (Ceph RGW 16.2): what is found holds for buckets
+/// set as this one is.
+///
 /// # Errors
 /// [`Error::Probe`] when the scratch cannot be used at all, no answer comes, or it cannot be emptied in the end.
 pub async fn probe(service: &impl S3Service, bucket: &BucketName, rounds: u32) -> Result<Evidence, Error> {

@@ -33,14 +33,13 @@ pub(super) async fn versions<S: S3Service>(scratch: &Scratch<'_, S>) -> Outcome<
             named.is_some_and(|named| named.as_str() == key) && id.is_some_and(|id| !id.is_empty())
         })
     });
-    let told = setting.element("VersioningConfiguration").is_some();
     let seen = format!(
         "versioning {}, list of versions {}{}",
         setting.told(),
         listing.told(),
         if listed { "" } else { " without the object's version" }
     );
-    Ok(Finding::new("versions", verdict(told && listed), seen))
+    Ok(Finding::new("versions", verdict(setting.is_done() && listed), seen))
 }
 
 /// Tags: a tag set by PUT is read again.

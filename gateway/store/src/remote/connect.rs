@@ -22,6 +22,9 @@ use tower_service::Service;
 use super::relay::Relay;
 use super::settings::{RemoteSettings, TlsFiles};
 
+/// Most headers of an answer: user metadata may come as many short ones.
+const HEADERS_MAX: usize = 1024;
+
 /// The pool of connections.
 pub(super) type Pool = legacy::Client<Connector, Relay>;
 
@@ -48,6 +51,7 @@ pub(super) fn pool(settings: &RemoteSettings) -> Result<Pool, Trouble> {
         .timer(TokioTimer::new())
         .pool_idle_timeout(settings.timeouts.keep)
         .pool_max_idle_per_host(settings.idle_connections_max)
+        .http1_max_headers(HEADERS_MAX)
         .build(connector))
 }
 

@@ -143,6 +143,19 @@ async fn headers_pass_but_those_of_the_connection_and_the_signature() {
     assert!(seen["x-amz-content-sha256"].to_str().unwrap().starts_with("e3b0c442"));
 }
 
+#[tokio::test]
+async fn many_short_headers_come_back() {
+    let house = House::new().await;
+    let mut put = request(Method::PUT, "/bkt/k", &[("content-length", "4")]).body(full("body")).unwrap();
+    for number in 0..300 {
+        let name = http::HeaderName::try_from(format!("x-amz-meta-{number:03}")).unwrap();
+        put.headers_mut().insert(name, "1".parse().unwrap());
+    }
+    assert_eq!(house.call(put).await.status, 200);
+    let got = house.call(request(Method::GET, "/bkt/k", &[]).body(empty()).unwrap()).await;
+    assert_eq!(got.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-meta-")).count(), 300);
+}
+
 /// A body of `bytes` with a CRC32 after it.
 fn late(bytes: bytes::Bytes, crc32: &str) -> Body {
     use http_body_util::{BodyExt, StreamBody};

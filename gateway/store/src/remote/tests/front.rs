@@ -67,6 +67,7 @@ impl Front {
                 tokio::spawn(
                     hyper::server::conn::http1::Builder::new()
                         .half_close(true)
+                        .max_headers(1024)
                         .serve_connection(TokioIo::new(socket), service),
                 );
             }
