@@ -21,7 +21,8 @@ class Listed:
 ALL = ("status", "headers", "body")
 JUDGES = "the gateway judges signatures, clocks and digests itself, and says so in its own words"
 DECODES = "the gateway takes chunks apart, so that the store does not keep their framing as an encoding"
-CHECKS = "the gateway checks digests that this store ignores"
+CHECKS = "the gateway checks digests that some stores ignore, and says so in its own words"
+KEPT = "the gateway refused what this store took in spite of its digest"
 
 REFUSED = {
     "presigned and expired": (403, "AccessDenied"),
@@ -33,18 +34,16 @@ REFUSED = {
     "put with an MD5 that is none": (400, "InvalidDigest"),
     "part 4, with a wrong MD5": (400, "BadDigest"),
 }
+CHECKED = ("put with a wrong CRC32", "put with a wrong SHA-256", "delete by list with a wrong MD5")
 
 # By the kind of store behind; "" is every kind.
 LISTED = {
     "": {name: Listed(JUDGES, ALL, answer) for name, answer in REFUSED.items()} | {
         "head with a wrong secret": Listed(JUDGES),
-    },
+    } | {name: Listed(CHECKS, ALL, (400, "BadDigest")) for name in CHECKED},
     "ceph": {
-        "put with a wrong SHA-256": Listed(CHECKS, ALL, (400, "BadDigest")),
-        "get wrong-sha256": Listed(CHECKS, ALL, (404, "NoSuchKey")),
-        "put with a wrong CRC32": Listed(CHECKS, ALL, (400, "BadDigest")),
-        "get wrong-crc32": Listed(CHECKS, ALL, (404, "NoSuchKey")),
-        "delete by list with a wrong MD5": Listed(CHECKS, ALL, (400, "BadDigest")),
+        "get wrong-crc32": Listed(KEPT, ALL, (404, "NoSuchKey")),
+        "get wrong-sha256": Listed(KEPT, ALL, (404, "NoSuchKey")),
         "get chunks": Listed(DECODES, ("header content-encoding",)),
         "head of chunks": Listed(DECODES, ("header content-encoding",)),
         "get chunks-gzip": Listed(DECODES, ("header content-encoding",)),
