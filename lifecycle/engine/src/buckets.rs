@@ -82,6 +82,11 @@ impl Buckets {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The store is asked anew the next time.
+    pub(crate) fn forget(&self, bucket: &BucketName) {
+        self.lock().remove(bucket);
+    }
+
     fn known(&self, bucket: &BucketName, now: Timestamp, interval: Duration) -> Option<Look> {
         let look = self.lock().get(bucket).cloned()?;
         let interval = if look.survey.is_ok() { interval } else { interval.min(AGAIN) };

@@ -97,6 +97,12 @@ pub enum Error {
         /// Why, and what helps.
         reason: String,
     },
+    /// An object cannot be brought back as things are.
+    #[error("{reason}")]
+    Stuck {
+        /// Why, and what helps.
+        reason: String,
+    },
     /// A promise of our own is broken.
     #[error("{what}")]
     Bug {
@@ -119,6 +125,7 @@ impl Error {
             Self::NoCopy { .. } => Remedy::Operator("EN-0103"),
             Self::Canary => Remedy::Operator("EN-0106"),
             Self::Unfit { .. } => Remedy::Operator("EN-0108"),
+            Self::Stuck { .. } => Remedy::Operator("EN-0109"),
             Self::Library(error) => match error.remedy() {
                 library::Remedy::Retry => Remedy::Retry,
                 library::Remedy::Wait => Remedy::Wait,

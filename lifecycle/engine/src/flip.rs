@@ -14,7 +14,7 @@
 //! done nothing there is no doubt: the key is open until the next attempt, which closes it again and looks first.
 
 use model::archive::{ArchiveStage, Standing};
-use model::bucket;
+use model::bucket::{self, Mode};
 use model::fence::Gate;
 use model::marker::{self, Marker, MarkerKind, Original};
 use model::store::{Flip, FlipContent, ObjectHead, ObjectRef, StoreError};
@@ -103,6 +103,13 @@ pub(crate) async fn settle(house: &House, archive: Archive, leave: Leave) -> Res
             let objection = fit::objection(house, leave.versioning, &head);
             if leave.migrates && objection.is_none() {
                 return attempt(house, archive, *head, number + 1, gate, leave).await;
+            }
+            let drained = house.terms(&archive.bucket).await?.mode == Mode::Draining;
+            if drained && !archive.direct {
+                // The hot object stands, and nothing sent can change that any more.
+                let mut archive = archive;
+                house.advance(&mut archive, ArchiveState::Withdrawn).await?;
+                return Ok(Flipped::Withdrawn);
             }
             house.gates.open(archive.id, number, gate);
             let again = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));

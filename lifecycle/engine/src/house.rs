@@ -17,6 +17,7 @@ use crate::assembly::Assemblies;
 use crate::buckets::Buckets;
 use crate::canary::Canary;
 use crate::copies::Copies;
+use crate::drain::Backs;
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::hot::HotCopies;
@@ -78,6 +79,8 @@ pub struct House {
     pub(crate) copies: Copies,
     /// Restores being copied from hot bytes.
     pub(crate) hot: HotCopies,
+    /// Objects on their way back under their keys.
+    pub(crate) backs: Backs,
 }
 
 /// What a [`House`] is made of.
@@ -131,6 +134,7 @@ impl House {
             pace: Pace::default(),
             copies: Copies::default(),
             hot: HotCopies::default(),
+            backs: Backs::default(),
         })
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Migration: scan -> rules -> plan -> packing (spool) -> writing (tape) -> verify -> promote (`Taped`) -> flip.
 //! Restore: queue (route) -> schedule -> recall (tape to store) -> lapse.
+//! Back to a plain bucket: drain (which, restored some at a time) -> bring_back (one object).
 //! Beside them: resolve looks again at what clients touched; set_aside keeps poison out of the way.
 //!
 //! - At every arrow the hot bytes or every copy on tape exist.
@@ -14,10 +15,12 @@
 //! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
 
 mod assembly;
+mod bring_back;
 mod buckets;
 mod builder;
 mod canary;
 mod copies;
+mod drain;
 mod due;
 mod error;
 mod fence;
@@ -58,6 +61,7 @@ mod worker;
 mod writing;
 
 pub use buckets::BucketView;
+pub use drain::{DrainProgress, Stuck};
 pub use error::Error;
 pub use fence::MemoryFence;
 pub use house::{House, Parts};

@@ -15,6 +15,7 @@ pub(crate) enum Stage {
     Route,
     Recall,
     Lapse,
+    Drain,
 }
 
 impl Stage {
@@ -30,12 +31,13 @@ impl Stage {
             Self::Route => "route",
             Self::Recall => "recall",
             Self::Lapse => "lapse",
+            Self::Drain => "drain",
         }
     }
 }
 
 /// Every stage.
-pub(crate) const STAGES: [Stage; 9] = [
+pub(crate) const STAGES: [Stage; 10] = [
     Stage::Scan,
     Stage::Pack,
     Stage::Write,
@@ -45,6 +47,7 @@ pub(crate) const STAGES: [Stage; 9] = [
     Stage::Route,
     Stage::Recall,
     Stage::Lapse,
+    Stage::Drain,
 ];
 
 /// One bell per stage.

@@ -14,7 +14,9 @@ use crate::house::House;
 use crate::plan::{self, Bounds, Candidate};
 use crate::scan::{Scanned, scan};
 use crate::stage::{Bells, Stage};
-use crate::{buckets, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes, writing};
+use crate::{
+    buckets, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes, writing,
+};
 
 /// Scratch volumes kept at hand in each library.
 const SCRATCH_LOW_WATER: usize = 2;
@@ -49,6 +51,11 @@ pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Res
         Stage::Lapse => {
             lapse_all(house).await?;
             false
+        }
+        Stage::Drain => {
+            let (done, asked) = drain::drain(house).await?;
+            ring_if(asked > 0, bells, Stage::Route);
+            done > 0
         }
     };
     Ok(progressed)

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::buckets::{self, BucketView};
+use crate::drain::{self, DrainProgress};
 use crate::error::{Error, chain, is_fatal};
 use crate::house::House;
 use crate::notice::{Notice, Notices};
@@ -42,6 +43,7 @@ impl Engine {
     /// the stages. The edge must not serve before this returns.
     pub async fn start(house: Arc<House>) -> Result<Self, Error> {
         hold_gates(&house).await?;
+        drain::hold_gates(&house).await?;
         let lost = promote::give_up_lost_packs(&house).await?;
         let returned = queue::requeue(&house).await?;
         if lost + returned > 0 {
@@ -104,6 +106,7 @@ impl Engine {
     pub fn notices(&self) -> Vec<Notice> {
         let mut notices = self.notices.all();
         notices.extend(self.house.buckets.notices());
+        notices.extend(self.house.backs.notices());
         notices
     }
 
@@ -111,6 +114,20 @@ impl Engine {
     /// that were not looked at lately.
     pub async fn buckets(&self) -> Result<Vec<BucketView>, Error> {
         buckets::view(&self.house).await
+    }
+
+    /// An operator changed what holds for a bucket: the store is asked anew before anything is taken over, and what is
+    /// to be done is done soon.
+    pub fn look_again(&self, bucket: &model::BucketName) {
+        self.house.buckets.forget(bucket);
+        for stage in [Stage::Scan, Stage::Pack, Stage::Flip, Stage::Drain] {
+            self.bells.ring(stage);
+        }
+    }
+
+    /// How far the draining of a bucket is, counted from the rows.
+    pub async fn drain_progress(&self, bucket: &model::BucketName) -> Result<DrainProgress, Error> {
+        drain::progress(&self.house, bucket).await
     }
 
     /// Ends every stage after its current step; returns when all have ended.

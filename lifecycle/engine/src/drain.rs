@@ -1,0 +1,356 @@
+//! Buckets that are being drained: what is archived is restored and brought back, some at a time; what is not yet
+//! archived is withdrawn, its bytes are where they were. The rows alone say how far it is, so it goes on after a
+//! restart where it was.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use model::archive::ArchiveStage;
+use model::bucket::{self, Mode};
+use model::catalog::Change;
+use model::clock::job_id;
+use model::fence::Gate;
+use model::restore::{Tier, Visible};
+use model::{
+    Archive, ArchiveId, ArchiveState, BucketName, ObjectKey, Remedy, RestoreJob, RestoreState, Timestamp,
+};
+
+use crate::bring_back::{Brought, How, bring_back, is_wanted, needs_copy};
+use crate::error::{Error, chain, is_fatal};
+use crate::flip::milliseconds;
+use crate::flips::tell;
+use crate::house::House;
+use crate::notice::Notice;
+use crate::rest::Resting;
+
+/// Objects being written back at a time.
+const BACK_AT_A_TIME: usize = 16;
+/// Most restores under way or waiting to be written back, and their bytes: what the store must have room for twice.
+const AHEAD_MAX: usize = 1_000;
+const AHEAD_BYTES_MAX: u64 = 64 << 30;
+/// How long a copy lives that is waited for; written back, it goes at once.
+const DAYS: u32 = 7;
+/// How long an object is left alone that cannot be brought back as things are.
+const STUCK_MILLISECONDS: i64 = 5 * 60_000;
+/// Objects remembered as stuck, for people.
+const STUCK_MAX: usize = 1_000;
+const CODE: &str = "EN-0109";
+const PAGE: usize = 1_000;
+/// Stages in which hot bytes are still there, or may be.
+const HOT: [ArchiveStage; 5] = [
+    ArchiveStage::Due,
+    ArchiveStage::Packed,
+    ArchiveStage::Taped,
+    ArchiveStage::Flipping,
+    ArchiveStage::Failed,
+];
+
+/// What is known of draining beside the rows. All of it may be lost.
+#[derive(Default)]
+pub(crate) struct Backs {
+    /// Gates over keys that a message of ours may still change, and until when.
+    kept: Mutex<Vec<(Gate, Timestamp)>>,
+    /// Archives that are left alone for a while.
+    resting: Resting<ArchiveId>,
+    /// Why archives cannot be brought back.
+    stuck: Mutex<BTreeMap<ArchiveId, Stuck>>,
+}
+
+/// An object that cannot be brought back as things are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Bucket.
+    pub bucket: BucketName,
+    /// Key.
+    pub key: ObjectKey,
+    /// Why, and what helps.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How far the draining of a bucket is, counted from the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrainProgress {
+    /// Archived objects that are still to be brought back.
+    pub archived: u64,
+    /// Their bytes.
+    pub archived_bytes: u64,
+    /// Other rows that still speak for keys: being flipped, in doubt, or written straight into a class.
+    pub others: u64,
+    /// Objects that cannot be brought back as things are; some of them when there are many.
+    pub stuck: Vec<Stuck>,
+}
+
+// === impl DrainProgress ===
+
+impl DrainProgress {
+    /// Whether nothing of the bucket is left to be brought back.
+    pub fn is_over(&self) -> bool {
+        self.archived + self.others == 0
+    }
+}
+
+// === impl Backs ===
+
+impl Backs {
+    /// Keeps a key closed until `over`.
+    pub(crate) fn keep(&self, gate: Gate, over: Timestamp) {
+        lock(&self.kept).push((gate, over));
+    }
+
+    fn release(&self, now: Timestamp) {
+        lock(&self.kept).retain(|(_, over)| now <= *over);
+    }
+
+    fn note(&self, archive: &Archive, why: String, now: Timestamp) {
+        self.resting.rest(archive.id, now.plus_milliseconds(STUCK_MILLISECONDS));
+        let mut stuck = lock(&self.stuck);
+        let since = stuck.get(&archive.id).map_or(now, |known| known.since);
+        if stuck.len() < STUCK_MAX || stuck.contains_key(&archive.id) {
+            let (bucket, key) = (archive.bucket.clone(), archive.key.clone());
+            stuck.insert(archive.id, Stuck { bucket, key, why, since });
+        }
+    }
+
+    /// What cannot be brought back, for people: one notice a bucket.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        let stuck = lock(&self.stuck);
+        let mut notices: BTreeMap<&BucketName, (usize, &Stuck)> = BTreeMap::new();
+        for one in stuck.values() {
+            notices.entry(&one.bucket).or_insert((0, one)).0 += 1;
+        }
+        let notice = |(bucket, (count, first)): (&BucketName, (usize, &Stuck))| {
+            let text = format!("{count} of {bucket} cannot be brought back, as {}: {}", first.key, first.why);
+            Notice { stage: "drain", code: Some(CODE), text, since: first.since }
+        };
+        notices.into_iter().map(notice).collect()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closes the keys that a message of the last process may still change. Before anything is served.
+pub(crate) async fn hold_gates(house: &House) -> Result<(), Error> {
+    let mut after: Option<ArchiveId> = None;
+    loop {
+        let page = house.catalog.archives_touched(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        let mine = |row: &Archive| is_wanted(row) && row.state.stage() != ArchiveStage::Flipping;
+        for archive in page.into_iter().filter(mine) {
+            if house.terms(&archive.bucket).await?.mode == Mode::Draining {
+                let gate = house.fence.close(&archive.bucket, &archive.key).await?;
+                let over = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
+                house.backs.keep(gate, over);
+            }
+        }
+    }
+}
+
+/// One round; gives how many objects came back or were withdrawn, and how many restores were asked for.
+pub(crate) async fn drain(house: &House) -> Result<(u64, u64), Error> {
+    house.backs.release(house.now());
+    let draining = draining(house).await?;
+    lock(&house.backs.stuck).retain(|_, stuck| draining.contains_key(&stuck.bucket));
+    if draining.is_empty() {
+        return Ok((0, 0));
+    }
+    house.canary.begin_batch();
+    let mut done = 0;
+    for stage in HOT {
+        done += drain_hot(house, &draining, stage).await?;
+    }
+    let (back, asked) = drain_archived(house, &draining).await?;
+    Ok((done + back, asked))
+}
+
+/// The buckets being drained that the store could be asked about.
+async fn draining(house: &House) -> Result<BTreeMap<BucketName, How>, Error> {
+    let mut draining = BTreeMap::new();
+    let capabilities = house.store.capabilities();
+    for row in house.catalog.buckets().await? {
+        let terms = house.settings.buckets.terms(&row.name, Some(&row));
+        if terms.mode != Mode::Draining {
+            continue;
+        }
+        match house.store.survey(&row.name).await {
+            Ok(survey) => {
+                // Where nobody writes past the gateway the key's gate is enough.
+                let alone = capabilities.in_place || terms.exclusive;
+                let conditional = !alone && bucket::conditional(&capabilities, survey.versioning);
+                draining.insert(row.name, How { versioning: survey.versioning, conditional });
+            }
+            Err(error) => tracing::warn!(bucket = %row.name, error = chain(&error), "not drained now"),
+        }
+    }
+    Ok(draining)
+}
+
+/// Withdraws what is not archived yet; what a client wrote straight into a class loses the reserved header first.
+async fn drain_hot(
+    house: &House,
+    draining: &BTreeMap<BucketName, How>,
+    stage: ArchiveStage,
+) -> Result<u64, Error> {
+    let mut done = 0;
+    let mut after: Option<ArchiveId> = None;
+    while !house.spool.is_closed() {
+        let mut page = house.catalog.archives_in(stage, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        page.retain(|archive| draining.contains_key(&archive.bucket));
+        let (direct, mut plain): (Vec<_>, Vec<_>) = page.into_iter().partition(|archive| archive.direct);
+        // A flip is left on evidence only, which its own look finds.
+        plain.retain(|archive| archive.state.stage() != ArchiveStage::Flipping);
+        for archive in &mut plain {
+            archive.advance(ArchiveState::Withdrawn, house.now());
+        }
+        done += house.save_each(plain).await?;
+        done += bring_all_back(house, draining, direct).await?;
+    }
+    Ok(done)
+}
+
+async fn drain_archived(house: &House, draining: &BTreeMap<BucketName, How>) -> Result<(u64, u64), Error> {
+    let (mut back, mut asked) = (0, 0);
+    let mut ahead = Ahead::default();
+    let mut after: Option<ArchiveId> = None;
+    while !house.spool.is_closed() && !ahead.is_full() {
+        let mut page = house.catalog.archives_in(ArchiveStage::Archived, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        page.retain(|archive| {
+            let rests = house.backs.resting.rests(archive.id, house.now());
+            draining.contains_key(&archive.bucket) && !archive.touched && !rests
+        });
+        let ids: Vec<ArchiveId> = page.iter().map(|archive| archive.id).collect();
+        let restores = house.catalog.restores_of_each(&ids).await?;
+        let (mut ready, mut wanted) = (Vec::new(), Vec::new());
+        for (archive, restore) in page.into_iter().zip(restores) {
+            if !needs_copy(&archive) {
+                ready.push(archive);
+                continue;
+            }
+            if ahead.is_full() {
+                break;
+            }
+            match restore.as_ref().map_or(Visible::Archived, |job| job.visible(house.now())) {
+                Visible::Readable { .. } => ready.push(archive),
+                Visible::Ongoing => ahead.count(&archive),
+                Visible::Archived => {
+                    if let Some(RestoreState::Failed { reason }) = restore.map(|job| job.state) {
+                        house.backs.note(&archive, format!("its restore failed: {reason}"), house.now());
+                    }
+                    ahead.count(&archive);
+                    wanted.push(restore_of(house, &archive));
+                }
+            }
+        }
+        if !wanted.is_empty() {
+            asked += wanted.len() as u64;
+            house.catalog.commit(wanted).await?;
+        }
+        back += bring_all_back(house, draining, ready).await?;
+    }
+    Ok((back, asked))
+}
+
+/// What is under way to be brought back.
+#[derive(Default)]
+struct Ahead {
+    count: usize,
+    bytes: u64,
+}
+
+impl Ahead {
+    fn count(&mut self, archive: &Archive) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(archive.size);
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= AHEAD_MAX || self.bytes >= AHEAD_BYTES_MAX
+    }
+}
+
+/// A restore like a client's, of no hurry.
+fn restore_of(house: &House, archive: &Archive) -> Change {
+    Change::Restore(RestoreJob {
+        id: job_id(&*house.clock, &*house.entropy),
+        revision: 0,
+        archive: archive.id,
+        bucket: archive.bucket.clone(),
+        key: archive.key.clone(),
+        tier: Tier::Bulk,
+        days: DAYS,
+        created: house.now(),
+        state: RestoreState::Accepted,
+        failures: 0,
+    })
+}
+
+/// Brings objects back, some at a time; one's trouble holds up no other. Counts those that came back.
+async fn bring_all_back(
+    house: &House,
+    draining: &BTreeMap<BucketName, How>,
+    archives: Vec<Archive>,
+) -> Result<u64, Error> {
+    let mut back = 0;
+    let attempts = archives
+        .into_iter()
+        .filter(|archive| !archive.touched && !house.backs.resting.rests(archive.id, house.now()))
+        .filter_map(|archive| draining.get(&archive.bucket).map(|how| (archive, *how)))
+        .map(|(archive, how)| async move {
+            let ended = bring_back(house, &archive, how).await;
+            (archive, ended)
+        });
+    let mut attempts = stream::iter(attempts).buffer_unordered(BACK_AT_A_TIME);
+    while let Some((archive, ended)) = attempts.next().await {
+        match ended {
+            Ok(Brought::Back) => {
+                back += 1;
+                lock(&house.backs.stuck).remove(&archive.id);
+            }
+            Ok(Brought::Waits) => {
+                let again = milliseconds(house.settings.retry_after);
+                house.backs.resting.rest(archive.id, house.now().plus_milliseconds(again));
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => {
+                if matches!(error.remedy(), Remedy::Operator(_)) {
+                    house.backs.note(&archive, chain(&error), house.now());
+                }
+                tell(house, archive.id, "an object not brought back yet", &error);
+            }
+        }
+    }
+    Ok(back)
+}
+
+/// How far a bucket's draining is.
+pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<DrainProgress, Error> {
+    let mut progress = DrainProgress::default();
+    for stage in ArchiveStage::ALL.into_iter().filter(|stage| stage.is_live()) {
+        let mut after: Option<ArchiveId> = None;
+        loop {
+            let page = house.catalog.archives_in(stage, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for archive in page.iter().filter(|archive| archive.bucket == *bucket) {
+                if stage == ArchiveStage::Archived {
+                    progress.archived += 1;
+                    progress.archived_bytes += archive.size;
+                } else {
+                    progress.others += 1;
+                }
+            }
+        }
+    }
+    let stuck = lock(&house.backs.stuck);
+    progress.stuck = stuck.values().filter(|stuck| stuck.bucket == *bucket).cloned().collect();
+    Ok(progress)
+}
