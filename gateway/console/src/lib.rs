@@ -17,5 +17,5 @@ mod token;
 
 pub use admin::{Admin, AdminError};
 pub use listen::serve;
-pub use question::{BadQuestion, Migrate, PAGE_ROWS, Question};
+pub use question::{BadQuestion, BucketAction, BucketOrder, Migrate, PAGE_ROWS, Question};
 pub use token::Token;

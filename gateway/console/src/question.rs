@@ -57,8 +57,58 @@ pub enum Question {
     Restore(JobId),
     /// The buckets: `GET /v1/buckets`.
     Buckets,
+    /// Changes how far the gateway goes with a bucket: `POST /v1/buckets/<name>` with a [`BucketOrder`].
+    Bucket {
+        /// The bucket.
+        name: BucketName,
+        /// What to do.
+        order: BucketOrder,
+    },
+    /// What the store can do, and what becomes of each bucket: `GET /v1/doctor`.
+    Doctor,
+    /// Tries anew what the store can do: `POST /v1/probe`. Answers as [`Question::Doctor`].
+    Probe,
     /// Look for what the rules make due, now: `POST /v1/migrate` with `{"bucket": "b", "dry_run": true}`.
     Migrate(Migrate),
+}
+
+/// What to do with a bucket. What is not said of it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketOrder {
+    /// What.
+    pub action: BucketAction,
+    /// Nobody else can write to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<bool>,
+    /// Stubs may be replicated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_replicated_stubs: Option<bool>,
+    /// Stubs may fire the store's events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_backend_events: Option<bool>,
+}
+
+/// How far the gateway is to go with a bucket. Each may be asked for again until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BucketAction {
+    /// Carry out its rules; the store's own are taken over.
+    Enable,
+    /// Take over nothing new.
+    Pause,
+    /// Bring everything back.
+    Drain,
+    /// Bring everything back, then give the rules back and let go of it.
+    Detach,
+}
+
+// === impl BucketOrder ===
+
+impl From<BucketAction> for BucketOrder {
+    fn from(action: BucketAction) -> Self {
+        Self { action, exclusive: None, accept_replicated_stubs: None, accept_backend_events: None }
+    }
 }
 
 /// What to migrate.
@@ -98,7 +148,7 @@ impl Question {
     /// The HTTP method it is asked with.
     pub fn method(&self) -> &'static str {
         match self {
-            Self::Migrate(_) => "POST",
+            Self::Migrate(_) | Self::Bucket { .. } | Self::Probe => "POST",
             _ => "GET",
         }
     }
@@ -120,6 +170,9 @@ impl Question {
             }
             Self::Restore(id) => format!("/v1/restores/{id}"),
             Self::Buckets => "/v1/buckets".to_owned(),
+            Self::Bucket { name, .. } => format!("/v1/buckets/{name}"),
+            Self::Doctor => "/v1/doctor".to_owned(),
+            Self::Probe => "/v1/probe".to_owned(),
             Self::Migrate(_) => "/v1/migrate".to_owned(),
         }
     }
@@ -128,6 +181,7 @@ impl Question {
     pub fn body(&self) -> String {
         match self {
             Self::Migrate(migrate) => serde_json::to_string(migrate).expect("plain data"),
+            Self::Bucket { order, .. } => serde_json::to_string(order).expect("plain data"),
             _ => String::new(),
         }
     }
@@ -153,6 +207,9 @@ impl Question {
             ("GET", ["restores"]) => Self::Restores { stage: stage(&mut query)?, after: after(&mut query)? },
             ("GET", ["restores", id]) => Self::Restore(parsed("the restore", id)?),
             ("GET", ["buckets"]) => Self::Buckets,
+            ("POST", ["buckets", name]) => Self::Bucket { name: bucket_name(name)?, order: order(body)? },
+            ("GET", ["doctor"]) => Self::Doctor,
+            ("POST", ["probe"]) => Self::Probe,
             ("POST", ["migrate"]) => Self::Migrate(migrate(body)?),
             _ => return Err(unknown()),
         };
@@ -208,6 +265,14 @@ fn after<T: std::str::FromStr>(query: &mut BTreeMap<&str, &str>) -> Result<Optio
     query.remove("after").map(|text| parsed("the parameter after", text)).transpose()
 }
 
+fn bucket_name(text: &str) -> Result<BucketName, BadQuestion> {
+    BucketName::parse(text).map_err(|_| malformed("the bucket", text))
+}
+
+fn order(body: &[u8]) -> Result<BucketOrder, BadQuestion> {
+    serde_json::from_slice(body).map_err(|_| malformed("the body", &String::from_utf8_lossy(body)))
+}
+
 fn migrate(body: &[u8]) -> Result<Migrate, BadQuestion> {
     if body.is_empty() {
         return Ok(Migrate::default());
@@ -254,6 +319,12 @@ mod tests {
             Question::ArchivesOf { pack, after: Some(ArchiveId::new(3, 4)) },
             Question::Restore(JobId::new(5, 6)),
             Question::Buckets,
+            Question::Bucket {
+                name: BucketName::parse("my.bucket-1").unwrap(),
+                order: BucketOrder { exclusive: Some(true), ..BucketAction::Enable.into() },
+            },
+            Question::Doctor,
+            Question::Probe,
             Question::Migrate(Migrate::default()),
             Question::Migrate(Migrate { bucket, dry_run: true }),
         ];
@@ -279,6 +350,10 @@ mod tests {
             ("GET", "/v1/restores", "stage=odd", ""),
             ("GET", "/v1/inventory", "library=a/b", ""),
             ("GET", "/v1/inventory", "library=a&library=b", ""),
+            ("POST", "/v1/buckets/NO", "", r#"{"action":"pause"}"#),
+            ("POST", "/v1/buckets/bucket", "", ""),
+            ("POST", "/v1/buckets/bucket", "", r#"{"action":"drop"}"#),
+            ("GET", "/v1/probe", "", ""),
             ("POST", "/v1/migrate", "", "1"),
             ("POST", "/v1/migrate", "", r#"{"bucket":"NO"}"#),
             ("POST", "/v1/migrate", "", r#"{"drop":true}"#),
