@@ -23,6 +23,7 @@ pub(crate) async fn all(store: Arc<dyn ObjectStore>) {
     objects::removals(&client).await;
     versions::histories(&client).await;
     flips::stubs_replace(&client).await;
+    flips::tags_and_acls_survive(&client).await;
     flips::versions_are_replaced(&client).await;
     flips::changes_win(&client).await;
     flips::forgeries_are_no_markers(&client).await;

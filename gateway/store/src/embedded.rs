@@ -11,6 +11,7 @@
 //! Invariant: conditions of a write are judged in the transaction that writes.
 //! Invariant: an operation that is not offered answers 501, never as another operation.
 
+mod acl;
 mod bucket;
 mod complete;
 mod content;
@@ -28,6 +29,7 @@ mod respond;
 mod swap;
 mod sweep;
 mod tables;
+mod tags;
 mod upload;
 mod versions;
 mod writer;
@@ -193,8 +195,6 @@ impl S3Service for EmbeddedStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             in_place: !self.inner.options.pretend_remote,
-            tags: false,
-            acls: false,
             trailers: false,
             ..Capabilities::FAITHFUL
         }
@@ -276,6 +276,12 @@ impl Inner {
             O::CopyObject => inner.copy_object(&ask).await,
             O::DeleteObject => inner.delete_object(&ask).await,
             O::GetObjectTagging => inner.object_tagging(&ask),
+            O::PutObjectTagging => inner.put_object_tagging(&ask, body).await,
+            O::DeleteObjectTagging => inner.delete_object_tagging(&ask).await,
+            O::GetObjectAcl => inner.object_acl(&ask),
+            O::PutObjectAcl => inner.put_object_acl(&ask, body).await,
+            O::GetBucketAcl => inner.bucket_acl(&ask),
+            O::PutBucketAcl => inner.put_bucket_acl(&ask, body).await,
             O::CreateMultipartUpload => inner.create_upload(&ask).await,
             O::UploadPart => inner.upload_part(&ask, body).await,
             O::UploadPartCopy => inner.upload_part_copy(&ask).await,

@@ -74,6 +74,29 @@ pub(super) async fn stubs_replace(client: &Client) {
     assert_eq!(client.get("/flips/small", &[]).await.text(), "small");
 }
 
+pub(super) async fn tags_and_acls_survive(client: &Client) {
+    let can = client.store.capabilities();
+    let bucket = client.bucket("told").await;
+    let tags = ("x-amz-tagging", "a%20b=1&c=");
+    let acl = ("x-amz-acl", "public-read");
+    let headers: Vec<_> = [(can.tags, tags), (can.acls, acl)]
+        .into_iter()
+        .filter(|(can, _)| *can)
+        .map(|(_, header)| header)
+        .collect();
+    client.put("/told/k", &headers, noise(9000, 1)).await;
+    let target = object(&bucket, "k");
+    let hot = client.store.inspect(&target).await.unwrap().unwrap();
+    let header = |name: &str| hot.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
+    assert_eq!(header("x-amz-tagging"), can.tags.then_some("a%20b=1&c="));
+    let read = "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"";
+    assert_eq!(header("x-amz-grant-read"), can.acls.then_some(read));
+    client.store.flip(flip_of(&target, &hot, 12)).await.unwrap();
+    let stub = client.store.inspect(&target).await.unwrap().unwrap();
+    assert!(stub.marker.is_some());
+    assert_eq!(stub.headers, hot.headers);
+}
+
 pub(super) async fn versions_are_replaced(client: &Client) {
     if !client.store.capabilities().versions {
         return;

@@ -12,7 +12,7 @@ use super::fault::{Fault, Outcome};
 use super::record::{Bucket, decode};
 use super::respond::{bare, document, set};
 use super::tables::{BUCKETS, Tables};
-use super::{Ask, Inner, intake, now};
+use super::{Ask, Inner, acl, intake, now};
 use crate::stream::{CollectError, collect};
 
 /// Most buckets of one ListBuckets page.
@@ -53,6 +53,7 @@ impl Inner {
     /// CreateBucket
     pub(super) async fn create_bucket(&self, ask: &Ask, body: Body) -> Outcome<Response<Body>> {
         let name = ask.route.bucket()?.as_str().to_owned();
+        let acl = acl::of_headers(&ask.headers, &self.owner)?;
         let body = short_body(body, bucket::CREATE_BYTES_MAX).await?;
         if let Some(region) = bucket::read_create(&body)?
             && region != self.options.region
@@ -67,7 +68,7 @@ impl Inner {
                 if tables.buckets.get(&*name)?.is_some() {
                     return Err(S3Error::new(Code::BucketAlreadyOwnedByYou).extra("BucketName", name).into());
                 }
-                Ok(tables.insert_bucket(&name, now().milliseconds())?)
+                Ok(tables.insert_bucket(&name, now().milliseconds(), acl)?)
             })
             .await?;
         let mut response = bare(StatusCode::OK);

@@ -125,6 +125,8 @@ impl Completion {
             segments: parts.iter().filter_map(|part| part.segment).collect(),
             part_bytes: parts.iter().map(|part| part.size).collect(),
             upload: Some(self.upload.number),
+            tags: upload.tags,
+            acl: upload.acl,
         };
         version.segments.shrink_to_fit();
         let (etag, checksum) = (version.etag.clone(), version.checksum.clone());

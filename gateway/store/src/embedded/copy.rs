@@ -18,7 +18,7 @@ use super::put::{REDIRECT, full_checksum, judge, tag};
 use super::record::Version;
 use super::respond::{checksum_elements, document, set, set_version};
 use super::versions::Which;
-use super::{Ask, Found, Inner, Seen, Target, content, now};
+use super::{Ask, Found, Inner, Seen, Target, acl, content, now, tags};
 use crate::stream::sized_body;
 
 impl Inner {
@@ -44,6 +44,12 @@ impl Inner {
             Directive::Replace => self.stored_headers(&ask.headers)?,
             Directive::Copy => copied_headers(original, ask),
         };
+        let tags = match Directive::tagging(&ask.headers)? {
+            Directive::Replace => tags::of_headers(&ask.headers)?,
+            Directive::Copy => original.tags.clone(),
+        };
+        // An ACL is never copied.
+        let acl = acl::of_headers(&ask.headers, &self.owner)?;
         let algorithm = copy_algorithm(ask, original)?;
         let whole = 0..original.size;
         let received = self.take_in(found, whole, algorithm).await?;
@@ -59,6 +65,8 @@ impl Inner {
             segments: Vec::new(),
             part_bytes: Vec::new(),
             upload: None,
+            tags,
+            acl,
         };
         let result = CopyResult {
             etag: tag(&version.etag).ok_or(Code::InternalError)?,

@@ -17,7 +17,7 @@ use super::record::{Bucket, Entry, StoredChecksum, Version};
 use super::respond::{bare, set, set_checksum, set_version};
 use super::tables::Tables;
 use super::versions::Which;
-use super::{Ask, Inner, now};
+use super::{Ask, Inner, acl, now, tags};
 
 /// A system header beside those the dialect names.
 pub(super) const REDIRECT: &str = "x-amz-website-redirect-location";
@@ -30,6 +30,8 @@ impl Inner {
         self.judge_early(&bucket, key.as_str(), &conditions)?;
         let class = metadata::storage_class(&ask.headers)?;
         let headers = self.stored_headers(&ask.headers)?;
+        let tags = tags::of_headers(&ask.headers)?;
+        let acl = acl::of_headers(&ask.headers, &self.owner)?;
         let expected = expected(&ask.headers, &body, Algorithm::Crc64Nvme)?;
         let received = receive(&self.files, body, expected).await?;
 
@@ -47,6 +49,8 @@ impl Inner {
             segments: Vec::new(),
             part_bytes: Vec::new(),
             upload: None,
+            tags,
+            acl,
         };
         let (staged, deposit) = received.into_deposit();
         let id = self

@@ -1,4 +1,4 @@
-//! GetObject, HeadObject and the tags every object has none of.
+//! GetObject and HeadObject.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use dialect::conditions::{Conditions, Outcome as Judged};
 use dialect::metadata::{CONTENT_TYPE_DEFAULT, SYSTEM};
 use dialect::multipart::part_number;
 use dialect::range::{ByteRange, content_range};
-use dialect::xml::Writer;
-use dialect::{S3Error, date};
+use dialect::{S3Error, date, tagging};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use model::{Body, ETag, Timestamp};
 
@@ -16,8 +15,8 @@ use super::content;
 use super::fault::Outcome;
 use super::put::tag;
 use super::record::Version;
-use super::respond::{bare, document, set, set_checksum, set_version};
-use super::{Ask, Found, Inner, Seen, Target};
+use super::respond::{bare, set, set_checksum, set_version};
+use super::{Ask, Found, Inner, Seen, Target, tags};
 use crate::stream::sized_body;
 
 /// Which bytes are asked for.
@@ -48,15 +47,6 @@ impl Inner {
         let (mut response, _) = respond(ask, &seen)?;
         override_headers(ask, response.headers_mut())?;
         Ok(response)
-    }
-
-    /// GetObjectTagging
-    pub(super) fn object_tagging(&self, ask: &Ask) -> Outcome<Response<Body>> {
-        self.find(&Target::of(ask)?, &ask.method)?;
-        let mut out = Writer::root("Tagging");
-        out.open("TagSet");
-        out.close("TagSet");
-        Ok(document(out.finish()))
     }
 }
 
@@ -145,6 +135,10 @@ fn describe(headers: &mut HeaderMap, seen: &Seen, etag: &ETag, modified: Timesta
     set(headers, "last-modified", &date::http(modified));
     if version.class != "STANDARD" {
         set(headers, "x-amz-storage-class", &version.class);
+    }
+    let tags = tags::count(&version.tags);
+    if tags > 0 {
+        headers.insert(tagging::COUNT_HEADER, HeaderValue::from(tags));
     }
     set_version(headers, seen.bucket.told(version).as_deref());
 }

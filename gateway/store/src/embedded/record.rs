@@ -51,6 +51,44 @@ pub(crate) struct Bucket {
     /// Milliseconds since 1970.
     pub(crate) created: i64,
     pub(crate) versioning: Versioning,
+    pub(crate) acl: Option<Acl>,
+}
+
+/// Whom an object or a bucket is granted to, sorted, each grant once; where there is none, the owner has every right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Acl(pub(crate) Vec<Grant>);
+
+/// One right of somebody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub(crate) grantee: Grantee,
+    pub(crate) permission: Permission,
+}
+
+/// Who is granted something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Grantee {
+    /// By canonical id.
+    User(String),
+    Group(Group),
+}
+
+/// Users S3 has a name for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Group {
+    AllUsers,
+    AuthenticatedUsers,
+    LogDelivery,
+}
+
+/// What is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Permission {
+    FullControl,
+    Read,
+    ReadAcp,
+    Write,
+    WriteAcp,
 }
 
 /// What stands in the history of a key.
@@ -104,6 +142,9 @@ pub(crate) struct Version {
     pub(crate) part_bytes: Vec<u64>,
     /// The multipart upload that made it: completing that again is answered alike.
     pub(crate) upload: Option<u128>,
+    /// Tags in the form of `x-amz-tagging`; empty for none.
+    pub(crate) tags: String,
+    pub(crate) acl: Option<Acl>,
 }
 
 /// A multipart upload in progress.
@@ -113,6 +154,8 @@ pub(crate) struct Upload {
     pub(crate) created: i64,
     pub(crate) class: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) tags: String,
+    pub(crate) acl: Option<Acl>,
     /// Algorithm and kind, `None` when the client asked for none.
     pub(crate) checksum: Option<(String, String)>,
 }

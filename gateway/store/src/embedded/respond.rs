@@ -83,20 +83,9 @@ pub(crate) fn header_not_offered(ask: &Ask) -> Option<&'static str> {
     if !writes {
         return None;
     }
-    let acl = ask
-        .headers
-        .get("x-amz-acl")
-        .is_some_and(|acl| !matches!(acl.as_bytes(), b"private" | b"bucket-owner-full-control"));
-    if acl {
-        return Some("x-amz-acl");
-    }
     let lock = ask.headers.get("x-amz-bucket-object-lock-enabled");
     if lock.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
         return Some("x-amz-bucket-object-lock-enabled");
-    }
-    let tagging = ask.headers.get("x-amz-tagging").is_some_and(|value| !value.is_empty());
-    if tagging {
-        return Some("x-amz-tagging");
     }
     NOT_OFFERED.into_iter().find(|name| ask.headers.contains_key(*name))
 }
@@ -135,7 +124,7 @@ fn refusal(error: &S3Error, head: bool, request: &str) -> Response<Body> {
 }
 
 /// Headers that ask for what is not offered.
-const NOT_OFFERED: [&str; 15] = [
+const NOT_OFFERED: [&str; 10] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",
@@ -145,10 +134,5 @@ const NOT_OFFERED: [&str; 15] = [
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
-    "x-amz-grant-full-control",
-    "x-amz-grant-read",
-    "x-amz-grant-read-acp",
-    "x-amz-grant-write",
-    "x-amz-grant-write-acp",
     "x-amz-write-offset-bytes",
 ];

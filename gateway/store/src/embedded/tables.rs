@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fault::{Fault, Outcome};
-use super::record::{Bucket, BucketId, ContentId, Part, Place, Segment, Upload, decode, encode};
+use super::record::{Acl, Bucket, BucketId, ContentId, Part, Place, Segment, Upload, decode, encode};
 use dialect::S3Error;
 use model::bucket::Versioning;
 
@@ -99,9 +99,9 @@ impl<'t> Tables<'t> {
     }
 
     /// Makes a bucket record.
-    pub(crate) fn insert_bucket(&mut self, name: &str, created: i64) -> Result<(), Fault> {
+    pub(crate) fn insert_bucket(&mut self, name: &str, created: i64, acl: Option<Acl>) -> Result<(), Fault> {
         let id = BucketId(self.next_number(NUMBER_BUCKET)?);
-        self.write_bucket(name, &Bucket { id, created, versioning: Versioning::Off })
+        self.write_bucket(name, &Bucket { id, created, versioning: Versioning::Off, acl })
     }
 
     /// Writes a bucket record.

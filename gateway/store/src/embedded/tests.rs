@@ -1,11 +1,13 @@
 //! The embedded store through the port and through its own front.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod acls;
 mod bodies;
 mod listings;
 mod protocol;
 mod races;
 mod recovery;
+mod tags;
 mod uploads;
 mod versions;
 mod writer;

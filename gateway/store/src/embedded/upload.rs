@@ -17,7 +17,7 @@ use super::put::{expected, full_checksum, tag};
 use super::record::{Part, Upload, decode};
 use super::respond::{bare, checksum_elements, document, set};
 use super::tables::UPLOADS;
-use super::{Ask, Inner, now};
+use super::{Ask, Inner, acl, now, tags};
 
 /// Name of an upload on the wire.
 pub(super) struct UploadId {
@@ -35,6 +35,8 @@ impl Inner {
             created: now().milliseconds(),
             class: metadata::storage_class(&ask.headers)?.as_str().to_owned(),
             headers: self.stored_headers(&ask.headers)?,
+            tags: tags::of_headers(&ask.headers)?,
+            acl: acl::of_headers(&ask.headers, &self.owner)?,
             checksum: checksum.map(|sum| (sum.algorithm().name().to_owned(), sum.kind().name().to_owned())),
         };
         let mut random = [0; 16];

@@ -14,12 +14,12 @@ use http::HeaderValue;
 use model::bucket::Versioning;
 use redb::ReadableTable;
 
-use super::Ask;
 use super::fault::{Fault, Outcome};
 use super::record::{Bucket, Current, Entry, Marker, Version, decode, encode, inverted_sequence};
 use super::tables::{
     CURRENT, CurrentKey, NULLS, NUMBER_SEQUENCE, Record, Snapshot, Tables, VERSIONS, VersionKey, record,
 };
+use super::{Ask, Inner, Target};
 
 /// Which entry of a key a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,30 @@ struct History<'a, C, V, N> {
     nulls: &'a N,
     bucket: &'a Bucket,
     key: &'a str,
+}
+
+impl Inner {
+    /// Changes what is said of a version in a request that names it, never its bytes. Returns the version id to tell.
+    pub(super) async fn amend(
+        &self,
+        ask: &Ask,
+        change: impl FnOnce(&mut Version) + Send + 'static,
+    ) -> Outcome<Option<String>> {
+        let target = Target::of(ask)?;
+        let method = ask.method.clone();
+        self.writer
+            .commit(None, move |tables| {
+                let bucket = tables.bucket(target.bucket.as_str())?;
+                let key = target.key.as_str();
+                let entry = tables.entry(&bucket, key, &target.which)?;
+                let mut version = target.which.object(entry, key, method.as_str())?;
+                change(&mut version);
+                let id = bucket.told(&version);
+                tables.rewrite(&bucket, key, version)?;
+                Ok(id)
+            })
+            .await
+    }
 }
 
 // === impl Which ===

@@ -80,7 +80,7 @@ impl Fixture {
 fn make(tables: &mut Tables<'_>) -> Outcome<()> {
     match tables.bucket("b") {
         Ok(_) => Err(S3Error::new(Code::BucketAlreadyOwnedByYou).into()),
-        Err(Failure::Refused(_)) => Ok(tables.insert_bucket("b", 0)?),
+        Err(Failure::Refused(_)) => Ok(tables.insert_bucket("b", 0, None)?),
         Err(fault) => Err(fault),
     }
 }
@@ -119,7 +119,7 @@ async fn a_database_that_serves_nobody_any_more_stops_the_writer() {
     fixture.reads_fail.store(true, Ordering::SeqCst);
     assert!(fixture.writer.commit(None, make).await.is_err());
     fixture.reads_fail.store(false, Ordering::SeqCst);
-    assert!(fixture.writer.commit(None, |tables| Ok(tables.insert_bucket("c", 0)?)).await.is_err());
+    assert!(fixture.writer.commit(None, |tables| Ok(tables.insert_bucket("c", 0, None)?)).await.is_err());
     assert!(fixture.writer.has_stopped(), "it would refuse for ever");
 }
 
