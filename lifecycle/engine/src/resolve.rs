@@ -2,11 +2,11 @@
 
 use model::archive::ArchiveStage;
 use model::store::ObjectHead;
-use model::{Archive, ArchiveState};
+use model::{Archive, ArchiveState, Timestamp};
 
 use crate::error::Error;
 use crate::flip::{milliseconds, standing};
-use crate::house::{House, is_pinned};
+use crate::house::{House, current, is_pinned};
 use crate::versions;
 
 /// What another look came to.
@@ -66,12 +66,23 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
             house.save(&mut archive, next).await?;
             Ok(Resolved::Holds)
         }
+        (ArchiveStage::Archived, None) if may_meet_stub(house, &archive, over).await? => Ok(Resolved::Later),
         (ArchiveStage::Archived, None) => {
             versions::remove_surplus(house, &archive, None).await?;
             end(house, archive, ArchiveState::Dead).await
         }
         (_, None) => end(house, archive, ArchiveState::Withdrawn).await,
     }
+}
+
+/// Whether the same bytes were written again so soon that the stub, should its message arrive a second time, would
+/// meet its condition: it would be an archive's that is dead.
+async fn may_meet_stub(house: &House, archive: &Archive, over: Timestamp) -> Result<bool, Error> {
+    if house.store.capabilities().in_place || house.now() > over {
+        return Ok(false);
+    }
+    let head = house.store.head(&current(archive)).await?;
+    Ok(head.is_some_and(|head| archive.identity.as_ref().is_some_and(|packed| packed.etag == head.etag)))
 }
 
 /// Whether nothing can be said yet of a direct write, so that its key need not be closed: it may still arrive, or it

@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::flip::is_ours;
 use crate::house::{House, held, is_pinned};
 
+/// A stub and its version.
+type Stub = (VersionId, ObjectHead);
+
 /// How the versions of a key stand after a flip.
 pub(crate) enum Place {
     /// This stub stands alone where the object stood, and the object's version is gone.
@@ -37,10 +40,17 @@ pub(crate) async fn take_place(
     let versions = list(house, archive).await?;
     let below = versions.iter().position(|version| version.version == replaced);
     let newer = &versions[..below.unwrap_or(versions.len())];
-    let stubs = stubs_among(house, archive, newer).await?;
+    let mut stubs = stubs_among(house, archive, newer).await?;
+    let is_stub = |stubs: &[Stub], version: &VersionId| stubs.iter().any(|(stub, _)| stub == version);
+    if let Some(head) = current
+        && !is_stub(&stubs, &id(head.version.as_ref()))
+    {
+        // A listing may lag behind.
+        stubs.insert(0, (id(head.version.as_ref()), head.clone()));
+    }
     let Some((kept, surplus)) = stubs.split_first() else { return Ok(Place::Free) };
     let stands = original_stands(house, archive).await?;
-    let others = below.is_some() && stubs.len() < newer.len();
+    let others = below.is_some() && newer.iter().any(|version| !is_stub(&stubs, &version.version));
     // What the bucket writes as null replaces the null version alone: the object's own would stay for ever.
     let beside = kept.0.is_null();
     if stands && (others || beside) {
@@ -122,7 +132,7 @@ async fn stubs_among(
     house: &House,
     archive: &Archive,
     versions: &[ListedVersion],
-) -> Result<Vec<(VersionId, ObjectHead)>, Error> {
+) -> Result<Vec<Stub>, Error> {
     let bytes = if archive.keeps_bytes() { archive.size } else { STUB_BYTES };
     let replaced = replaced(archive);
     let mut stubs = Vec::new();

@@ -56,6 +56,8 @@ pub enum Mischief {
     WriteBefore,
     /// Somebody writes the key right after it, by other ways.
     WriteAfter,
+    /// Somebody suspends versioning right before it.
+    Suspend,
 }
 
 pub struct MemoryStore {
@@ -70,6 +72,8 @@ pub struct MemoryStore {
     pub mute: Mutex<Option<&'static str>>,
     /// What GET of these sub-resources of buckets answers.
     pub settings: Mutex<BTreeMap<&'static str, String>>,
+    /// Listings of versions do not show the newest yet.
+    pub lists_late: AtomicBool,
     pub mischief: Mutex<Option<Mischief>>,
     /// Every write of a stub, to be repeated late.
     stubs: Mutex<Vec<(Parts, Bytes)>>,
@@ -88,6 +92,7 @@ impl MemoryStore {
             refuses_where_versioned: !capabilities.compare_and_set,
             mute: Mutex::default(),
             settings: Mutex::default(),
+            lists_late: AtomicBool::new(false),
             mischief: Mutex::default(),
             stubs: Mutex::default(),
         })
@@ -190,6 +195,9 @@ impl MemoryStore {
         if mischief == Some(Mischief::WriteBefore) {
             self.write_directly(&bucket, &key, &[], THEIRS);
         }
+        if mischief == Some(Mischief::Suspend) {
+            self.set_versioning(&bucket, Versioning::Suspended);
+        }
         let answer = self.write(&bucket, &key, &parts.headers, body.clone());
         match mischief {
             Some(Mischief::Twice) => Ok(self.write(&bucket, &key, &parts.headers, body)),
@@ -288,7 +296,8 @@ impl MemoryStore {
         for (key, versions) in
             bucket.keys.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
         {
-            for (at, version) in versions.iter().enumerate() {
+            let late = all && self.lists_late.load(Ordering::SeqCst);
+            for (at, version) in versions.iter().enumerate().skip(usize::from(late)) {
                 let element = match (all, version.is_marker) {
                     (true, true) => "DeleteMarker",
                     (true, false) => "Version",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, dead_code, unreachable_pub)]
 
 pub mod memory_store;
+pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -1,0 +1,164 @@
+//! What stays with its version or its bytes: direct writes below newer versions, stubs that arrive when all is over,
+//! versioning switched in the middle.
+
+#![allow(clippy::unwrap_used)]
+
+mod rig;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use dialect::reserved::{MarkerKey, render};
+use engine::Settings;
+use http::{Method, Request};
+use model::archive::ArchiveStage;
+use model::bucket::Versioning;
+use model::catalog::Change;
+use model::clock::{Clock, archive_id};
+use model::fence::Work;
+use model::store::Capabilities;
+use model::{Archive, ArchiveState, Marker, MarkerKind, ObjectKey, PoolName, TapeClass};
+use rig::memory_store::Mischief;
+use rig::world::{BUCKET, WEAK, World};
+use rig::{RealClock, RealEntropy, bytes, wait_for};
+
+fn slow(settings: &mut Settings) {
+    settings.grace = Duration::from_secs(2);
+    settings.store_deadline = Duration::from_millis(300);
+}
+
+/// A write straight into a class, as the edge makes it when its own process ends right after.
+async fn write_direct(world: &World, key: &str, body: &[u8]) -> Archive {
+    let (rig, now) = (&world.rig, RealClock.now());
+    let archive = Archive {
+        id: archive_id(&RealClock, &RealEntropy),
+        revision: 0,
+        bucket: rig.bucket.clone(),
+        key: ObjectKey::parse(key).unwrap(),
+        class: TapeClass::Glacier,
+        pool: PoolName::parse("glacier").unwrap(),
+        direct: true,
+        upload: None,
+        size: 0,
+        last_modified: None,
+        identity: None,
+        part_bytes: Vec::new(),
+        checksums: Vec::new(),
+        displaced_metadata: Vec::new(),
+        state: ArchiveState::Declared,
+        since: now,
+        standing: None,
+        extents: Vec::new(),
+        death_journaled: false,
+        touched: false,
+        created: now,
+    };
+    rig.catalog.commit(vec![Change::Archive(archive.clone())]).await.unwrap();
+    let marker =
+        Marker { kind: MarkerKind::Whole, archive: archive.id, class: archive.class, original: None };
+    let record = render(&marker, &archive.bucket, &archive.key, &MarkerKey::new([7; 32]));
+    let request = Request::builder()
+        .method(Method::PUT)
+        .uri(format!("/{BUCKET}/{key}"))
+        .header("host", "localhost")
+        .header("content-length", body.len())
+        .header("x-amz-meta-tapegate", record)
+        .header("x-amz-tagging", "a=old")
+        .body(model::body::full(body.to_vec()))
+        .unwrap();
+    assert_eq!(rig.store.call(request).await.unwrap().status(), 200);
+    rig.engine.wake().wake(Work::Touched);
+    archive
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_direct_write_lives_on_below_a_newer_version() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, slow).await;
+    let body = bytes(1, 200_000);
+    let archive = write_direct(&world, "key", &body).await;
+    world.become_of(&archive, ArchiveStage::Taped).await;
+    world.rig.put("key", &bytes(2, 1_000)).await.unwrap();
+    world.rig.restore(&archive).await;
+    assert_eq!(world.rig.restored(archive.id).await, body, "its own bytes are still there");
+    let row = world.become_of(&archive, ArchiveStage::Taped).await;
+    wait_for("its grace to be over", || async {
+        (RealClock.now() > row.since.plus_milliseconds(2_500)).then_some(())
+    })
+    .await;
+    assert_eq!(world.row(&archive).await.state.stage(), ArchiveStage::Taped);
+    // Current again, it is flipped.
+    let newer = world.store.versions(BUCKET, "key")[0].id.clone();
+    let path = format!("/{BUCKET}/key?versionId={newer}");
+    assert_eq!(world.rig.call(Method::DELETE, &path, &[]).await.0, 204);
+    world.become_of(&archive, ArchiveStage::Archived).await;
+    assert_eq!(world.stubs("key"), [true]);
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tags_of_a_direct_write_change_without_another_trip_to_tape() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Off, slow).await;
+    let archive = write_direct(&world, "key", &bytes(1, 200_000)).await;
+    world.become_of(&archive, ArchiveStage::Taped).await;
+    world.store.retag(BUCKET, "key", "a=new");
+    world.touch(&archive).await;
+    world.become_of(&archive, ArchiveStage::Archived).await;
+    let stub = world.store.versions(BUCKET, "key").remove(0);
+    assert_eq!(stub.headers.get("x-amz-tagging").map(String::as_str), Some("a=new"));
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stub_that_meets_the_same_bytes_again_is_no_dead_archives() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Off, |_| {}).await;
+    let body = bytes(1, 200_000);
+    world.rig.put("key", &body).await.unwrap();
+    world.rig.put_rule().await;
+    let archive = world.rig.wait_archived("key").await;
+    world.rig.put("key", &body).await.unwrap();
+    world.store.repeat_stub();
+    assert!(world.store.versions(BUCKET, "key")[0].headers.contains_key("x-amz-meta-tapegate"));
+    world.become_of(&archive, ArchiveStage::Archived).await;
+    world.rig.restore(&archive).await;
+    assert_eq!(world.rig.restored(archive.id).await, body);
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versioning_suspended_in_the_middle_of_a_flip_loses_no_version() {
+    let world = World::start(WEAK, Versioning::Enabled, |settings| {
+        settings.store_deadline = Duration::from_millis(300);
+    })
+    .await;
+    let body = bytes(1, 200_000);
+    world.rig.put("key", &body).await.unwrap();
+    let first = world.store.versions(BUCKET, "key")[0].id.clone();
+    *world.store.mischief.lock().unwrap() = Some(Mischief::Suspend);
+    world.rig.put_rule().await;
+    wait_for("the stub to be taken away again", || async {
+        let versions = world.store.versions(BUCKET, "key");
+        let tried = world.store.mischief.lock().unwrap().is_none();
+        (tried && versions.len() == 1 && versions[0].id == first).then_some(())
+    })
+    .await;
+    assert_eq!(world.store.versions(BUCKET, "key")[0].body, body);
+    // Open to clients although the flip is not over.
+    wait_for("the key to be open", || async { world.rig.put("key", &body).await.ok() }).await;
+    world.rig.wait_archived("key").await;
+    assert_eq!(world.store.versions(BUCKET, "key")[1].id, first);
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_lags_behind_loses_no_stub() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, |_| {}).await;
+    world.store.lists_late.store(true, Ordering::SeqCst);
+    let body = bytes(1, 200_000);
+    world.rig.put("key", &body).await.unwrap();
+    world.rig.put_rule().await;
+    let archive = world.rig.wait_archived("key").await;
+    assert_eq!(world.stubs("key"), [true]);
+    world.rig.restore(&archive).await;
+    assert_eq!(world.rig.restored(archive.id).await, body);
+    world.rig.stop().await;
+}
