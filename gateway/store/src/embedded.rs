@@ -12,6 +12,7 @@
 //! Invariant: an operation that is not offered answers 501, never as another operation.
 
 mod acl;
+mod attributes;
 mod bucket;
 mod complete;
 mod content;
@@ -272,6 +273,7 @@ impl Inner {
             O::DeleteObjects => inner.delete_objects(&ask, body).await,
             O::GetObject => inner.get_object(&ask),
             O::HeadObject => inner.head_object(&ask),
+            O::GetObjectAttributes => inner.object_attributes(&ask),
             O::PutObject => inner.put_object(&ask, body).await,
             O::CopyObject => inner.copy_object(&ask).await,
             O::DeleteObject => inner.delete_object(&ask).await,

@@ -124,6 +124,7 @@ impl Completion {
             checksum: whole,
             segments: parts.iter().filter_map(|part| part.segment).collect(),
             part_bytes: parts.iter().map(|part| part.size).collect(),
+            part_checksums: part_checksums(checksum, &parts),
             upload: Some(self.upload.number),
             tags: upload.tags,
             acl: upload.acl,
@@ -232,6 +233,14 @@ impl Completion {
             value: whole.to_string(),
             kind: whole.kind().name().to_owned(),
         }))
+    }
+}
+
+/// A composite checksum says something of each part; any other only of the whole.
+fn part_checksums(checksum: UploadChecksum, parts: &[Part]) -> Vec<String> {
+    match checksum.kind() {
+        Kind::Composite => parts.iter().map(|part| part.checksum.value.clone()).collect(),
+        Kind::FullObject => Vec::new(),
     }
 }
 

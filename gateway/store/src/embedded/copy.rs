@@ -64,6 +64,7 @@ impl Inner {
             checksum: Some(full_checksum(&received.checksum)),
             segments: Vec::new(),
             part_bytes: Vec::new(),
+            part_checksums: Vec::new(),
             upload: None,
             tags,
             acl,

@@ -48,6 +48,7 @@ impl Inner {
             checksum: Some(checksum.clone()),
             segments: Vec::new(),
             part_bytes: Vec::new(),
+            part_checksums: Vec::new(),
             upload: None,
             tags,
             acl,

@@ -140,6 +140,8 @@ pub(crate) struct Version {
     pub(crate) segments: Vec<Segment>,
     /// Sizes of the parts it was uploaded in; empty for one PUT.
     pub(crate) part_bytes: Vec<u64>,
+    /// Base64 checksums of those parts where the object's is a composite one; empty for any other.
+    pub(crate) part_checksums: Vec<String>,
     /// The multipart upload that made it: completing that again is answered alike.
     pub(crate) upload: Option<u128>,
     /// Tags in the form of `x-amz-tagging`; empty for none.

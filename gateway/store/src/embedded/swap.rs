@@ -35,6 +35,7 @@ pub(super) async fn swap(inner: &Arc<Inner>, swap: Swap) -> Result<(), StoreErro
             version.segments =
                 if swap.body.is_empty() { Vec::new() } else { vec![tables.keep_inline(id, &swap.body)?] };
             version.part_bytes = Vec::new();
+            version.part_checksums = Vec::new();
             version.upload = None;
             version.size = swap.body.len() as u64;
             version.etag = Md5::of(&swap.body).etag();

@@ -7,6 +7,8 @@ use crate::conformance::Client;
 use crate::conformance::client::noise;
 
 const ALL: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 const OWN: &str = "tapegate FULL_CONTROL";
 
 /// Grantee and permission of every grant.
@@ -35,7 +37,7 @@ async fn what_was_granted_is_told() {
     let client = &fixture.client;
     let all = format!("uri=\"{ALL}\"");
     let two = format!("id=\"tapegate\", {all}");
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [(Headers<'_>, &[&str]); 7] = [
         (&[], &[OWN]),
         (&[("x-amz-acl", "private")], &[OWN]),
         (&[("x-amz-acl", "bucket-owner-full-control")], &[OWN]),
@@ -92,7 +94,7 @@ async fn what_is_not_understood_is_refused() {
     client.put("/bkt/k", &[], "kept").await;
     let canned = |name| ("x-amz-acl", name);
     let read = |value| ("x-amz-grant-read", value);
-    let cases: [(&[(&str, &str)], &str); 8] = [
+    let cases: [(Headers<'_>, &str); 8] = [
         (&[canned("public")], "InvalidArgument"),
         (&[canned("aws-exec-read")], "NotImplemented"),
         (&[canned("private"), read("id=a")], "InvalidRequest"),

@@ -137,6 +137,28 @@ async fn copies() {
 }
 
 #[tokio::test]
+async fn attributes() {
+    let fixture = Fixture::new().await;
+    let client = &fixture.client;
+    client.set_versioning("bkt", "Enabled").await;
+    let put = client.put("/bkt/k", &[("x-amz-storage-class", "STANDARD_IA")], "x").await;
+    let version = put.header("x-amz-version-id");
+    let gone = client.send(Method::DELETE, "/bkt/k", &[], "").await;
+    let asked = [("x-amz-object-attributes", "ETag,StorageClass,ObjectParts,ObjectSize")];
+    let told = client.get(&format!("/bkt/k?attributes&versionId={version}"), &asked).await;
+    assert_eq!((told.header("x-amz-version-id"), told.header("last-modified").len()), (version, 29));
+    assert_eq!(
+        (told.element("ETag"), told.element("StorageClass"), told.element("ObjectSize")),
+        (put.header("etag").trim_matches('"'), "STANDARD_IA", "1")
+    );
+    assert!(!told.text().contains("ObjectParts"));
+    assert_eq!(client.get("/bkt/k?attributes", &asked).await.element("Code"), "NoSuchKey");
+    let marker = format!("/bkt/k?attributes&versionId={}", gone.header("x-amz-version-id"));
+    assert_eq!(client.get(&marker, &asked).await.status, 405);
+    assert_eq!(client.get(&marker, &[]).await.element("Code"), "InvalidRequest");
+}
+
+#[tokio::test]
 async fn many_deletions_at_once() {
     let fixture = Fixture::new().await;
     let client = &fixture.client;

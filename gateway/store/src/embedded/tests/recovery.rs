@@ -22,6 +22,20 @@ async fn everything_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_directory_of_another_layout_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(EmbeddedStore::open(directory.path(), options(false)).unwrap());
+    let database = redb::Database::open(directory.path().join("meta.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let numbers = redb::TableDefinition::<&str, u64>::new("numbers");
+    transaction.open_table(numbers).unwrap().insert("layout", 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let opened = EmbeddedStore::open(directory.path(), options(false)).map(drop);
+    assert!(matches!(opened, Err(Error::Layout { found: 1, .. })), "{opened:?}");
+}
+
+#[tokio::test]
 async fn files_that_never_became_visible_go() {
     let fixture = Fixture::new().await;
     fixture.client.put("/bkt/k", &[], noise(30_000, 1)).await;

@@ -135,6 +135,15 @@ async fn checksums_of_parts_make_the_whole() {
             "{}",
             done.text()
         );
+        let asked =
+            [("x-amz-object-attributes", "Checksum,ObjectParts,ObjectSize"), ("x-amz-max-parts", "1")];
+        let told = client.get("/bkt/k?attributes", &asked).await;
+        let crc = format!("<ChecksumCRC32>{}</ChecksumCRC32>", expected.trim_end_matches("-2"));
+        let checksum = format!("{crc}<ChecksumType>{kind}</ChecksumType>");
+        assert_eq!((told.element("Checksum"), told.element("PartsCount")), (&*checksum, "2"));
+        let part = format!("<PartNumber>1</PartNumber><Size>{}</Size>{}", 5 * MIB, element(&first));
+        assert_eq!(told.element("Part"), if vouched { &part } else { "" });
+        assert_eq!(told.element("ObjectSize"), (5 * MIB + 77).to_string());
     }
 }
 

@@ -133,6 +133,24 @@ async fn copies_and_uploads_name_versions() {
 }
 
 #[tokio::test]
+async fn conditions_of_a_deletion_are_about_what_it_names() {
+    let fixture = Fixture::new().await;
+    let client = &fixture.client;
+    client.set_versioning("bkt", "Enabled").await;
+    let old = client.put("/bkt/k", &[], "old").await;
+    let new = client.put("/bkt/k", &[], "new").await;
+    let target = format!("/bkt/k?versionId={}", id(&old));
+    let delete = |etag: String| {
+        let target = target.clone();
+        async move { client.send(Method::DELETE, &target, &[("if-match", &etag)], "").await }
+    };
+    assert_eq!(delete(new.header("etag").to_owned()).await.status, 412);
+    assert_eq!(delete(old.header("etag").to_owned()).await.status, 204);
+    assert_eq!(delete(old.header("etag").to_owned()).await.status, 404);
+    assert_eq!(client.get("/bkt/k", &[]).await.text(), "new");
+}
+
+#[tokio::test]
 async fn many_deletions_name_versions() {
     let fixture = Fixture::new().await;
     let client = &fixture.client;
