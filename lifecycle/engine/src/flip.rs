@@ -255,9 +255,16 @@ async fn archived(house: &House, archive: &mut Archive, stub: &ObjectHead) -> Re
     Ok(Look::Over(Flipped::Archived))
 }
 
-/// What a flip replaces: a swap in place finds a version below others too, a PUT replaces what is current.
+/// What a flip replaces: a swap in place names its version, also below others; a PUT replaces what is current.
 fn target(house: &House, archive: &Archive) -> ObjectRef {
-    if house.store.capabilities().in_place { held(archive) } else { current(archive) }
+    if !house.store.capabilities().in_place {
+        return current(archive);
+    }
+    let begun = archive.state.stage() == ArchiveStage::Flipping;
+    match archive.identity.as_ref().and_then(|identity| identity.version.clone()) {
+        Some(version) if begun => ObjectRef { version: Some(version), ..current(archive) },
+        _ => held(archive),
+    }
 }
 
 /// Whether the object is the one that was packed. The bytes of a direct write bear their archive's id: its tags and
@@ -293,7 +300,10 @@ pub(crate) fn standing(head: &ObjectHead) -> Standing {
 
 async fn prepare(house: &House, archive: &Archive, head: ObjectHead, leave: Leave) -> Result<Flip, Error> {
     canary::hear(house).await?;
-    let target = target(house, archive);
+    let mut target = target(house, archive);
+    if house.store.capabilities().in_place {
+        target.version = head.version.clone();
+    }
     let conditional = bucket::conditional(&house.store.capabilities(), leave.versioning);
     let (kind, content) = if archive.keeps_bytes() {
         let stream = house.store.read(&target, &head.etag, 0..head.size).await?;

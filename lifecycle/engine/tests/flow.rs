@@ -4,8 +4,12 @@
 
 mod rig;
 
+use http::Method;
+use model::ObjectKey;
 use model::archive::ArchiveStage;
+use model::catalog::Change;
 use model::limits::STUB_BYTES;
+use model::store::ObjectRef;
 use rig::{Rig, bytes, wait_for};
 
 async fn there_and_back(pretend_remote: bool) {
@@ -119,4 +123,66 @@ async fn an_overwritten_archive_dies_and_takes_its_copy_along() {
     })
     .await;
     rig.stop().await;
+}
+
+/// Versions of a key as the store lists them, newest first: whether each is a stub.
+async fn stubs(rig: &Rig, key: &str) -> Vec<bool> {
+    let name = ObjectKey::parse(key).unwrap();
+    let mut stubs = Vec::new();
+    for listed in rig.store.versions(&rig.bucket, &name, 10).await.unwrap() {
+        let version = Some(listed.version);
+        let target = ObjectRef { bucket: rig.bucket.clone(), key: name.clone(), version };
+        stubs.push(rig.store.head(&target).await.unwrap().is_some_and(|head| head.marker.is_some()));
+    }
+    stubs
+}
+
+async fn versions_stay(pretend_remote: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path(), pretend_remote).await;
+    rig.make_bucket().await;
+    let enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    assert_eq!(rig.call(Method::PUT, &format!("/{}?versioning", rig.bucket), enabled).await.0, 200);
+    let body = bytes(2, 200_000);
+    rig.put("key", &bytes(1, 200_000)).await.unwrap();
+    rig.put("key", &body).await.unwrap();
+    let hot = rig.head("key").await.unwrap();
+    rig.put_rule().await;
+    let archive = rig.wait_archived("key").await;
+    assert_eq!(archive.identity.as_ref().unwrap().version, hot.version);
+    assert_eq!(stubs(&rig, "key").await, [true, false], "one stub in the place of one version");
+    rig.put("key", &bytes(3, 200_000)).await.unwrap();
+    wait_for("the newer version to be archived", || async {
+        (stubs(&rig, "key").await == [true, true, false]).then_some(())
+    })
+    .await;
+    rig.delete("key").await.unwrap();
+    wait_for("all looks to be over", || async {
+        let row = rig.catalog.archive(archive.id).await.unwrap().unwrap();
+        (!row.touched).then_some(())
+    })
+    .await;
+    rig.restore(&archive).await;
+    assert_eq!(rig.restored(archive.id).await, body, "below a delete marker");
+    let standing = archive.standing.as_ref().and_then(|standing| standing.version.clone()).unwrap();
+    let path = format!("/{}/key?versionId={}", rig.bucket, standing.as_str());
+    assert_eq!(rig.call(Method::DELETE, &path, &[]).await.0, 204);
+    rig.catalog.commit(vec![Change::Touch(archive.id)]).await.unwrap();
+    wait_for("the archive to die with its version", || async {
+        let row = rig.catalog.archive(archive.id).await.unwrap().unwrap();
+        (row.state.stage() == ArchiveStage::Dead).then_some(())
+    })
+    .await;
+    assert_eq!(rig.archive_of("key").await.unwrap().state.stage(), ArchiveStage::Archived);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_stay_what_they_were_in_place() {
+    versions_stay(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_stay_what_they_were_by_conditional_put() {
+    versions_stay(true).await;
 }
