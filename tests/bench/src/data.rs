@@ -30,7 +30,7 @@ pub struct Contents {
 }
 
 /// Which bodies a cell sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Size {
     /// [`SMALL_BYTES`].
     Small,

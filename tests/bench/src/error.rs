@@ -32,6 +32,15 @@ pub enum Error {
         #[source]
         source: hyper::Error,
     },
+    /// A request of the bare client failed.
+    #[error("running {what}")]
+    Pass {
+        /// The cell and the server.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The server refused.
     #[error("{what} was answered {status}: {text}")]
     Refused {

@@ -1,4 +1,5 @@
-//! The bench of the real server: `bench ports` names free loopback ports, `bench run` measures a running server.
+//! The bench of the real server: `bench ports` names free loopback ports, `bench run` measures a running server,
+//! `bench stub` is a store that costs next to nothing, and `bench pass` compares servers in front of it.
 //!
 //! Words: a *cell* is one kind of request at one size and concurrency; a *limit* is what the machine does with the
 //! same bytes and none of our code; a *row* is one figure of either.
@@ -14,8 +15,11 @@ mod error;
 mod limit;
 mod load;
 mod meter;
+mod pass;
 mod report;
+mod stub;
 mod tape;
+mod wire;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -53,6 +57,32 @@ enum What {
     /// Measures the limits and a running server; the root identity comes from TAPEGATE_ACCESS_KEY and
     /// TAPEGATE_SECRET_KEY
     Run(RunArguments),
+    /// Is a store, on this address, until it is ended
+    Stub {
+        /// host:port
+        listen: std::net::SocketAddr,
+    },
+    /// Sends the same requests through several servers in front of one store; identity as for `run`
+    Pass(PassArguments),
+}
+
+#[derive(Args)]
+struct PassArguments {
+    /// A server, as name=host:port=pid (may be given again)
+    #[arg(long, required = true)]
+    door: Vec<pass::Door>,
+    /// Writes every figure of every round here as a line of JSON
+    #[arg(long)]
+    lines: Option<PathBuf>,
+    /// How often all is measured
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Length of a cell, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Cells of this size only
+    #[arg(long)]
+    size: Option<Size>,
 }
 
 #[derive(Args)]
@@ -91,6 +121,8 @@ fn main() -> ExitCode {
     let done = match Command::parse().what {
         What::Ports { count } => ports(count),
         What::Run(arguments) => run(&arguments),
+        What::Stub { listen } => stub(listen),
+        What::Pass(arguments) => pass(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,6 +175,22 @@ fn run(arguments: &RunArguments) -> Result<()> {
             runtime.block_on(tape::round_trip(&setting, &mut report, size, count))?;
         }
     }
+    print!("{}", report.table());
+    Ok(())
+}
+
+fn stub(address: std::net::SocketAddr) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(file("starting the runtime"))?;
+    runtime.block_on(stub::serve(address)).map_err(file("being a store"))
+}
+
+fn pass(arguments: &PassArguments) -> Result<()> {
+    let mut report = Report::new(arguments.lines.as_deref()).map_err(file("making the report"))?;
+    let (id, secret) = (identity("TAPEGATE_ACCESS_KEY")?, identity("TAPEGATE_SECRET_KEY")?);
+    let cell_time = Duration::from_secs_f64(arguments.seconds.clamp(0.1, 30.0));
+    let plan = pass::Plan { rounds: arguments.rounds, cell_time, size: arguments.size };
+    pass::measure(&arguments.door, plan, (&id, &secret), &mut report)?;
     print!("{}", report.table());
     Ok(())
 }

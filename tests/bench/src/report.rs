@@ -28,6 +28,8 @@ pub struct Row {
     pub server: Option<Usage>,
     /// What this process used, in CPU seconds.
     pub client_cpu_seconds: Option<f64>,
+    /// Of several rounds: the least and the most CPU of the server for one operation, in seconds.
+    pub cpu_range: Option<(f64, f64)>,
 }
 
 /// The figures of a run.
@@ -51,7 +53,24 @@ impl Row {
             p99: None,
             server: None,
             client_cpu_seconds: None,
+            cpu_range: None,
         }
+    }
+
+    /// Of the same figure of several rounds the one with the median CPU for an operation, with the largest peak of
+    /// memory and the range of the CPU. Sorts.
+    pub fn median(rounds: &mut [Self]) -> Option<Self> {
+        rounds.sort_by(|one, other| one.cpu_per_operation().total_cmp(&other.cpu_per_operation()));
+        let mut row = rounds.get(rounds.len() / 2)?.clone();
+        row.cpu_range = Some((rounds.first()?.cpu_per_operation(), rounds.last()?.cpu_per_operation()));
+        let peaks = rounds.iter().filter_map(|row| Some(row.server?.peak_mib));
+        let peak = peaks.fold(0.0, f64::max);
+        row.server = row.server.map(|server| Usage { peak_mib: peak, ..server });
+        Some(row)
+    }
+
+    fn cpu_per_operation(&self) -> f64 {
+        self.server.map_or(0.0, |server| server.cpu_seconds / (self.count.max(1)) as f64)
     }
 
     fn per_second(&self) -> f64 {
@@ -94,6 +113,17 @@ impl Row {
         })
     }
 
+    /// A cost, with its range over the rounds; `scale` makes it of that of one operation.
+    fn spread(&self, value: Option<f64>, scale: f64) -> String {
+        match (value, self.cpu_range) {
+            (None, _) => "-".to_owned(),
+            (Some(value), None) => format!("{value:.2}"),
+            (Some(value), Some((least, most))) => {
+                format!("{value:.2} ({:.2}-{:.2})", least * scale, most * scale)
+            }
+        }
+    }
+
     fn cells(&self) -> [String; COLUMNS.len()] {
         let text = |value: Option<f64>, digits: usize| {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
@@ -107,8 +137,8 @@ impl Row {
             text(moved, 1),
             text(self.p50.map(milliseconds), 2),
             text(self.p99.map(milliseconds), 2),
-            text(self.cpu_seconds_per_10k(), 2),
-            text(self.cpu_seconds_per_gigabyte(), 2),
+            self.spread(self.cpu_seconds_per_10k(), 1e4),
+            self.spread(self.cpu_seconds_per_gigabyte(), self.count as f64 * 1e9 / self.bytes.max(1) as f64),
             text(self.server.map(|server| server.peak_mib), 0),
         ]
     }
@@ -132,12 +162,26 @@ impl Report {
     /// # Errors
     /// The line cannot be written.
     pub fn add(&mut self, row: Row) -> io::Result<()> {
+        self.note(&row)?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Writes the line of a figure that stays out of the table.
+    ///
+    /// # Errors
+    /// The line cannot be written.
+    pub fn note(&mut self, row: &Row) -> io::Result<()> {
         eprintln!("{:<44} {:>10.1}/s {:>9.1} MB/s", row.name, row.per_second(), row.megabytes_per_second());
         if let Some(lines) = &mut self.lines {
             writeln!(lines, "{}", row.json())?;
         }
-        self.rows.push(row);
         Ok(())
+    }
+
+    /// Takes a figure into the table without a line.
+    pub fn keep(&mut self, row: Row) {
+        self.rows.push(row);
     }
 
     /// The table, in Markdown with aligned columns.
