@@ -10,16 +10,15 @@ use dialect::sigv4::Secret;
 use edge::{Edge, Limits, Ports};
 use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
 use library::Library;
-use model::bucket::BucketSettings;
 use model::catalog::Catalog;
 use model::fence::KeyFence;
 use virtual_library::VirtualLibrary;
 
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::config::{Config, Identity, LibraryConfig};
+use crate::config::{Config, Identity, LibraryConfig, Upstream};
 use crate::data::{DataDir, Installation, Root};
 use crate::error::Error;
-use crate::stores::{self, OpenStore};
+use crate::stores::{self, Behind, OpenStore};
 
 /// Part of the free disk the spool takes when nothing is said.
 const SPOOL_PART: u64 = 5;
@@ -43,12 +42,14 @@ pub struct Gateway {
     /// Ends with the reason once the catalog or the store can no longer be written: the process must end and be
     /// started again, which puts right what can be put right.
     pub broken: Pin<Box<dyn Future<Output = String> + Send>>,
+    /// The store, for those who look into it.
+    pub behind: Behind,
 }
 
 /// Opens everything in the data directory and starts the background work.
 pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Gateway, Error> {
     let installation = data.installation()?;
-    let ((catalog, catalog_failed), OpenStore { store, deadline, broken }, libraries) = tokio::try_join!(
+    let ((catalog, catalog_failed), OpenStore { store, deadline, broken, behind }, libraries) = tokio::try_join!(
         open_catalog(data),
         stores::open(config, data, &installation),
         open_libraries(config, data),
@@ -81,7 +82,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
             () = broken => "the metadata of the store could not be written".to_owned(),
         }
     });
-    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine, broken })
+    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine, broken, behind })
 }
 
 async fn open_catalog(
@@ -138,7 +139,7 @@ fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) ->
         pool.pack_bytes_target = pool.pack_bytes_target.min(most);
     }
     Ok(Settings {
-        buckets: BucketSettings::all(),
+        buckets: config.buckets.clone(),
         survey_interval: SURVEY_INTERVAL,
         flips_per_second: None,
         day: config.pace.day,
@@ -169,13 +170,25 @@ fn spool_bytes(config: &Config, data: &DataDir) -> Result<u64, Error> {
 }
 
 fn edge_settings(config: &Config, installation: &Installation, root: &Root) -> edge::Settings {
-    let secret = |(id, identity): (&String, &Identity)| (id.clone(), identity.secret.clone());
-    let mut identities: BTreeMap<_, _> = config.identities.iter().map(secret).collect();
-    identities.insert(root.access_key_id.clone(), Secret::new(root.secret.clone()));
+    let known = |(id, identity): (&String, &Identity)| {
+        let upstream = match identity.upstream {
+            Upstream::Service => edge::Upstream::Service,
+            Upstream::Own => edge::Upstream::Own,
+        };
+        (id.clone(), edge::Identity { secret: identity.secret.clone(), upstream })
+    };
+    let mut identities: BTreeMap<_, _> = config.identities.iter().map(known).collect();
+    let secret = Secret::new(root.secret.clone());
+    let root_identity = edge::Identity { secret, upstream: edge::Upstream::Service };
+    identities.insert(root.access_key_id.clone(), root_identity);
     edge::Settings {
         region: config.region.clone(),
         day: config.pace.day,
         identities,
+        // The embedded store asks nobody who is calling.
+        anonymous: config.store.is_remote(),
+        forwards_unknown: config.store.is_remote(),
+        buckets: config.buckets.clone(),
         classes: config.classes.clone(),
         marker_key: installation.marker_key.clone(),
         limits: Limits { drain: DRAIN, ..Limits::default() },

@@ -42,6 +42,8 @@ pub enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Show what the store can do, why that is believed, and what becomes of each bucket
+    Doctor(DoctorArgs),
     /// The tape libraries
     #[command(subcommand)]
     Library(LibraryCommand),
@@ -176,6 +178,46 @@ pub enum RestoreCommand {
 pub enum BucketCommand {
     /// List the buckets
     List(At),
+    /// Carry out a bucket's rules; those the store holds are taken over
+    Enable(BucketArgs),
+    /// Take over nothing new; what is archived is served and restored
+    Pause(BucketArgs),
+    /// Bring everything archived back into the store
+    Drain(BucketArgs),
+    /// Bring everything back, give the rules back, and let go of the bucket
+    Detach(BucketArgs),
+}
+
+/// A bucket, and what holds for it. What is not said stays.
+#[derive(Debug, Args)]
+pub struct BucketArgs {
+    /// The bucket, as s3://name
+    #[arg(value_parser = bucket)]
+    pub name: BucketName,
+    /// Nobody else holds keys that can write to it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub exclusive: Option<bool>,
+    /// Stubs may be replicated by the store
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub accept_replicated_stubs: Option<bool>,
+    /// Stubs may fire the store's own events
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub accept_backend_events: Option<bool>,
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `tapegate doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Find out anew what a remote store can do
+    #[arg(long)]
+    pub probe: bool,
+    /// With no gateway running: the configuration that names the remote store, which is then only looked at
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub at: At,
 }
 
 /// `tapegate tape`: PATH is the folder of a virtual cartridge, or of a virtual library (then every cartridge in it).
@@ -268,6 +310,13 @@ mod tests {
             "restore list --all",
             "restore show 01J00000000000000000000000 --json",
             "bucket list",
+            "bucket enable s3://archive --exclusive --accept-backend-events=false",
+            "bucket pause s3://archive --json",
+            "bucket drain archive",
+            "bucket detach s3://archive/ --data d",
+            "doctor",
+            "doctor --json --probe",
+            "doctor --config f",
             "tape list x --json",
             "tape read x --to y --key a/b",
             "tape read x --to y --archive 01J00000000000000000000000",
@@ -289,6 +338,8 @@ mod tests {
             "tape export x",
             "restore show 1",
             "library inventory a/b",
+            "bucket enable",
+            "bucket enable s3://archive --exclusive=perhaps",
         ] {
             let words = std::iter::once("tapegate").chain(line.split(' ').filter(|word| !word.is_empty()));
             assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");

@@ -69,7 +69,13 @@ impl Client {
         }
         let needs_machines = matches!(
             question,
-            Question::Libraries | Question::Inventory { .. } | Question::Drives | Question::Migrate(_)
+            Question::Libraries
+                | Question::Inventory { .. }
+                | Question::Drives
+                | Question::Migrate(_)
+                | Question::Bucket { .. }
+                | Question::Doctor
+                | Question::Probe
         );
         if needs_machines || self.at.admin.is_some() {
             return Err(gateway.gone());

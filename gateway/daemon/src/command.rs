@@ -1,5 +1,8 @@
 //! The commands that ask a gateway: what each asks, and how people see the answer.
 
+mod bucket;
+mod doctor;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -9,12 +12,15 @@ use model::{PackId, VolumeId};
 use serde_json::{Value, json};
 
 use crate::cli::{
-    At, BucketCommand, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand,
+    At, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand,
     VolumeName,
 };
 use crate::client::Client;
 use crate::error::Error;
 use crate::table::{Column, Show, bytes, sheet, table};
+
+pub use bucket::bucket;
+pub use doctor::doctor;
 
 /// Time between two drawings of `status --watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,12 +39,6 @@ pub fn library(command: LibraryCommand) -> Result<(), Error> {
 pub fn drive(command: DriveCommand) -> Result<(), Error> {
     let DriveCommand::List(at) = command;
     listing(&at, &Question::Drives, "drives", DRIVES)
-}
-
-/// `tapegate bucket`
-pub fn bucket(command: BucketCommand) -> Result<(), Error> {
-    let BucketCommand::List(at) = command;
-    listing(&at, &Question::Buckets, "buckets", BUCKETS)
 }
 
 /// `tapegate migrate`
@@ -300,12 +300,6 @@ const RESTORES: &[Column] = &[
     ("BUCKET", "bucket", Show::Plain),
     ("KEY", "key", Show::Plain),
     ("DETAIL", "detail", Show::Plain),
-];
-const BUCKETS: &[Column] = &[
-    ("BUCKET", "name", Show::Plain),
-    ("RULES", "rules", Show::Plain),
-    ("ENABLED", "rules_enabled", Show::Plain),
-    ("ON TAPE", "has_archives", Show::Flag),
 ];
 const COUNTS: &[Column] = &[("STATE", "state", Show::Plain), ("COUNT", "count", Show::Plain)];
 const ARCHIVE_COUNTS: &[Column] =

@@ -52,6 +52,8 @@ pub struct Config {
     pub spool_bytes_max: Option<u64>,
     /// How fast time goes.
     pub pace: Pace,
+    /// Rounds of the race when a remote store is probed.
+    pub probe_rounds: u32,
 }
 
 /// A caller.

@@ -6,6 +6,7 @@
 //! root-key.toml      the root identity, when the environment gives none
 //! admin-token        opens the admin listener
 //! admin-address      where the admin listener of the running (or last) gateway is
+//! store-evidence.json  what a probe found out about the remote store, and which store that is
 //! catalog.redb       the book of record
 //! store/             the embedded store
 //! library-<name>/    a virtual library
@@ -131,6 +132,16 @@ impl DataDir {
         token_in(path, &text)
     }
 
+    /// The file of what was found out about the remote store.
+    pub fn evidence(&self) -> PathBuf {
+        self.path.join(EVIDENCE)
+    }
+
+    /// Notes what was found out about the remote store.
+    pub fn note_evidence(&self, text: &str) -> Result<(), Error> {
+        replace(&self.evidence(), text)
+    }
+
     /// Notes where the admin listener is, for commands.
     pub fn note_admin_address(&self, address: SocketAddr) -> Result<(), Error> {
         replace(&self.path.join(ADMIN_ADDRESS), &format!("{address}\n"))
@@ -194,4 +205,5 @@ const CATALOG: &str = "catalog.redb";
 const INSTALLATION: &str = "installation.toml";
 const ROOT_KEY: &str = "root-key.toml";
 const TOKEN: &str = "admin-token";
+const EVIDENCE: &str = "store-evidence.json";
 const ADMIN_ADDRESS: &str = "admin-address";

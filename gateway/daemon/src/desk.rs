@@ -4,27 +4,35 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use console::{Admin, AdminError, Migrate, Question};
-use engine::Engine;
+use console::{Admin, AdminError, BucketAction, BucketOrder, Migrate, Question};
+use engine::{BucketView, Engine};
 use library::{DriveState, Inventory, Library};
+use model::BucketName;
+use model::bucket::Mode;
 use model::catalog::Bucket;
 use serde_json::{Value, json};
 
-use crate::error::chain;
+use crate::data::DataDir;
+use crate::doctor;
+use crate::error::{chain, told};
 use crate::records::Records;
+use crate::stores::Behind;
+use crate::switch::Switch;
 use crate::view;
 
 /// The gateway, asked by an administrator.
 pub struct Desk {
     engine: Arc<Engine>,
+    behind: Behind,
+    data: Arc<DataDir>,
     records: Records,
 }
 
 impl Desk {
     /// Answers for this engine and what it works on.
-    pub fn new(engine: Arc<Engine>) -> Self {
+    pub fn new(engine: Arc<Engine>, behind: Behind, data: Arc<DataDir>) -> Self {
         let records = Records::new(engine.house().catalog.clone());
-        Self { engine, records }
+        Self { engine, behind, data, records }
     }
 
     fn libraries(&self) -> &BTreeMap<String, Arc<Library>> {
@@ -96,9 +104,57 @@ impl Desk {
         let known = house.catalog.buckets().await.map_err(|error| AdminError::failed(chain(&error)))?;
         let known: BTreeMap<&str, &Bucket> =
             known.iter().map(|bucket| (bucket.name.as_str(), bucket)).collect();
-        let there = house.store.buckets().await.map_err(|error| AdminError::failed(chain(&error)))?;
-        let rows = there.iter().map(|name| view::bucket(name.as_str(), known.get(name.as_str()).copied()));
-        Ok(json!({"buckets": rows.collect::<Vec<_>>()}))
+        let views = self.engine.buckets().await.map_err(|error| AdminError::failed(chain(&error)))?;
+        let row = |view: &BucketView| {
+            let mut row = doctor::bucket(view);
+            let rules = view::bucket(view.name.as_str(), known.get(view.name.as_str()).copied());
+            if let (Some(row), Value::Object(rules)) = (row.as_object_mut(), rules) {
+                row.extend(rules);
+            }
+            row
+        };
+        Ok(json!({"buckets": views.iter().map(row).collect::<Vec<_>>()}))
+    }
+
+    async fn doctor(&self) -> Value {
+        let views = self.engine.buckets().await.map_err(|error| chain(&error));
+        doctor::report(&self.behind, &*self.engine.house().store, views, true).await
+    }
+
+    async fn probe(&self) -> Result<Value, AdminError> {
+        self.behind.probe(&self.data).await.map_err(|error| AdminError::failed(told(&error)))?;
+        Ok(self.doctor().await)
+    }
+
+    /// Does what is ordered as far as it goes now; what takes longer is asked for again until it is `done`.
+    async fn order(&self, name: &BucketName, order: &BucketOrder) -> Result<Value, AdminError> {
+        let house = self.engine.house();
+        let switch =
+            Switch { catalog: &*house.catalog, store: &*house.store, settings: &house.settings.buckets };
+        let terms = house.terms(name).await.map_err(|error| AdminError::failed(chain(&error)))?;
+        let mut answer = json!({"name": name.as_str(), "done": true});
+        match order.action {
+            BucketAction::Enable => answer["rules_taken_over"] = json!(switch.enable(name, order).await?),
+            BucketAction::Pause => switch.set_mode(name, Mode::Paused, order).await?,
+            // Let go of by an earlier try.
+            BucketAction::Detach if !terms.mode.is_managed() => {}
+            BucketAction::Drain | BucketAction::Detach => {
+                if terms.mode != Mode::Draining {
+                    switch.set_mode(name, Mode::Draining, order).await?;
+                }
+                let progress = self.engine.drain_progress(name).await;
+                let progress = progress.map_err(|error| AdminError::failed(chain(&error)))?;
+                answer["left"] = view::drain(&progress);
+                answer["done"] = json!(progress.is_over());
+                if order.action == BucketAction::Detach && progress.is_over() {
+                    answer["rules"] = switch.let_go(name).await?;
+                }
+            }
+        }
+        self.engine.look_again(name);
+        let terms = house.terms(name).await.map_err(|error| AdminError::failed(chain(&error)))?;
+        answer["mode"] = json!(terms.mode);
+        Ok(answer)
     }
 
     async fn migrate(&self, migrate: Migrate) -> Result<Value, AdminError> {
@@ -143,6 +199,9 @@ impl Admin for Desk {
             Question::Drives => Ok(self.drives()),
             Question::Buckets => self.buckets().await,
             Question::Migrate(migrate) => self.migrate(migrate).await,
+            Question::Bucket { name, order } => self.order(&name, &order).await,
+            Question::Doctor => Ok(self.doctor().await),
+            Question::Probe => self.probe().await,
             of_the_records => self.records.answer(of_the_records).await,
         }
     }

@@ -13,10 +13,13 @@ mod command;
 mod config;
 mod data;
 mod desk;
+mod doctor;
 mod error;
+mod evidence;
 mod records;
 mod serve;
 mod stores;
+mod switch;
 mod table;
 mod tape;
 mod view;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Migrate(command) => command::migrate(command),
         Command::Restore(command) => command::restore(command),
         Command::Bucket(command) => command::bucket(command),
+        Command::Doctor(args) => command::doctor(args),
         Command::Tape(command) => tape::run(command),
     };
     match outcome {

@@ -97,7 +97,13 @@ impl Admin for Records {
                 let row = |bucket: &model::catalog::Bucket| view::bucket(bucket.name.as_str(), Some(bucket));
                 buckets.map(|rows| json!({"buckets": rows.iter().map(row).collect::<Vec<_>>()}))
             }
-            Question::Libraries | Question::Inventory { .. } | Question::Drives | Question::Migrate(_) => {
+            Question::Libraries
+            | Question::Inventory { .. }
+            | Question::Drives
+            | Question::Migrate(_)
+            | Question::Bucket { .. }
+            | Question::Doctor
+            | Question::Probe => {
                 return Err(AdminError {
                     status: 503,
                     code: "NotRunning".to_owned(),

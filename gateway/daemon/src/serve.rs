@@ -49,19 +49,19 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(&Welcome) -> std::io::Result<()>,
 ) -> Result<(), Error> {
-    let data = DataDir::create(&config.data)?;
+    let data = Arc::new(DataDir::create(&config.data)?);
     let listener = listen(config.listen, "--listen").await?;
     let admin_listener = listen(config.admin_listen, "--admin-listen").await?;
     // Not before: a start that ends at a taken address must not make the secret that only the first start shows.
     let root = data.root(environment)?;
     let token = data.token()?;
     let (address, admin_address) = (local(&listener)?, local(&admin_listener)?);
-    let Gateway { edge, engine, broken } = assemble(config, &data, &root).await?;
+    let Gateway { edge, engine, broken, behind } = assemble(config, &data, &root).await?;
     let engine = Arc::new(engine);
     data.note_admin_address(admin_address)?;
 
     let (end, ended) = watch::channel(false);
-    let desk = Arc::new(Desk::new(engine.clone()));
+    let desk = Arc::new(Desk::new(engine.clone(), behind, data.clone()));
     let mut admin = tokio::spawn(console::serve(admin_listener, desk, token, holds(ended.clone())));
     let drained = holds(ended);
     let mut serving = tokio::spawn(async move { edge.serve(listener, drained).await });

@@ -1,6 +1,7 @@
 //! Rows of the book of record as JSON: what the admin API answers and `--json` prints. Names here are a contract with
 //! scripts: extend, never rename. Times are ISO 8601 in UTC, sizes are bytes, states are in lower case.
 
+use engine::DrainProgress;
 use library::{DriveState, DriveStatus, Inventory};
 use model::catalog::{Bucket, Counts};
 use model::pack::{Pack, PackCopy};
@@ -109,9 +110,23 @@ pub fn bucket(name: &str, known: Option<&Bucket>) -> Value {
         known.and_then(|bucket| bucket.lifecycle.as_ref()).map_or(&[][..], |lifecycle| &lifecycle.rules);
     json!({
         "name": name,
+        "store_rules_kept": known.is_some_and(|bucket| bucket.store_rules.is_some()),
         "rules": rules.len(),
         "rules_enabled": rules.iter().filter(|rule| rule.enabled).count(),
         "has_archives": known.is_some_and(|bucket| bucket.has_archives),
+    })
+}
+
+/// What is left to be brought back of a bucket.
+pub fn drain(progress: &DrainProgress) -> Value {
+    let stuck = progress.stuck.iter().map(|stuck| {
+        json!({"key": stuck.key.as_str(), "detail": stuck.why, "since": stuck.since.to_string()})
+    });
+    json!({
+        "archived": progress.archived,
+        "bytes": progress.archived_bytes,
+        "others": progress.others,
+        "stuck": stuck.collect::<Vec<_>>(),
     })
 }
 

@@ -66,6 +66,16 @@ impl<S: S3Service> S3Store<S> {
         Ok(store)
     }
 
+    /// Only to look at a store: nothing is prepared, and the reserved bucket may not be there.
+    pub fn look(service: S, reserved: Reserved, secret: MarkerKey) -> Self {
+        Self { service, reserved, secret }
+    }
+
+    /// The catalog that owns the reserved bucket; none when there is no such bucket, or nobody's name in it.
+    pub async fn reserved_owner(&self) -> Result<Option<String>, StoreError> {
+        self.find_owner().await
+    }
+
     /// The service below.
     pub fn service(&self) -> &S {
         &self.service

@@ -28,6 +28,7 @@ const PACK_BYTES_MAX: u64 = 32 << 30;
 const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SECRET_LENGTH_MIN: usize = 8;
 const DAY_SECONDS_MAX: u64 = 86_400;
+const PROBE_ROUNDS_MAX: u64 = 10_000;
 /// Part of a cartridge its index partition takes at most.
 const INDEX_PART: u64 = 20;
 
@@ -49,7 +50,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
     let store = store.unwrap_or(StoreConfig::Embedded { pretend_remote: false });
     let buckets = stores::buckets(root.named("bucket"), store.is_remote());
     let identities = identities(&mut root, folder, store.is_remote());
-    let (pace, quiet) = root.table("testing").map_or_else(|| (Pace::default(), QUIET_DEFAULT), testing);
+    let Testing { pace, quiet, probe_rounds } = root.table("testing").map_or_else(Testing::default, testing);
     let libraries = libraries(&mut root);
     let pools = pools(&mut root, &libraries, quiet);
     let classes = classes(&mut root, &pools);
@@ -75,6 +76,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         classes,
         spool_bytes_max,
         pace,
+        probe_rounds,
     }
 }
 
@@ -154,10 +156,22 @@ pub(super) fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret>
     }
 }
 
-/// The pace, and how long a pool waits for more by default.
-fn testing(mut section: Section<'_>) -> (Pace, Duration) {
-    let mut pace = Pace::default();
-    let mut quiet = QUIET_DEFAULT;
+/// What tests may change.
+struct Testing {
+    pace: Pace,
+    /// How long a pool waits for more by default.
+    quiet: Duration,
+    probe_rounds: u32,
+}
+
+impl Default for Testing {
+    fn default() -> Self {
+        Self { pace: Pace::default(), quiet: QUIET_DEFAULT, probe_rounds: store::RACE_ROUNDS }
+    }
+}
+
+fn testing(mut section: Section<'_>) -> Testing {
+    let Testing { mut pace, mut quiet, probe_rounds } = Testing::default();
     if let Some(seconds) = section.small("day_seconds", 1..=DAY_SECONDS_MAX) {
         pace.day = DayLength::Seconds(seconds);
     }
@@ -176,8 +190,9 @@ fn testing(mut section: Section<'_>) -> (Pace, Duration) {
             "write 0.0 or leave it out",
         );
     }
+    let probe_rounds = section.small("probe_rounds", 1..=PROBE_ROUNDS_MAX).unwrap_or(probe_rounds);
     section.end();
-    (pace, quiet)
+    Testing { pace, quiet, probe_rounds }
 }
 
 fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {

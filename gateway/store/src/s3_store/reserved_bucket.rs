@@ -63,6 +63,14 @@ impl<S: S3Service> S3Store<S> {
         }
     }
 
+    pub(super) async fn find_owner(&self) -> Result<Option<String>, StoreError> {
+        match self.owner().await {
+            Ok(owner) => Ok(Some(owner)),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn owner(&self) -> Result<String, StoreError> {
         let ask = Ask::object(Method::GET, &self.reserved.bucket, OWNER_KEY);
         let response = self.ask(OWNER, ask.bare()).await?;
