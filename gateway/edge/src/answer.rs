@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dialect::aws_chunked::PayloadReader;
 use dialect::checksum::Demand;
 use dialect::sigv4::Verdict;
-use dialect::{Code, Operation, S3Error, bucket, route};
+use dialect::{Code, Operation, Route, S3Error, bucket, route};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use model::Body;
@@ -39,17 +39,32 @@ pub(crate) async fn answer(house: &Arc<House>, request: Request<Body>) -> Respon
 fn admit(house: &House, context: &mut Context, mut head: Parts, body: Body) -> Result<(Ask, Body)> {
     let Verdict { caller, payload } = authenticate::verify(house, &head)?;
     authenticate::unsign_query(&mut head, &caller)?;
-    let query = head.uri.query().unwrap_or_default();
-    let route = route::route(&head.method, head.uri.path(), query, &head.headers)?;
+    let route = routed(house, &head)?;
     context.operation = Some(route.operation);
-    authorise::authorise(&caller)?;
+    let signer = authorise::authorise(&house.settings, &caller, route.operation)?;
     authenticate::refuse_reserved(&head, &route.query)?;
-    bucket::expected_owner(&head.headers)?;
+    if !house.settings.forwards_unknown {
+        // A store that knows owners judges the header itself.
+        bucket::expected_owner(&head.headers)?;
+    }
     let demand = demand(route.operation, &head)?;
     let reader = PayloadReader::with_demand(payload, &head.headers, demand)?;
     check_length(route.operation, reader.declared_bytes())?;
     authenticate::strip(&mut head, reader.declared_bytes());
+    head.extensions.insert(signer);
     Ok((Ask { route, head }, Payload::wrap(body, reader)))
+}
+
+/// The operation. A method that no sub-resource of S3 has may be one of the store's own.
+fn routed(house: &House, head: &Parts) -> Result<Route> {
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+    match route::route(&head.method, path, query, &head.headers) {
+        Err(error) if house.settings.forwards_unknown && error.code == Code::MethodNotAllowed => {
+            let parsed = route::route(&Method::OPTIONS, path, query, &head.headers)?;
+            Ok(Route { operation: Operation::Unknown, ..parsed })
+        }
+        routed => Ok(routed?),
+    }
 }
 
 /// The digests to be checked here: none where the store takes them anyway.

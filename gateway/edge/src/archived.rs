@@ -2,15 +2,16 @@
 //! when the catalog agrees.
 
 use dialect::{date, reserved};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName};
 use model::archive::ArchiveStage;
 use model::restore::Visible;
 use model::store::ObjectRef;
-use model::{Archive, ETag, Timestamp};
+use model::{Archive, ETag, Marker, Timestamp, VersionId};
 
 use crate::error::{Error, Result, catalog};
 use crate::house::{House, record};
+use crate::versions;
 
 /// An archived object.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ pub(crate) async fn recognise(house: &House, target: &ObjectRef, headers: &Heade
     let Some(told) = Told::read(headers) else {
         return Err(Error::ReadAnswer { operation: "a read", missing: "ETag, length or date" });
     };
-    if !stands(&archive, &told.etag, told.last_modified) {
+    if !stands(&archive, &told) {
         return Ok(Seen::Mistrusted("the object is not the one its archive took over"));
     }
     let view = View::new(archive, told, Visible::Archived);
@@ -68,35 +69,57 @@ pub(crate) fn mistrusted(target: &ObjectRef, reason: &'static str) -> Error {
     Error::TrustMarker { bucket: target.bucket.clone(), key: target.key.clone(), reason }
 }
 
-/// Whether what the store told is what the row expects under its key. While a flip is under way the right signature
+/// The archive of a key that an object with these headers belongs to. Never believed by itself.
+pub(crate) fn row_of<'a>(
+    house: &House,
+    target: &ObjectRef,
+    rows: &'a [Archive],
+    headers: &HeaderMap,
+) -> Option<&'a Archive> {
+    let parse =
+        |record| reserved::parse(record, &target.bucket, &target.key, &house.settings.marker_key).ok();
+    let marker: Marker = record(headers).and_then(parse)?;
+    rows.iter().find(|row| row.id == marker.archive)
+}
+
+/// Whether what the store told is what the row expects as its version. While a flip is under way the right signature
 /// is all there is; so it is while a direct write is not yet written down.
-pub(crate) fn stands(archive: &Archive, etag: &ETag, last_modified: Timestamp) -> bool {
+fn stands(archive: &Archive, told: &Told) -> bool {
     let unsettled = matches!(archive.state.stage(), ArchiveStage::Flipping | ArchiveStage::Declared);
     let known = archive.standing.as_ref();
+    let same_version = |known: Option<&VersionId>| match (known, &told.version) {
+        (Some(known), Some(told)) => known == told,
+        _ => true,
+    };
     unsettled
         || known.is_some_and(|known| {
-            known.etag == *etag && known.last_modified_seconds == last_modified.seconds()
+            known.etag == told.etag
+                && known.last_modified_seconds == told.last_modified.seconds()
+                && same_version(known.version.as_ref())
         })
 }
 
 /// What every answer about an object says.
-struct Told {
-    etag: ETag,
-    last_modified: Timestamp,
+pub(crate) struct Told {
+    pub(crate) etag: ETag,
+    pub(crate) last_modified: Timestamp,
     /// Size of what the store holds.
     size: u64,
+    /// Its version id there, where it has one.
+    version: Option<VersionId>,
 }
 
 // === impl Told ===
 
 impl Told {
-    fn read(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let whole = text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')).map(|(_, size)| size);
         Some(Self {
             etag: ETag::parse(text(ETAG)?).ok()?,
             last_modified: date::parse_http(text(LAST_MODIFIED)?)?,
             size: whole.or(text(CONTENT_LENGTH))?.parse().ok()?,
+            version: headers.get(versions::HEADER).and_then(|id| VersionId::parse(id.to_str().ok()?).ok()),
         })
     }
 }
@@ -116,6 +139,12 @@ impl View {
     /// The class on the wire.
     pub(crate) fn class(&self) -> &'static str {
         self.archive.class.as_str()
+    }
+
+    /// Its user metadata that the store has no room for.
+    pub(crate) fn displaced(&self) -> impl Iterator<Item = (HeaderName, &str)> {
+        let headers = self.archive.displaced_metadata.iter();
+        headers.filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, value.as_str())))
     }
 
     /// Whether its bytes can be read.

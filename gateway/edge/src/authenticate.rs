@@ -3,13 +3,14 @@
 use dialect::route::Query;
 use dialect::sigv4::{Caller, RequestView, Verdict};
 use dialect::{S3Error, aws_chunked, reserved};
+use http::HeaderMap;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::house::{House, keep_query};
 
 /// Headers that concern the connection or the signature and go no further.
@@ -19,7 +20,7 @@ const SIGNED_BODY: [&str; 3] = ["x-amz-content-sha256", "x-amz-decoded-content-l
 
 /// Checks the signature.
 pub(crate) fn verify(house: &House, head: &Parts) -> Result<Verdict> {
-    let secret_of = |id: &str| house.settings.identities.get(id).cloned();
+    let secret_of = |id: &str| house.secret(id);
     Ok(house.verifier.verify(&RequestView::of_parts(head), house.now(), secret_of)?)
 }
 
@@ -41,12 +42,19 @@ pub(crate) fn unsign_query(head: &mut Parts, caller: &Caller) -> Result<()> {
 
 /// Refuses a request that tries to set the reserved header, by itself or in the query, where a store may look for it.
 pub(crate) fn refuse_reserved(head: &Parts, query: &Query) -> Result<()> {
-    let in_query = query.names().any(|name| name.eq_ignore_ascii_case(reserved::HEADER));
-    if in_query || head.headers.contains_key(reserved::HEADER) {
-        let text = format!("The header {} is reserved.", reserved::HEADER);
-        return Err(S3Error::invalid_request(text).into());
+    match query.names().any(|name| name.eq_ignore_ascii_case(reserved::HEADER)) {
+        true => Err(reserved_refused()),
+        false => refuse_reserved_in(&head.headers),
     }
-    Ok(())
+}
+
+/// Refuses the reserved header among these.
+pub(crate) fn refuse_reserved_in(headers: &HeaderMap) -> Result<()> {
+    if headers.contains_key(reserved::HEADER) { Err(reserved_refused()) } else { Ok(()) }
+}
+
+fn reserved_refused() -> Error {
+    S3Error::invalid_request(format!("The header {} is reserved.", reserved::HEADER)).into()
 }
 
 /// Makes the head say what the body will be once it is decoded: its own length and encoding.

@@ -12,7 +12,7 @@ use model::catalog::{CatalogError, Change};
 use model::clock::archive_id;
 use model::fence::Work;
 use model::store::{ObjectHead, ObjectRef};
-use model::{Archive, ArchiveId, ArchiveState, Body, Marker, MarkerKind, TapeClass};
+use model::{Archive, ArchiveId, ArchiveState, Body, BucketName, Marker, MarkerKind, TapeClass};
 
 use crate::error::{Result, catalog, store};
 use crate::house::House;
@@ -51,11 +51,22 @@ impl Fate {
     }
 }
 
-/// The tape class a write asks for; none for a class the store keeps itself.
+/// The tape class a write asks for; none for a class the store keeps itself, and where every class is the store's.
 ///
 /// Errors: `InvalidStorageClass`, also for a tape class without a pool.
-pub(crate) fn class(house: &House, headers: &HeaderMap) -> Result<Option<TapeClass>> {
-    let class = metadata::storage_class(headers)?.tape();
+pub(crate) async fn class(
+    house: &House,
+    bucket: &BucketName,
+    headers: &HeaderMap,
+) -> Result<Option<TapeClass>> {
+    if !headers.contains_key(CLASS) || !house.takes_tape(bucket).await? {
+        return Ok(None);
+    }
+    // A store of others has classes that nobody here has heard of.
+    let class = match metadata::storage_class(headers) {
+        Err(_) if house.settings.forwards_unknown => return Ok(None),
+        class => class?.tape(),
+    };
     match class {
         Some(tape) if !house.settings.classes.contains_key(&tape) => {
             let error = S3Error::new(Code::InvalidStorageClass);

@@ -57,6 +57,15 @@ pub enum Error {
         #[source]
         source: FenceBusy,
     },
+    /// A flip in the bucket is under way or in doubt.
+    #[error("{bucket} is not open for another versioning")]
+    CloseBucket {
+        /// Bucket.
+        bucket: BucketName,
+        /// The fence's word.
+        #[source]
+        source: FenceBusy,
+    },
     /// The store has a reserved header under a key that the catalog knows nothing of, or something else of.
     #[error("the reserved header of {bucket}/{key} is not to be trusted: {reason}")]
     TrustMarker {
@@ -104,7 +113,7 @@ impl Error {
                 _ => source.remedy(),
             },
             Self::AskCatalog { source, .. } => source.remedy(),
-            Self::EnterFence { .. } => Remedy::Wait,
+            Self::EnterFence { .. } | Self::CloseBucket { .. } => Remedy::Wait,
             Self::TrustMarker { .. } => Remedy::Operator("ED-0101"),
             Self::EditListing { .. } | Self::ReadAnswer { .. } => Remedy::Operator("ED-0102"),
             Self::Carry(_) => Remedy::Bug,

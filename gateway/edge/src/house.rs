@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use dialect::route::Query;
-use dialect::sigv4::Verifier;
-use dialect::{Route, reserved};
+use dialect::sigv4::{Secret, Verifier};
+use dialect::{Code, Route, reserved};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use model::archive::ArchiveStage;
 use model::body::empty;
+use model::bucket::{Mode, Terms};
 use model::catalog::Bucket;
-use model::store::{ObjectRef, StoreError};
-use model::{Archive, ArchiveId, Body, BucketName, ObjectKey, Timestamp};
+use model::store::{ObjectRef, Signer, StoreError};
+use model::{Archive, ArchiveId, Body, BucketName, ObjectKey, Timestamp, VersionId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::body::sized;
@@ -31,7 +33,7 @@ pub(crate) struct House {
     restores: [Mutex<()>; RESTORE_LOCKS],
 }
 
-/// A request past the gate. Its body goes beside it: plain bytes that are what was signed once they are read to the end.
+/// A request past the gate, its signer among the extensions of its head. Its body goes beside it: plain bytes that are what was signed once they are read to the end.
 pub(crate) struct Ask {
     pub(crate) route: Route,
     /// Method, target and headers as the store is to see them.
@@ -48,6 +50,11 @@ impl Ask {
 
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers
+    }
+
+    /// Whose key the store hears the request with.
+    pub(crate) fn signer(&self) -> Signer {
+        signer(&self.head)
     }
 }
 
@@ -73,7 +80,12 @@ impl House {
         self.restores[index].lock().await
     }
 
-    /// Sends a request on to the store.
+    /// The secret of an access key id.
+    pub(crate) fn secret(&self, access_key_id: &str) -> Option<Secret> {
+        self.settings.identities.get(access_key_id).map(|identity| identity.secret.clone())
+    }
+
+    /// Sends a request on to the store. How long its answer may be waited for is for the store's adapter to say.
     pub(crate) async fn call(&self, head: &Parts, body: Body) -> Result<Response<Body>> {
         let request = Request::from_parts(head.clone(), body);
         self.ports.store.call(request).await.map_err(store("a request"))
@@ -85,25 +97,30 @@ impl House {
         self.ports.store.call(request).await.map_err(store("a request"))
     }
 
-    /// The head of the object `head` asks for, whatever else that asks: no condition, no range, no part.
+    /// The head of the object `head` asks for, whatever else that asks: no condition, no range, no part. Signed by
+    /// whoever signs `head`.
     pub(crate) async fn look(&self, head: &Parts) -> Result<Response<Body>> {
-        let (mut plain, ()) = Request::new(()).into_parts();
-        plain.method = Method::HEAD;
-        plain.uri = plain_read(&head.uri);
-        for name in ["host", "x-amz-checksum-mode"] {
-            if let Some(value) = head.headers.get(name) {
-                plain.headers.insert(name, value.clone());
-            }
+        self.call(&head_of(head, plain_read(&head.uri)), empty()).await
+    }
+
+    /// The headers of an object's head; none when it is not there, or the store should say itself what is wrong.
+    ///
+    /// Errors: `AskStore` when the store is in trouble, `AccessDenied`.
+    pub(crate) async fn looked(&self, head: &Parts) -> Result<Option<HeaderMap>> {
+        let response = self.look(head).await?;
+        match response.status() {
+            status if status.is_success() => Ok(Some(response.into_parts().0.headers)),
+            StatusCode::FORBIDDEN => Err(Code::AccessDenied.into()),
+            status if status.is_server_error() => Err(trouble("a head", status)),
+            _ => Ok(None),
         }
-        self.call(&plain, empty()).await
     }
 
     /// Whether the store has this bucket.
     pub(crate) async fn has_bucket(&self, bucket: &BucketName) -> Result<bool> {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = Method::HEAD;
-        head.version = Version::HTTP_11;
-        head.uri = Uri::try_from(format!("/{bucket}")).expect("a bucket name is a path");
+        head.uri = bucket_uri(bucket);
         found("HeadBucket", self.call(&head, empty()).await?.status())
     }
 
@@ -120,12 +137,31 @@ impl House {
         self.ports.catalog.bucket(bucket).await.map_err(catalog("a bucket"))
     }
 
-    /// Whether the bucket ever had an archive.
-    pub(crate) async fn has_archives(&self, bucket: &BucketName) -> Result<bool> {
-        Ok(self.bucket(bucket).await?.is_some_and(|bucket| bucket.has_archives))
+    /// What holds for a bucket.
+    pub(crate) async fn terms(&self, bucket: &BucketName) -> Result<Terms> {
+        let row = self.bucket(bucket).await?;
+        Ok(self.settings.buckets.terms(bucket, row.as_ref()))
     }
 
-    /// The live archives of a key; answered without a look-up where the bucket never had one.
+    /// Whether requests of a bucket concern us at all.
+    pub(crate) async fn is_managed(&self, bucket: &BucketName) -> Result<bool> {
+        Ok(self.terms(bucket).await?.mode.is_managed())
+    }
+
+    /// Whether writes into a tape class are taken over. While everything of a bucket is brought back, and where it is
+    /// not managed, the class is the store's affair.
+    pub(crate) async fn takes_tape(&self, bucket: &BucketName) -> Result<bool> {
+        Ok(matches!(self.terms(bucket).await?.mode, Mode::Enabled | Mode::Paused))
+    }
+
+    /// Whether the bucket is managed and ever had an archive.
+    pub(crate) async fn has_archives(&self, bucket: &BucketName) -> Result<bool> {
+        let row = self.bucket(bucket).await?;
+        let has_archives = row.as_ref().is_some_and(|row| row.has_archives);
+        Ok(has_archives && self.settings.buckets.terms(bucket, row.as_ref()).mode.is_managed())
+    }
+
+    /// The live archives of a key; answered without a look-up where the bucket never had one, or is not managed.
     pub(crate) async fn archives_at(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Vec<Archive>> {
         if !self.has_archives(bucket).await? {
             return Ok(Vec::new());
@@ -133,27 +169,51 @@ impl House {
         let rows = self.ports.catalog.archives_at(bucket, key).await;
         rows.map_err(catalog("the archives of a key"))
     }
+}
 
-    /// Whether the key may have an archive that clients see as one.
-    pub(crate) async fn may_be_archived(&self, bucket: &BucketName, key: &ObjectKey) -> Result<bool> {
-        let rows = self.archives_at(bucket, key).await?;
-        Ok(rows
-            .iter()
-            .any(|row| row.is_archived_for_clients() || row.state.stage() == ArchiveStage::Flipping))
+/// Whether clients may see this archive as one.
+pub(crate) fn may_be_archived(row: &Archive) -> bool {
+    row.is_archived_for_clients() || row.state.stage() == ArchiveStage::Flipping
+}
+
+/// Who signs this head.
+pub(crate) fn signer(head: &Parts) -> Signer {
+    head.extensions.get::<Signer>().cloned().unwrap_or(Signer::Service)
+}
+
+/// A HEAD of `uri` that asks for nothing more, on behalf of whoever sent `head`.
+pub(crate) fn head_of(head: &Parts, uri: Uri) -> Parts {
+    let (mut plain, ()) = Request::new(()).into_parts();
+    plain.method = Method::HEAD;
+    plain.uri = uri;
+    plain.extensions.insert(signer(head));
+    for name in CARRIED {
+        if let Some(value) = head.headers.get(name) {
+            plain.headers.insert(name, value.clone());
+        }
     }
+    plain
+}
+
+/// What a request for the head of an object takes over from the request it is made for.
+const CARRIED: [&str; 4] =
+    ["host", "x-amz-checksum-mode", "x-amz-expected-bucket-owner", "x-amz-request-payer"];
+
+/// The store answered, and not in a way that says anything.
+pub(crate) fn trouble(operation: &'static str, status: StatusCode) -> Error {
+    let source = format!("it answered {status}").into();
+    store(operation)(StoreError::Doubt { what: operation.to_owned(), source })
 }
 
 /// Whether the store has what it was asked for the head of.
 ///
-/// Errors: `AskStore` when it is in trouble, `ReadAnswer` for what no head should be answered with.
+/// Errors: `AskStore` when it is in trouble, `AccessDenied`, `ReadAnswer` for what no head should be answered with.
 pub(crate) fn found(operation: &'static str, status: StatusCode) -> Result<bool> {
     match status {
         StatusCode::NOT_FOUND => Ok(false),
         status if status.is_success() => Ok(true),
-        status if status.is_server_error() => {
-            let source = format!("it answered {status}").into();
-            Err(store(operation)(StoreError::Doubt { what: operation.to_owned(), source }))
-        }
+        StatusCode::FORBIDDEN => Err(Code::AccessDenied.into()),
+        status if status.is_server_error() => Err(trouble(operation, status)),
         _ => Err(Error::ReadAnswer { operation, missing: "verdict" }),
     }
 }
@@ -183,6 +243,29 @@ pub(crate) fn with_query(uri: &Uri, query: &str) -> Uri {
     Uri::try_from(target).expect("pieces of a target are a target")
 }
 
+/// The target of a bucket.
+pub(crate) fn bucket_uri(bucket: &BucketName) -> Uri {
+    Uri::try_from(format!("/{bucket}")).expect("a bucket name is a path")
+}
+
+/// The target of an object.
+pub(crate) fn object_uri(bucket: &BucketName, key: &ObjectKey, version: Option<&VersionId>) -> Uri {
+    let path = format!("/{bucket}/{}", utf8_percent_encode(key.as_str(), PATH));
+    let target = match version {
+        Some(version) => format!("{path}?versionId={}", escaped(version.as_str())),
+        None => path,
+    };
+    Uri::try_from(target).expect("an escaped key is a path")
+}
+
+/// Text as a query carries it.
+pub(crate) fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
+}
+
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -194,7 +277,8 @@ mod tests {
         assert!(found(200).unwrap() && !found(404).unwrap());
         assert!(matches!(found(500), Err(Error::AskStore { .. })));
         assert!(matches!(found(503), Err(Error::AskStore { .. })));
-        assert!(matches!(found(403), Err(Error::ReadAnswer { .. })));
+        assert!(matches!(found(403), Err(Error::Refused(_))));
+        assert!(matches!(found(301), Err(Error::ReadAnswer { .. })));
     }
 
     #[test]

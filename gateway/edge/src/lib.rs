@@ -25,8 +25,10 @@ mod listen;
 mod mutation;
 mod op;
 mod payload;
+mod proof;
 mod respond;
 mod settings;
+mod versions;
 
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ use model::Body;
 use tokio::net::TcpListener;
 
 pub use error::Error;
-pub use settings::{Limits, Ports, Settings};
+pub use settings::{Identity, Limits, Ports, Settings, Upstream};
 
 /// The S3 side of the gateway. Cheap to clone.
 #[derive(Clone)]

@@ -9,16 +9,18 @@ use http::header::{HeaderValue, IF_MATCH};
 use http::request::Parts;
 use model::catalog::Change;
 use model::fence::{Passage, Work};
-use model::store::{ObjectHead, ObjectRef};
-use model::{Archive, Body, BucketName, ObjectKey};
+use model::store::{IfMatch, ObjectRef};
+use model::{Archive, Body, BucketName, ETag, ObjectKey};
 
-use crate::archived::client_etag;
-use crate::error::{Error, Result, catalog, store};
-use crate::house::{Ask, House};
+use crate::archived::{Told, client_etag, row_of};
+use crate::error::{Error, Result, catalog};
+use crate::house::{Ask, House, trouble};
+use crate::versions;
 
-/// A key entered for a mutation; others may be in it too, but no flip.
+/// A key entered for a mutation; others may be in it too, but no flip. A key of a bucket that is not managed is entered
+/// without any of this.
 pub(crate) struct Entered {
-    _passage: Passage,
+    _passage: Option<Passage>,
     /// Live archives of the key, oldest first.
     pub(crate) rows: Vec<Archive>,
 }
@@ -36,11 +38,14 @@ where
 pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
+    versions::map(&entered.rows, &ask.route.query, &mut ask.head)?;
     entered.translate(&house, &target, &mut ask.head).await?;
     entered.touch(&house, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;
     entered.wake(&house);
-    outcome
+    let mut response = outcome?;
+    versions::give_back(&entered.rows, response.headers_mut(), versions::HEADER);
+    Ok(response)
 }
 
 // === impl Entered ===
@@ -61,13 +66,24 @@ impl Entered {
         if self.rows.is_empty() || !head.headers.contains_key(IF_MATCH) {
             return Ok(());
         }
-        let seen = house.ports.store.head(target).await.map_err(store("a head"))?;
-        let Some(seen) = seen else { return Ok(()) };
-        let Some(row) = row_of(&self.rows, &seen) else { return Ok(()) };
-        let known = client_etag(row).unwrap_or(&seen.etag);
+        // By the caller's key: an answer about the condition tells something of the object.
+        let seen = house.look(head).await?;
+        if seen.status().is_server_error() {
+            return Err(trouble("a head", seen.status()));
+        }
+        if !seen.status().is_success() {
+            return Ok(());
+        }
+        let Some(row) = row_of(house, target, &self.rows, seen.headers()) else { return Ok(()) };
+        let Some(told) = Told::read(seen.headers()) else {
+            return Err(Error::ReadAnswer { operation: "a head", missing: "ETag, length or date" });
+        };
+        let known = client_etag(row).unwrap_or(&told.etag);
         Conditions::parse(&head.headers).write(target.key.as_str(), Some(known))?;
-        let standing = HeaderValue::try_from(seen.etag.quoted()).expect("an ETag is visible ASCII");
-        head.headers.insert(IF_MATCH, standing);
+        match standing_tag(house, &told.etag) {
+            Some(tag) => drop(head.headers.insert(IF_MATCH, tag)),
+            None => drop(head.headers.remove(IF_MATCH)),
+        }
         Ok(())
     }
 
@@ -88,17 +104,25 @@ impl Entered {
     }
 }
 
-/// Enters a key's fence.
-pub(crate) async fn enter(house: &House, bucket: &BucketName, key: &ObjectKey) -> Result<Passage> {
-    house.ports.fence.enter(bucket, key).await.map_err(|source| Error::EnterFence {
+/// Enters a key's fence; nothing is to be entered in a bucket that is not managed.
+pub(crate) async fn enter(house: &House, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Passage>> {
+    if !house.is_managed(bucket).await? {
+        return Ok(None);
+    }
+    let passage = house.ports.fence.enter(bucket, key).await.map_err(|source| Error::EnterFence {
         bucket: bucket.clone(),
         key: key.clone(),
         source,
-    })
+    })?;
+    Ok(Some(passage))
 }
 
-/// The archive that an object with our marker belongs to.
-pub(crate) fn row_of<'a>(rows: &'a [Archive], seen: &ObjectHead) -> Option<&'a Archive> {
-    let marker = seen.marker.as_ref()?;
-    rows.iter().find(|row| row.id == marker.archive)
+/// An If-Match of what stands on the store in the form in which the store honours it, if it does.
+fn standing_tag(house: &House, etag: &ETag) -> Option<HeaderValue> {
+    let text = match house.ports.store.capabilities().if_match {
+        IfMatch::Quoted => etag.quoted(),
+        IfMatch::Unquoted => etag.as_str().to_owned(),
+        IfMatch::Ignored => return None,
+    };
+    Some(HeaderValue::try_from(text).expect("an ETag is visible ASCII"))
 }

@@ -79,7 +79,7 @@ fn s3(error: &Error) -> S3Error {
             Code::RequestTimeout.into()
         }
         Error::ReadBody(source) => source.into(),
-        Error::EnterFence { .. } => Code::SlowDown.into(),
+        Error::EnterFence { .. } | Error::CloseBucket { .. } => Code::SlowDown.into(),
         Error::TrustMarker { .. } => Code::AccessDenied.into(),
         Error::AskStore { source, .. } | Error::ReadCopy { source, .. } => match source {
             StoreError::Full { .. } | StoreError::Doubt { .. } => Code::ServiceUnavailable.into(),

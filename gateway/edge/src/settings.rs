@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dialect::reserved::MarkerKey;
 use dialect::sigv4::{REQUEST_HEAD_BYTES_MAX, Secret};
+use model::bucket::BucketSettings;
 use model::catalog::Catalog;
 use model::clock::{Clock, Entropy};
 use model::fence::{KeyFence, Wake};
@@ -37,14 +38,40 @@ pub struct Settings {
     pub region: String,
     /// How long a day of a restore is.
     pub day: DayLength,
-    /// Who may ask: access key id to secret.
-    pub identities: BTreeMap<String, Secret>,
+    /// Who may ask, by access key id.
+    pub identities: BTreeMap<String, Identity>,
+    /// Requests without a signature are let in and go on without one, for the store to judge. Only for a store that
+    /// tells them from others.
+    pub anonymous: bool,
+    /// Operations nobody here has heard of go on as they came. Where not, they are answered 501.
+    pub forwards_unknown: bool,
+    /// What the operator makes of buckets; a row's terms go before it.
+    pub buckets: BucketSettings,
     /// The pool of each tape class that may be written; a class without one is refused.
     pub classes: BTreeMap<TapeClass, PoolName>,
     /// Signs the reserved header.
     pub marker_key: MarkerKey,
     /// What a connection may use.
     pub limits: Limits,
+}
+
+/// A caller.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its secret access key.
+    pub secret: Secret,
+    /// Whose key its requests reach the store with.
+    pub upstream: Upstream,
+}
+
+/// Whose key signs a caller's requests to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// The gateway's service key: who may do what is decided here.
+    Service,
+    /// The caller's own, which the store knows too: the store decides, and what the gateway answers by itself takes a
+    /// proof by that key.
+    Own,
 }
 
 /// What connections may use.

@@ -1,6 +1,6 @@
 //! The key fence of one gateway process: an in-memory entry per key in use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ pub struct MemoryFence {
 #[derive(Default)]
 struct Keys {
     used: Mutex<BTreeMap<Key, Usage>>,
+    /// Buckets no flip may begin in. Taken after `used` where both are.
+    shut: Mutex<BTreeSet<BucketName>>,
+    /// A key was opened, or a bucket.
+    opened: Notify,
 }
 
 #[derive(Default)]
@@ -45,6 +49,34 @@ impl Keys {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Usage>> {
         // A panic cannot leave an entry half changed: every change is one assignment.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shut(&self) -> MutexGuard<'_, BTreeSet<BucketName>> {
+        self.shut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a flip of the bucket is under way or in doubt.
+    fn is_closed_in(&self, bucket: &BucketName) -> bool {
+        let used = self.lock();
+        used.iter().any(|((of, _), usage)| of == bucket && usage.closing)
+    }
+
+    /// Waits for `attempt` as [`Self::wait`] does, on any key or bucket that opens.
+    async fn wait_for_open<T>(&self, attempt: impl Fn() -> Option<T>) -> Result<T, FenceBusy> {
+        let limit = tokio::time::sleep(Duration::from_millis(FENCE_WAIT_MILLISECONDS));
+        tokio::pin!(limit);
+        loop {
+            let opened = self.opened.notified();
+            tokio::pin!(opened);
+            opened.as_mut().enable();
+            if let Some(granted) = attempt() {
+                return Ok(granted);
+            }
+            tokio::select! {
+                () = &mut opened => {}
+                () = &mut limit => return Err(FenceBusy),
+            }
+        }
     }
 
     /// Applies `change` to the entry of `key`, wakes its waiters and forgets the entry once nobody uses it.
@@ -119,6 +151,20 @@ struct Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.keys.update(&self.key, self.release);
+        self.keys.opened.notify_waiters();
+    }
+}
+
+/// Lets flips into a bucket again when dropped.
+struct Shut {
+    keys: Arc<Keys>,
+    bucket: BucketName,
+}
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        self.keys.shut().remove(&self.bucket);
+        self.keys.opened.notify_waiters();
     }
 }
 
@@ -133,11 +179,23 @@ impl KeyFence for MemoryFence {
 
     async fn close(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Gate, FenceBusy> {
         let key = (bucket.clone(), key.clone());
-        self.keys.wait(&key, |usage| (!usage.closing).then(|| usage.closing = true)).await?;
+        if self.keys.shut().contains(bucket) {
+            return Err(FenceBusy);
+        }
+        let open = |usage: &Usage| !usage.closing && !self.keys.shut().contains(bucket);
+        self.keys.wait(&key, |usage| open(usage).then(|| usage.closing = true)).await?;
         // From here on new mutations wait; dropping `hold`, also on the way out of a time-out, lets them go.
         let hold = Hold { keys: self.keys.clone(), key: key.clone(), release: |usage| usage.closing = false };
         self.keys.wait(&key, |usage| (usage.passages == 0).then_some(())).await?;
         Ok(Gate::new(hold))
+    }
+
+    async fn close_bucket(&self, bucket: &BucketName) -> Result<Gate, FenceBusy> {
+        self.keys.wait_for_open(|| self.keys.shut().insert(bucket.clone()).then_some(())).await?;
+        // From here on no flip begins.
+        let shut = Shut { keys: self.keys.clone(), bucket: bucket.clone() };
+        self.keys.wait_for_open(|| (!self.keys.is_closed_in(bucket)).then_some(())).await?;
+        Ok(Gate::new(shut))
     }
 }
 
@@ -174,6 +232,29 @@ mod tests {
         drop(gate);
         late.await.unwrap().unwrap();
         assert!(fence.keys.lock().is_empty(), "an idle key keeps no entry");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_waits_for_its_flips_and_keeps_new_ones_out() {
+        let fence = Arc::new(MemoryFence::default());
+        let (bucket, key) = key();
+        let flip = fence.close(&bucket, &key).await.unwrap();
+        assert!(fence.close_bucket(&bucket).await.is_err(), "a flip is under way");
+        let closing = tokio::spawn({
+            let (fence, bucket) = (fence.clone(), bucket.clone());
+            async move { fence.close_bucket(&bucket).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished());
+        drop(flip);
+        let gate = closing.await.unwrap().unwrap();
+        assert!(fence.close(&bucket, &key).await.is_err());
+        drop(fence.enter(&bucket, &key).await.unwrap());
+        let other = BucketName::parse("other").unwrap();
+        drop(fence.close(&other, &key).await.unwrap());
+        drop(gate);
+        drop(fence.close(&bucket, &key).await.unwrap());
+        assert!(fence.keys.lock().is_empty() && fence.keys.shut().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,10 @@ pub trait KeyFence: Send + Sync {
 
     /// Closes the key: granted once nothing is in flight on it; new mutations wait from the moment of asking.
     async fn close(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Gate, FenceBusy>;
+
+    /// Keeps flips out of a whole bucket while its versioning is changed: granted once no key of it is closed; while the
+    /// gate is held [`Self::close`] of its keys is refused. Mutations go on.
+    async fn close_bucket(&self, bucket: &BucketName) -> Result<Gate, FenceBusy>;
 }
 
 /// Something the background work should look at soon. Losing a hint costs a poll interval, never an object.

@@ -109,6 +109,11 @@ impl FormReader {
         Ok(None)
     }
 
+    /// How many bytes follow a file that stands last, in the form every client ends a body in.
+    pub fn end_bytes(&self) -> usize {
+        self.delimiter.len() + "--\r\n".len()
+    }
+
     /// Ends the body.
     ///
     /// Errors: `MalformedPOSTRequest` when the file did not come to its end.

@@ -9,25 +9,35 @@ use dialect::checksum::Algorithm;
 use dialect::conditions::Conditions;
 use dialect::copy::{CopyResult, CopySource, Directive, copy_onto_itself};
 use dialect::metadata::{CONTENT_TYPE_DEFAULT, SYSTEM, USER_PREFIX};
-use dialect::{S3Error, metadata, range};
+use dialect::tagging::{self, TagSet};
+use dialect::{Code, S3Error, metadata, range, reserved};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
+use model::body::empty;
 use model::catalog::Change;
 use model::limits::PUT_BYTES_MAX;
-use model::store::{ObjectHead, ObjectRef};
+use model::store::ObjectRef;
 use model::{Archive, Body, ETag, TapeClass, Timestamp};
 
-use crate::archived::{View, client_etag, mistrusted, stands};
+use crate::archived::{Seen, Told, View, mistrusted, recognise};
+use crate::body::collect;
 use crate::direct::{self, Fate};
-use crate::error::{Error, Result, catalog, store};
-use crate::house::{Ask, House};
-use crate::mutation::{Entered, enter, row_of};
+use crate::error::{Error, Result};
+use crate::house::{Ask, House, head_of, object_uri, trouble, with_query};
+use crate::mutation::{Entered, enter};
 use crate::respond::document;
+use crate::versions;
+
+/// The header that makes a request a copy.
+const SOURCE: &str = "x-amz-copy-source";
+/// Longest document of tags, in bytes.
+const TAGS_BYTES_MAX: usize = 64 << 10;
 
 /// A source that the store has.
 struct Source {
-    head: ObjectHead,
+    /// What the store tells of what stands under its key.
+    headers: HeaderMap,
     /// The archive it is, when it is one.
     view: Option<View>,
 }
@@ -35,18 +45,19 @@ struct Source {
 /// CopyObject
 pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
-    let class = direct::class(&house, ask.headers())?;
-    let named = CopySource::parse(ask.headers())?;
+    let Some(named) = source_of(&house, &ask).await? else { return house.forward(ask, body).await };
+    let class = direct::class(&house, &target.bucket, ask.headers()).await?;
     let directive = Directive::metadata(ask.headers())?;
     let onto_itself = named.bucket == target.bucket && named.key == target.key;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
     let _passage = match onto_itself {
         true => None,
-        false => Some(enter(&house, &named.bucket, &named.key).await?),
+        false => enter(&house, &named.bucket, &named.key).await?,
     };
-    let source = find(&house, &named, class.is_some()).await?;
+    let rows = house.archives_at(&named.bucket, &named.key).await?;
+    let source = find(&house, &mut ask, &named, &rows, class.is_some()).await?;
     entered.translate(&house, &target, &mut ask.head).await?;
-    let view = source.as_ref().and_then(|source| Some((source.view.as_ref()?, &source.head)));
+    let view = source.as_ref().and_then(|source| Some((source.view.as_ref()?, &source.headers)));
     if let Some((view, _)) = view
         && onto_itself
         && directive == Directive::Copy
@@ -55,7 +66,10 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
         return Err(copy_onto_itself().into());
     }
     let bytes = match view {
-        Some((view, head)) => Some(restored(&house, &mut ask.head, view, head, directive).await?),
+        Some((view, headers)) => {
+            let tags = tags(&house, &ask, &named, &rows).await?;
+            Some(restored(&house, &mut ask.head, view, headers, directive, tags).await?)
+        }
         None => None,
     };
     let row = match class {
@@ -66,22 +80,27 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
     entered.touch(&house, row.into_iter().map(Change::Archive).collect()).await?;
     let outcome = match bytes {
         None => house.forward(ask, body).await,
-        Some(bytes) => written(&house, ask, bytes).await,
+        Some(bytes) => written(&house, ask, bytes, view.and_then(source_version)).await,
     };
     if let Some(id) = id {
         direct::settle(&house, &target, id, Fate::of(&outcome)).await;
     }
     entered.wake(&house);
-    outcome
+    let mut response = outcome?;
+    versions::give_back(&rows, response.headers_mut(), versions::SOURCE_HEADER);
+    Ok(response)
 }
 
 /// UploadPartCopy
 pub(super) async fn part(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
-    let named = CopySource::parse(ask.headers())?;
+    let Some(named) = source_of(&house, &ask).await? else { return house.forward(ask, body).await };
     let _passage = enter(&house, &named.bucket, &named.key).await?;
-    let source = find(&house, &named, false).await?;
-    let Some(view) = source.as_ref().and_then(|source| source.view.clone()) else {
-        return house.forward(ask, body).await;
+    let rows = house.archives_at(&named.bucket, &named.key).await?;
+    let source = find(&house, &mut ask, &named, &rows, false).await?;
+    let Some(Source { headers, view: Some(view) }) = source else {
+        let mut response = house.forward(ask, body).await?;
+        versions::give_back(&rows, response.headers_mut(), versions::SOURCE_HEADER);
+        return Ok(response);
     };
     check_source(ask.headers(), &view)?;
     let selected = match ask.headers().get("x-amz-copy-source-range") {
@@ -98,47 +117,81 @@ pub(super) async fn part(house: Arc<House>, mut ask: Ask, body: Body) -> Result<
         return Ok(response);
     }
     let result = result(response.headers(), house.now())?;
-    Ok(document(result.part_document()))
+    Ok(copied(response.headers(), result.part_document(), source_version((&view, &headers))))
 }
 
-/// Looks at the source where that is needed: its bucket has archives, or its metadata must be carried over by us.
-/// Its key has been entered, so that no flip comes between.
-async fn find(house: &House, named: &CopySource, needed: bool) -> Result<Option<Source>> {
-    if !needed && !house.has_archives(&named.bucket).await? {
+/// What the request copies from; none where neither end of it is in a managed bucket.
+async fn source_of(house: &House, ask: &Ask) -> Result<Option<CopySource>> {
+    let named = CopySource::parse(ask.headers());
+    let concerned = house.is_managed(ask.route.bucket()?).await?
+        || match &named {
+            Ok(named) => house.is_managed(&named.bucket).await?,
+            Err(_) => false,
+        };
+    if concerned { Ok(Some(named?)) } else { Ok(None) }
+}
+
+/// Looks at the source where that is needed, with the caller's key: its bucket has archives, or its metadata must be
+/// carried over by us. Its key has been entered, so that no flip comes between. The request is made to name the
+/// version the store knows.
+async fn find(
+    house: &House,
+    ask: &mut Ask,
+    named: &CopySource,
+    rows: &[Archive],
+    needed: bool,
+) -> Result<Option<Source>> {
+    if !needed && rows.is_empty() {
         return Ok(None);
     }
-    let target =
-        ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version: named.version.clone() };
-    let seen = house.ports.store.head(&target).await.map_err(store("the head of a source"))?;
+    let version = named.version.as_ref().map(|version| versions::stored(rows, version));
+    if version != named.version {
+        let source = object_uri(&named.bucket, &named.key, version.as_ref());
+        ask.head.headers.insert(SOURCE, text(&source.to_string()));
+    }
+    let head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version.as_ref()));
     // The store tells a client what is missing better than we could.
-    let Some(head) = seen else { return Ok(None) };
-    let rows = house.archives_at(&named.bucket, &named.key).await?;
-    let view = match (&head.marker, row_of(&rows, &head)) {
-        (None, _) => None,
-        (Some(_), Some(row)) if stands(row, &head.etag, head.last_modified) => {
-            Some(view(house, row.clone(), &head).await?)
+    let Some(headers) = house.looked(&head).await? else { return Ok(None) };
+    let target = ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version };
+    if !house.is_managed(&named.bucket).await? {
+        return Ok(Some(Source { headers, view: None }));
+    }
+    let view = match recognise(house, &target, &headers).await? {
+        Seen::Hot => None,
+        Seen::Archived(view) if view.is_readable() => Some(*view),
+        Seen::Archived(view) => return Err(S3Error::archived_source(view.class()).into()),
+        Seen::Mistrusted(_) => {
+            return Err(mistrusted(&target, "it is not the object its archive took over"));
         }
-        (Some(_), _) => return Err(mistrusted(&target, "it is not the object its archive took over")),
     };
-    Ok(Some(Source { head, view }))
+    Ok(Some(Source { headers, view }))
 }
 
-/// The source as clients see it.
+/// The tags a copy of an archived object takes over, asked for with the caller's key.
 ///
-/// Errors: `InvalidObjectState` when its bytes cannot be read.
-async fn view(house: &House, row: Archive, head: &ObjectHead) -> Result<View> {
-    let job = house.ports.catalog.restore_of(row.id).await.map_err(catalog("a restore"))?;
-    let restore = job.map_or(model::restore::Visible::Archived, |job| job.visible(house.now()));
-    let view = View {
-        etag: client_etag(&row).unwrap_or(&head.etag).clone(),
-        size: row.size,
-        last_modified: row.last_modified.unwrap_or(head.last_modified),
-        archive: row,
-        restore,
-    };
-    match view.is_readable() {
-        true => Ok(view),
-        false => Err(S3Error::archived_source(view.class()).into()),
+/// Errors: `AccessDenied` for one who may not read them.
+async fn tags(house: &House, ask: &Ask, named: &CopySource, rows: &[Archive]) -> Result<Option<HeaderValue>> {
+    if !house.ports.store.capabilities().tags || Directive::tagging(ask.headers())? == Directive::Replace {
+        return Ok(None);
+    }
+    let version = named.version.as_ref().map(|version| versions::stored(rows, version));
+    let mut head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version.as_ref()));
+    head.method = Method::GET;
+    let query = head.uri.query().map_or_else(|| "tagging".to_owned(), |query| format!("tagging&{query}"));
+    head.uri = with_query(&head.uri, &query);
+    let response = house.call(&head, empty()).await?;
+    let unusable = || Error::ReadAnswer { operation: "GetObjectTagging", missing: "document" };
+    match response.status() {
+        StatusCode::OK => {
+            let body = collect(response.into_body(), TAGS_BYTES_MAX).await.map_err(|_| unusable())?;
+            let tags = TagSet::read_stored(&body).map_err(|_| unusable())?;
+            Ok(tags.header().map(|tags| text(&tags)))
+        }
+        // Some stores say so of an object without tags.
+        StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::FORBIDDEN => Err(Code::AccessDenied.into()),
+        status if status.is_server_error() => Err(trouble("GetObjectTagging", status)),
+        _ => Err(unusable()),
     }
 }
 
@@ -154,14 +207,16 @@ async fn declare(
 ) -> Result<Archive> {
     let row = direct::declaration(house, target, class).await?;
     let headers = &mut ask.head.headers;
-    if let (Directive::Copy, Some(Source { head, view: None, .. })) = (directive, source) {
-        Conditions::parse_source(headers).source(&head.etag, head.last_modified)?;
-        take_over(headers, head);
+    if let (Directive::Copy, Some(Source { headers: source, view: None })) = (directive, source) {
+        let missing = Error::ReadAnswer { operation: "a head", missing: "ETag, length or date" };
+        let told = Told::read(source).ok_or(missing)?;
+        Conditions::parse_source(headers).source(&told.etag, told.last_modified)?;
+        take_over(headers, source);
         headers.insert("x-amz-metadata-directive", HeaderValue::from_static("REPLACE"));
         let pinned = "x-amz-copy-source-if-match";
         if !headers.contains_key(pinned) {
             // The metadata is of this version: the bytes must be too.
-            headers.insert(pinned, text(&head.etag.quoted()));
+            headers.insert(pinned, text(&told.etag.quoted()));
         }
     }
     direct::mark(house, headers, &row);
@@ -173,21 +228,33 @@ async fn restored(
     house: &House,
     head: &mut Parts,
     view: &View,
-    source: &ObjectHead,
+    source: &HeaderMap,
     directive: Directive,
+    tags: Option<HeaderValue>,
 ) -> Result<Body> {
     check_source(&head.headers, view)?;
     check_size(view.size)?;
     if directive == Directive::Copy {
         take_over(&mut head.headers, source);
+        for (name, value) in view.displaced() {
+            head.headers.insert(name, text(value));
+        }
     }
     without_copy(&mut head.headers);
+    if let Some(tags) = tags {
+        head.headers.insert(tagging::HEADER, tags);
+    }
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(view.size));
     house.read_copy(view.archive.id, 0..view.size).await
 }
 
 /// Writes the bytes as a PutObject and answers as a CopyObject.
-async fn written(house: &House, ask: Ask, bytes: Body) -> Result<Response<Body>> {
+async fn written(
+    house: &House,
+    ask: Ask,
+    bytes: Body,
+    source: Option<HeaderValue>,
+) -> Result<Response<Body>> {
     let head = ask.head.clone();
     let response = house.forward(ask, bytes).await?;
     if !response.status().is_success() {
@@ -199,20 +266,45 @@ async fn written(house: &House, ask: Ask, bytes: Body) -> Result<Response<Body>>
     if let Some(moment) = dated.and_then(dialect::date::parse_http) {
         result.last_modified = moment;
     }
-    Ok(document(result.object_document()))
+    Ok(copied(response.headers(), result.object_document(), source))
+}
+
+/// The answer to a copy, with what the store said of what was written.
+fn copied(written: &HeaderMap, result: Vec<u8>, source: Option<HeaderValue>) -> Response<Body> {
+    let mut response = document(result);
+    let headers = response.headers_mut();
+    let told = |name: &HeaderName| {
+        name == versions::HEADER
+            || name == "x-amz-expiration"
+            || name.as_str().starts_with("x-amz-server-side-encryption")
+    };
+    for (name, value) in written.iter().filter(|(name, _)| told(name)) {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(version) = source {
+        headers.insert(versions::SOURCE_HEADER, version);
+    }
+    response
+}
+
+/// The id that clients know an archived source by, where its bucket has versions.
+fn source_version((view, headers): (&View, &HeaderMap)) -> Option<HeaderValue> {
+    let version = versions::to_clients(&view.archive).filter(|_| headers.contains_key(versions::HEADER));
+    version.map(|version| versions::value(&version))
 }
 
 /// The source's metadata in the place of the request's.
-fn take_over(headers: &mut HeaderMap, source: &ObjectHead) {
-    let described = |name: &str| SYSTEM.contains(&name) || name.starts_with(USER_PREFIX);
-    let own: Vec<HeaderName> = headers.keys().filter(|name| described(name.as_str())).cloned().collect();
+fn take_over(headers: &mut HeaderMap, source: &HeaderMap) {
+    let described = |name: &HeaderName| {
+        let name = name.as_str();
+        SYSTEM.contains(&name) || (name.starts_with(USER_PREFIX) && name != reserved::HEADER)
+    };
+    let own: Vec<HeaderName> = headers.keys().filter(|name| described(name)).cloned().collect();
     for name in own {
         headers.remove(name);
     }
-    for (name, value) in source.headers.iter().filter(|(name, _)| described(name)) {
-        if let Ok(name) = HeaderName::try_from(name) {
-            headers.insert(name, text(value));
-        }
+    for (name, value) in source.iter().filter(|(name, _)| described(name)) {
+        headers.insert(name.clone(), value.clone());
     }
     if !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE_DEFAULT));

@@ -1,4 +1,5 @@
-//! DeleteObjects: every key is entered and looked up like that of a DeleteObject. A key that is busy, or whose ETag
+//! DeleteObjects: every key is entered and looked up like that of a DeleteObject, and the store gets a request of our
+//! own making, so that no two readers of one document can differ. A key that is busy, or whose ETag
 //! condition does not hold for the object clients know, is refused by itself; the store hears of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dialect::checksum::{Algorithm, Md5};
 use dialect::delete::{BYTES_MAX, DeleteRequest, Target};
-use dialect::xml::Writer;
+use dialect::xml::{self, Element, Writer};
 use dialect::{Code, S3Error};
 use futures_util::{StreamExt, stream};
 use http::Response;
@@ -19,21 +20,21 @@ use model::fence::{Passage, Work};
 use model::store::ObjectRef;
 use model::{Archive, Body, BucketName, ETag, ObjectKey, VersionId};
 
-use crate::archived::client_etag;
+use crate::archived::{Told, client_etag, row_of};
 use crate::body::collect;
-use crate::error::{Error, Result, catalog, store};
-use crate::house::{Ask, House};
-use crate::mutation::{enter, row_of};
+use crate::error::{Error, Result, catalog};
+use crate::house::{Ask, House, head_of, object_uri, trouble};
+use crate::mutation::enter;
 use crate::respond::document;
+use crate::versions;
 
 /// Keys entered at a time.
 const ENTERING: usize = 64;
-/// End of the store's answer, before which our refusals are put.
-const END: &[u8] = b"</DeleteResult>";
 /// Longest answer of the store that is edited, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 type Refusals = Vec<(Target, S3Error)>;
+type Rows = BTreeMap<ObjectKey, Vec<Archive>>;
 
 pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let bucket = ask.route.bucket()?.clone();
@@ -41,12 +42,10 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     let request = DeleteRequest::read(&body)?;
     let (_passages, busy) = enter_all(&house, &bucket, &request).await?;
     let rows = look_up(&house, &bucket, &request).await?;
-    let (kept, refusals) = sort_out(&house, &bucket, &request, &busy, &rows).await?;
+    let (kept, refusals) = sort_out(&house, &ask, &bucket, &request, &busy, &rows).await?;
     if kept.is_empty() {
-        return Ok(document(answer(&refusals)));
+        return Ok(document(result(&[], &rows, &refusals)));
     }
-    // Trailers that were read here do not go on.
-    let changed = kept != request.targets || ask.headers().contains_key("x-amz-trailer");
     let touched: Vec<Change> = kept
         .iter()
         .filter_map(|target| rows.get(&target.key))
@@ -57,12 +56,12 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     if touches {
         house.ports.catalog.commit(touched).await.map_err(catalog("touches"))?;
     }
-    let body = if changed { rewrite(&mut ask.head, &request, &kept) } else { body };
+    let body = rewrite(&mut ask.head, &request, &kept);
     let outcome = house.forward(ask, full(body)).await;
     if touches {
         house.ports.wake.wake(Work::Touched);
     }
-    with_refusals(outcome?, &refusals).await
+    told(outcome?, &rows, &refusals).await
 }
 
 /// Enters every key once. Gives those that are busy.
@@ -78,7 +77,7 @@ async fn enter_all(
     let (mut passages, mut busy) = (Vec::new(), BTreeSet::new());
     while let Some((entered, key)) = entering.next().await {
         match entered {
-            Ok(passage) => passages.push(passage),
+            Ok(passage) => passages.extend(passage),
             Err(Error::EnterFence { .. }) => drop(busy.insert(key)),
             Err(error) => return Err(error),
         }
@@ -87,11 +86,7 @@ async fn enter_all(
 }
 
 /// The live archives of the keys that have some.
-async fn look_up(
-    house: &House,
-    bucket: &BucketName,
-    request: &DeleteRequest,
-) -> Result<BTreeMap<ObjectKey, Vec<Archive>>> {
+async fn look_up(house: &House, bucket: &BucketName, request: &DeleteRequest) -> Result<Rows> {
     if !house.has_archives(bucket).await? {
         return Ok(BTreeMap::new());
     }
@@ -101,13 +96,14 @@ async fn look_up(
     Ok(keys.into_iter().zip(rows).filter(|(_, rows)| !rows.is_empty()).collect())
 }
 
-/// Parts what the store is to delete, its ETags translated, from what is refused here.
+/// Parts what the store is to delete, its versions and ETags translated, from what is refused here.
 async fn sort_out(
     house: &House,
+    ask: &Ask,
     bucket: &BucketName,
     request: &DeleteRequest,
     busy: &BTreeSet<ObjectKey>,
-    rows: &BTreeMap<ObjectKey, Vec<Archive>>,
+    rows: &Rows,
 ) -> Result<(Vec<Target>, Refusals)> {
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
     for target in &request.targets {
@@ -115,32 +111,43 @@ async fn sort_out(
             refusals.push((target.clone(), Code::SlowDown.into()));
             continue;
         }
-        match (&target.etag, rows.get(&target.key)) {
-            (Some(etag), Some(rows)) => match standing(house, bucket, &target.key, etag, rows).await? {
-                Some(etag) => kept.push(Target { etag: Some(etag), ..target.clone() }),
-                None => refusals.push((target.clone(), S3Error::precondition_failed("If-Match"))),
-            },
-            _ => kept.push(target.clone()),
+        let Some(rows) = rows.get(&target.key) else {
+            kept.push(target.clone());
+            continue;
+        };
+        let version = target.version.as_ref().map(|version| versions::stored(rows, version));
+        let stored = Target { version, ..target.clone() };
+        match standing(house, ask, bucket, &stored, rows).await? {
+            Some(etag) => kept.push(Target { etag, ..stored }),
+            None => refusals.push((target.clone(), S3Error::precondition_failed("If-Match"))),
         }
     }
     Ok((kept, refusals))
 }
 
-/// The ETag on the store of the object that a client knows by `etag`; none when it is another object.
+/// The ETag condition as it holds on the store; none when it was meant for another object. Looked at with the
+/// caller's key.
 async fn standing(
     house: &House,
+    ask: &Ask,
     bucket: &BucketName,
-    key: &ObjectKey,
-    etag: &ETag,
+    target: &Target,
     rows: &[Archive],
-) -> Result<Option<ETag>> {
-    let target = ObjectRef { bucket: bucket.clone(), key: key.clone(), version: None };
-    let Some(seen) = house.ports.store.head(&target).await.map_err(store("a head"))? else {
-        return Ok(Some(etag.clone()));
+) -> Result<Option<Option<ETag>>> {
+    let Some(etag) = &target.etag else { return Ok(Some(None)) };
+    let head = head_of(&ask.head, object_uri(bucket, &target.key, target.version.as_ref()));
+    let seen = house.look(&head).await?;
+    if seen.status().is_server_error() {
+        return Err(trouble("a head", seen.status()));
+    }
+    let object = ObjectRef { bucket: bucket.clone(), key: target.key.clone(), version: None };
+    let found = row_of(house, &object, rows, seen.headers()).zip(Told::read(seen.headers()));
+    // Of a hot object, or one the caller may not look at, the store knows best.
+    let Some((row, told)) = found.filter(|_| seen.status().is_success()) else {
+        return Ok(Some(Some(etag.clone())));
     };
-    let Some(row) = row_of(rows, &seen) else { return Ok(Some(etag.clone())) };
-    let known = client_etag(row).unwrap_or(&seen.etag);
-    Ok((known == etag).then_some(seen.etag))
+    let known = client_etag(row).unwrap_or(&told.etag) == etag;
+    Ok(known.then_some(Some(told.etag)))
 }
 
 /// The request for what is left of it. Its digests were checked when it was read.
@@ -167,9 +174,38 @@ fn rewrite(head: &mut Parts, request: &DeleteRequest, kept: &[Target]) -> Bytes 
     body.into()
 }
 
-/// An answer that holds nothing but refusals.
-fn answer(refusals: &Refusals) -> Vec<u8> {
+/// The store's answer with the versions clients know, and our refusals after it.
+async fn told(response: Response<Body>, rows: &Rows, refusals: &Refusals) -> Result<Response<Body>> {
+    if (rows.is_empty() && refusals.is_empty()) || !response.status().is_success() {
+        return Ok(response);
+    }
+    let unusable = || Error::ReadAnswer { operation: "DeleteObjects", missing: "result" };
+    let (mut parts, body) = response.into_parts();
+    let theirs = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
+    let theirs = xml::read(&theirs, "DeleteResult", ANSWER_BYTES_MAX).map_err(|_| unusable())?;
+    let whole = result(&theirs.children, rows, refusals);
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    Ok(Response::from_parts(parts, full(whole)))
+}
+
+/// The document of these outcomes.
+fn result(theirs: &[Element], rows: &Rows, refusals: &Refusals) -> Vec<u8> {
     let mut out = Writer::root("DeleteResult");
+    for outcome in theirs {
+        let name = if outcome.name == "Error" { "Error" } else { "Deleted" };
+        let key = outcome.child("Key").and_then(|key| ObjectKey::parse(&key.text).ok());
+        let rows = key.and_then(|key| rows.get(&key)).map(Vec::as_slice).unwrap_or_default();
+        out.open(name);
+        for leaf in &outcome.children {
+            match VersionId::parse(leaf.text.trim_ascii()) {
+                Ok(version) if leaf.name == "VersionId" => {
+                    out.leaf(&leaf.name, versions::shown(rows, &version).as_str());
+                }
+                _ => out.leaf(&leaf.name, &leaf.text),
+            }
+        }
+        out.close(name);
+    }
     for (target, error) in refusals {
         out.open("Error");
         out.leaf("Key", target.key.as_str());
@@ -181,54 +217,27 @@ fn answer(refusals: &Refusals) -> Vec<u8> {
     out.finish()
 }
 
-/// The store's answer with our refusals put in before its end.
-async fn with_refusals(response: Response<Body>, refusals: &Refusals) -> Result<Response<Body>> {
-    if refusals.is_empty() || !response.status().is_success() {
-        return Ok(response);
-    }
-    let unusable = || Error::ReadAnswer { operation: "DeleteObjects", missing: "result" };
-    let (mut parts, body) = response.into_parts();
-    let theirs = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
-    let whole = joined(&theirs, refusals).ok_or_else(unusable)?;
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    Ok(Response::from_parts(parts, full(whole)))
-}
-
-/// The store's result with our refusals put in before its end; nothing when it has no end.
-fn joined(theirs: &[u8], refusals: &Refusals) -> Option<Vec<u8>> {
-    let theirs = theirs.trim_ascii_end();
-    let (theirs, opened) = match theirs.strip_suffix(END) {
-        Some(theirs) => (theirs, ""),
-        // A root of nothing, in one tag.
-        None => (theirs.strip_suffix(b"/>")?, ">"),
-    };
-    let ours = answer(refusals);
-    let first = ours.windows(7).position(|window| window == b"<Error>")?;
-    Some([theirs, opened.as_bytes(), &ours[first..]].concat())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn refusals_are_put_into_every_form_of_a_result() {
+    fn refusals_stand_after_what_the_store_tells() {
         let target = Target { key: ObjectKey::parse("k").unwrap(), version: None, etag: None };
         let refusals = vec![(target, Code::SlowDown.into())];
-        let joined = |theirs: &str| joined(theirs.as_bytes(), &refusals);
         for (theirs, begin) in [
             (
-                "<DeleteResult xmlns=\"x\"><Deleted><Key>a</Key></Deleted></DeleteResult>\n",
-                "<Deleted><Key>a</Key></Deleted>",
+                "<r:DeleteResult xmlns:r=\"x\"><r:Deleted><r:Key>a&lt;</r:Key></r:Deleted></r:DeleteResult>\n",
+                "<Deleted><Key>a&lt;</Key></Deleted>",
             ),
             ("<DeleteResult xmlns=\"x\"></DeleteResult>", ""),
             ("<DeleteResult xmlns=\"x\"/>", ""),
         ] {
-            let whole = String::from_utf8(joined(theirs).unwrap()).unwrap();
-            let begin = format!("<DeleteResult xmlns=\"x\">{begin}<Error><Key>k</Key><Code>SlowDown</Code>");
-            assert!(whole.starts_with(&begin) && whole.ends_with("</Error></DeleteResult>"), "{whole}");
+            let theirs = xml::read(theirs.as_bytes(), "DeleteResult", 1 << 10).unwrap();
+            let whole = String::from_utf8(result(&theirs.children, &Rows::new(), &refusals)).unwrap();
+            let begin = format!("{begin}<Error><Key>k</Key><Code>SlowDown</Code>");
+            assert!(whole.contains(&begin) && whole.ends_with("</Error></DeleteResult>"), "{whole}");
         }
-        assert_eq!(joined("<html>"), None);
     }
 }

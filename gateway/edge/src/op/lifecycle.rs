@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dialect::{S3Error, lifecycle};
 use http::header::HeaderValue;
 use http::{Response, StatusCode};
+use model::body::empty;
 use model::catalog::{Bucket, CatalogError, Change};
 use model::fence::Work;
 use model::rule::LifecycleConfiguration;
@@ -13,7 +14,7 @@ use model::{Body, BucketName};
 
 use crate::body::collect;
 use crate::error::{Result, catalog};
-use crate::house::{Ask, House};
+use crate::house::{Ask, House, bucket_uri, found, head_of};
 use crate::respond::{bare, document};
 
 /// How often a bucket's row that keeps moving is read again.
@@ -88,7 +89,10 @@ pub(super) async fn delete_bucket(house: Arc<House>, ask: Ask, body: Body) -> Re
 
 async fn existing(house: &House, ask: &Ask) -> Result<BucketName> {
     let bucket = ask.route.bucket()?;
-    match house.has_bucket(bucket).await? {
+    let mut head = head_of(&ask.head, bucket_uri(bucket));
+    // What the caller may see was asked for before.
+    head.extensions.clear();
+    match found("HeadBucket", house.call(&head, empty()).await?.status())? {
         true => Ok(bucket.clone()),
         false => Err(S3Error::no_such_bucket(bucket.as_str()).into()),
     }

@@ -11,7 +11,7 @@ use model::body::full;
 use model::limits::STUB_BYTES;
 use model::restore::Visible;
 use model::store::ObjectRef;
-use model::{Archive, Body, BucketName, ETag, ObjectKey, StorageClass};
+use model::{Archive, Body, BucketName, ETag, ObjectKey, RestoreJob, StorageClass, Timestamp};
 
 use crate::archived::client_etag;
 use crate::body::collect;
@@ -19,8 +19,8 @@ use crate::error::{Error, Result, catalog, store};
 use crate::house::{Ask, House};
 
 pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
-    let asks_restores = restore_status(ask.headers())?;
     let bucket = ask.route.bucket()?.clone();
+    let asks_restores = asks_restores(house, &ask).await?;
     let response = house.forward(ask, body).await?;
     // Asked after the page was made: what was archived before it is then known.
     if !response.status().is_success() || !house.has_archives(&bucket).await? {
@@ -58,26 +58,53 @@ async fn overlays(
             archived.push((entry, row));
         }
     }
-    let mut restores = vec![None; archived.len()];
-    if asks_restores {
-        let ids: Vec<_> = archived.iter().map(|(_, row)| row.id).collect();
-        let jobs = house.ports.catalog.restores_of_each(&ids).await.map_err(catalog("restores"))?;
-        let now = house.now();
-        restores =
-            jobs.into_iter().map(|job| Some(job.map_or(Visible::Archived, |job| job.visible(now)))).collect();
-    }
+    let restores = restores(house, archived.iter().map(|(_, row)| row), asks_restores).await?;
     let overlaid = archived.into_iter().zip(restores).map(|((entry, row), restore)| {
-        let etag: ETag = client_etag(&row).unwrap_or(&entry.etag).clone();
-        let overlay = Overlay {
-            etag,
-            last_modified: row.last_modified.unwrap_or(entry.last_modified),
-            size: row.size,
-            class: StorageClass::Tape(row.class),
-            restore,
-        };
-        (entry.key.clone(), overlay)
+        (entry.key.clone(), overlaid(&row, &entry.etag, entry.last_modified, restore))
     });
     Ok(overlaid.collect())
+}
+
+/// Whether the state of restores is to be told.
+///
+/// Errors: `InvalidArgument` when something else is asked for, of a bucket that is not the store's alone.
+pub(super) async fn asks_restores(house: &House, ask: &Ask) -> Result<bool> {
+    match restore_status(ask.headers()) {
+        Err(error) if house.is_managed(ask.route.bucket()?).await? => Err(error.into()),
+        asked => Ok(asked.unwrap_or(false)),
+    }
+}
+
+/// The restores of these archives, where they are to be told.
+pub(super) async fn restores(
+    house: &House,
+    rows: impl Iterator<Item = &Archive>,
+    asked: bool,
+) -> Result<Vec<Option<Visible>>> {
+    let ids: Vec<_> = rows.map(|row| row.id).collect();
+    if !asked {
+        return Ok(vec![None; ids.len()]);
+    }
+    let jobs = house.ports.catalog.restores_of_each(&ids).await.map_err(catalog("restores"))?;
+    let now = house.now();
+    let visible = |job: Option<RestoreJob>| Some(job.map_or(Visible::Archived, |job| job.visible(now)));
+    Ok(jobs.into_iter().map(visible).collect())
+}
+
+/// What is to be said of an archived object in the place of what the store says.
+pub(super) fn overlaid(
+    row: &Archive,
+    etag: &ETag,
+    last_modified: Timestamp,
+    restore: Option<Visible>,
+) -> Overlay {
+    Overlay {
+        etag: client_etag(row).unwrap_or(etag).clone(),
+        last_modified: row.last_modified.unwrap_or(last_modified),
+        size: row.size,
+        class: StorageClass::Tape(row.class),
+        restore,
+    }
 }
 
 /// The archive that an entry is, if clients see it as one.

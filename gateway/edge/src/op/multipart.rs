@@ -14,7 +14,7 @@ use model::{Archive, ArchiveId, Body, TapeClass};
 use crate::body::collect;
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result, catalog};
-use crate::house::{Ask, House, with_query};
+use crate::house::{Ask, House, escaped, with_query};
 use crate::mutation::Entered;
 
 /// Longest answer to CreateMultipartUpload, in bytes.
@@ -22,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// CreateMultipartUpload
 pub(super) async fn create(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
-    match direct::class(&house, ask.headers())? {
+    match direct::class(&house, ask.route.bucket()?, ask.headers()).await? {
         None => house.forward(ask, body).await,
         Some(class) => declare(&house, ask, body, class).await,
     }
@@ -125,13 +125,4 @@ async fn ended(house: &House, target: &ObjectRef, id: ArchiveId) {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(archive = %id, error, "an upload's end could not be written down");
     }
-}
-
-/// An upload id as a query carries it.
-fn escaped(upload: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    upload
-        .bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

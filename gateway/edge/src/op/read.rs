@@ -6,19 +6,22 @@
 
 mod select;
 
-use dialect::conditions::{Conditions, Outcome};
+use dialect::conditions::{Conditions, Outcome, range_counts};
 use dialect::{S3Error, date, metadata, restore};
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RANGE,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
-use model::Body;
+use model::archive::ArchiveStage;
 use model::body::empty;
+use model::store::ObjectRef;
+use model::{Archive, Body};
 
-use crate::archived::{Seen, View, mistrusted, recognise};
+use crate::archived::{Seen, View, mistrusted, recognise, row_of};
 use crate::error::Result;
-use crate::house::{Ask, House};
+use crate::house::{Ask, House, keep_query, may_be_archived, record};
+use crate::versions;
 use select::{Selection, select};
 
 /// How often an object that seems to be changing is looked at.
@@ -29,12 +32,17 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
     let target = ask.target()?;
     let mut reason = "";
     for _ in 0..LOOKS {
-        let response = house.call(&ask.head, empty()).await?;
+        let response = asked(house, ask, &target).await?;
         let status = response.status();
         let about = if status.is_success() {
-            Some(response.headers().clone())
+            let is_hot = record(response.headers()).is_none() || !house.is_managed(&target.bucket).await?;
+            (!is_hot).then(|| response.headers().clone())
         } else if may_be_a_stubs(status) {
-            stub(house, ask).await?
+            let rows = house.archives_at(&target.bucket, &target.key).await?;
+            match rows.iter().any(may_be_archived) {
+                true => stub(house, ask, &rows).await?,
+                false => None,
+            }
         } else {
             None
         };
@@ -46,6 +54,26 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
         }
     }
     Err(mistrusted(&target, reason))
+}
+
+/// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL.
+pub(super) async fn forward(house: &House, mut ask: Ask, body: Body) -> Result<Response<Body>> {
+    let rows = house.archives_at(ask.route.bucket()?, ask.route.key()?).await?;
+    versions::map(&rows, &ask.route.query, &mut ask.head)?;
+    let mut response = house.forward(ask, body).await?;
+    versions::give_back(&rows, response.headers_mut(), versions::HEADER);
+    Ok(response)
+}
+
+/// What the store answers. A version is looked up before it is asked for.
+async fn asked(house: &House, ask: &Ask, target: &ObjectRef) -> Result<Response<Body>> {
+    if !ask.route.query.has(versions::PARAMETER) {
+        return house.call(&ask.head, empty()).await;
+    }
+    let rows = house.archives_at(&target.bucket, &target.key).await?;
+    let mut head = ask.head.clone();
+    versions::map(&rows, &ask.route.query, &mut head)?;
+    house.call(&head, empty()).await
 }
 
 /// Whether an answer may speak of the stub and not of the object.
@@ -60,13 +88,24 @@ fn may_be_a_stubs(status: StatusCode) -> bool {
     )
 }
 
-/// The headers of what stands under a key that may be archived.
-async fn stub(house: &House, ask: &Ask) -> Result<Option<HeaderMap>> {
-    if !house.may_be_archived(ask.route.bucket()?, ask.route.key()?).await? {
-        return Ok(None);
+/// The headers of what stands in the place of an object that may be archived, read with the caller's key.
+pub(super) async fn stub(house: &House, ask: &Ask, rows: &[Archive]) -> Result<Option<HeaderMap>> {
+    let mut head = ask.head.clone();
+    versions::map(rows, &ask.route.query, &mut head)?;
+    let response = house.look(&head).await?;
+    if response.status().is_success() {
+        return Ok(Some(response.into_parts().0.headers));
     }
-    let response = house.look(&ask.head).await?;
-    Ok(response.status().is_success().then(|| response.headers().clone()))
+    // The version clients know may just have given way to its stub, which nobody has written down yet.
+    let Some(named) = versions::named(&ask.route.query)? else { return Ok(None) };
+    let flipping = |row: &&Archive| {
+        row.state.stage() == ArchiveStage::Flipping && versions::to_clients(row).as_ref() == Some(&named)
+    };
+    let Some(row) = rows.iter().find(flipping) else { return Ok(None) };
+    head.uri = keep_query(&head.uri, |name| name != versions::PARAMETER);
+    let response = house.look(&head).await?;
+    let its = row_of(house, &ask.target()?, rows, response.headers()).is_some_and(|found| found.id == row.id);
+    Ok((response.status().is_success() && its).then(|| response.into_parts().0.headers))
 }
 
 /// Answers for an archived object. `headers` are those of what stands in its place.
@@ -87,7 +126,11 @@ async fn serve(house: &House, ask: &Ask, view: &View, headers: HeaderMap) -> Res
             return Err(failed.error().unwrap_or_else(|| S3Error::precondition_failed("")).into());
         }
     }
-    let selection = select(&ask.route.query, ask.headers(), view.size, &view.archive.part_bytes)?;
+    let mut asked = ask.headers().clone();
+    if !range_counts(&asked, &view.etag, view.last_modified) {
+        asked.remove(RANGE);
+    }
+    let selection = select(&ask.route.query, &asked, view.size, &view.archive.part_bytes)?;
     put_selection(&mut response, &ask.head, view, &selection);
     if is_get {
         *response.body_mut() = house.read_copy(view.archive.id, selection.range).await?;
@@ -108,6 +151,14 @@ fn described(mut headers: HeaderMap, view: &View) -> HeaderMap {
     headers.insert(LAST_MODIFIED, text(&date::http(view.last_modified)));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert("x-amz-storage-class", HeaderValue::from_static(view.class()));
+    if let (true, Some(version)) =
+        (headers.contains_key(versions::HEADER), versions::to_clients(&view.archive))
+    {
+        headers.insert(versions::HEADER, versions::value(&version));
+    }
+    for (name, value) in view.displaced() {
+        headers.insert(name, text(value));
+    }
     if let Some(value) = restore::header(view.restore) {
         headers.insert(restore::HEADER, text(&value));
     }

@@ -147,7 +147,6 @@ async fn metadata_can_be_read_and_the_object_deleted() {
     world.put("key", &large()).await;
     world.archive("key", GLACIER).await;
     assert_eq!(world.ask("GET", "/bkt/key?tagging", &[], b"").await.status, 200);
-    assert_eq!(world.ask("GET", "/bkt/key?attributes", &[], b"").await.status, 501);
     assert_eq!(world.ask("POST", "/bkt/key?select&select-type=2", &[], b"").await.status, 405);
     assert_eq!(world.ask("DELETE", "/bkt/key", &[], b"").await.status, 204);
     assert!(world.rows("key").await[0].touched, "the archive is to be looked at");

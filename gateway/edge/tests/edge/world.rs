@@ -8,12 +8,13 @@ use crate::failing::{Failing, Lossy};
 use bytes::Bytes;
 use dialect::reserved::MarkerKey;
 use dialect::sigv4::{PayloadToken, Secret, Signer};
-use edge::{Edge, Limits, Ports, Settings};
+use edge::{Edge, Identity as Caller, Limits, Ports, Settings, Upstream};
 use engine::MemoryFence;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use model::archive::Standing;
 use model::body::full;
+use model::bucket::BucketSettings;
 use model::catalog::{Catalog, Change};
 use model::clock::{Clock, Entropy};
 use model::fence::{KeyFence, Wake, Work};
@@ -137,7 +138,10 @@ impl World {
         let settings = Settings {
             region: "us-east-1".to_owned(),
             day: DayLength::Real,
-            identities: BTreeMap::from([(KEY_ID.to_owned(), Secret::new(SECRET))]),
+            identities: BTreeMap::from([(KEY_ID.to_owned(), caller(SECRET, Upstream::Service))]),
+            anonymous: false,
+            forwards_unknown: false,
+            buckets: BucketSettings::all(),
             classes: BTreeMap::from([(TapeClass::Glacier, pool.clone())]),
             marker_key,
             limits,
@@ -244,7 +248,8 @@ impl World {
         let original =
             Original { size: head.size, etag: head.etag.clone(), last_modified: head.last_modified };
         let marker = Marker { kind: MarkerKind::Stub, archive: id, class, original: Some(original) };
-        let flip = Flip { target: target.clone(), head, conditional: true, marker, content: FlipContent::Stub };
+        let flip =
+            Flip { target: target.clone(), head, conditional: true, marker, content: FlipContent::Stub };
         let hot = flip.head.clone();
         self.store.flip(flip).await.unwrap();
         let stub = self.store.head(&target).await.unwrap().unwrap();
@@ -290,6 +295,10 @@ impl World {
     pub async fn close(&self, key: &str) -> model::fence::Gate {
         self.fence.close(&bucket("bkt"), &object_key(key)).await.unwrap()
     }
+}
+
+pub fn caller(secret: &str, upstream: Upstream) -> Caller {
+    Caller { secret: Secret::new(secret), upstream }
 }
 
 pub fn bucket(name: &str) -> BucketName {

@@ -1,0 +1,138 @@
+//! ListObjectVersions: the store's pages, in which a stub is the version it stands for.
+//!
+//! While a flip by PUT is under way the store may have both, the version and its stub above it. Then the stub's line is
+//! left out and the version is shown as it is; once the version is gone the stub is shown under its id.
+
+use std::collections::BTreeMap;
+
+use dialect::overlay::{self, BYTES_MAX, OverlayError, VersionEdit, VersionEntry};
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use model::archive::ArchiveStage;
+use model::body::full;
+use model::limits::STUB_BYTES;
+use model::store::ObjectRef;
+use model::{Archive, Body, BucketName, ObjectKey, VersionId};
+
+use super::list::{asks_restores, overlaid, restores};
+use crate::body::collect;
+use crate::error::{Error, Result, catalog, store};
+use crate::house::{Ask, House};
+use crate::versions;
+
+/// A version of a page.
+type Line = (ObjectKey, VersionId);
+
+/// What a line comes to.
+enum Shown {
+    /// The archive's version, with the archive's face.
+    Archived,
+    /// The version before its flip is settled; it is the current one.
+    Current,
+    /// A stub whose version is still there.
+    Surplus,
+}
+
+pub(super) async fn list(house: &House, mut ask: Ask, body: Body) -> Result<Response<Body>> {
+    let bucket = ask.route.bucket()?.clone();
+    let asks_restores = asks_restores(house, &ask).await?;
+    resume(house, &bucket, &mut ask).await?;
+    let response = house.forward(ask, body).await?;
+    if !response.status().is_success() || !house.has_archives(&bucket).await? {
+        return Ok(response);
+    }
+    let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
+    let (mut parts, body) = response.into_parts();
+    let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
+    let entries = overlay::version_entries(&page).map_err(unusable)?;
+    let edits = edits(house, &bucket, &entries, asks_restores).await?;
+    let edit = |entry: &VersionEntry| {
+        let line = (entry.key.clone(), entry.version.clone());
+        edits.get(&line).cloned().unwrap_or(VersionEdit::Keep)
+    };
+    let page = overlay::rewrite_versions(&page, edit).map_err(unusable)?;
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
+    Ok(Response::from_parts(parts, full(page)))
+}
+
+/// A client that goes on after a version it knows goes on after what stands for it.
+async fn resume(house: &House, bucket: &BucketName, ask: &mut Ask) -> Result<()> {
+    const MARKER: &str = "version-id-marker";
+    let query = &ask.route.query;
+    let key = query.filled("key-marker").and_then(|key| ObjectKey::parse(key).ok());
+    let version = query.filled(MARKER).and_then(|version| VersionId::parse(version).ok());
+    let (Some(key), Some(version)) = (key, version) else { return Ok(()) };
+    let stored = versions::stored(&house.archives_at(bucket, &key).await?, &version);
+    if stored != version {
+        ask.head.uri = versions::with_parameter(&ask.head.uri, MARKER, stored.as_str());
+    }
+    Ok(())
+}
+
+/// What becomes of the lines that are archives.
+async fn edits(
+    house: &House,
+    bucket: &BucketName,
+    entries: &[VersionEntry],
+    asks_restores: bool,
+) -> Result<BTreeMap<Line, VersionEdit>> {
+    let mut keys: Vec<ObjectKey> = entries.iter().map(|entry| entry.key.clone()).collect();
+    keys.dedup();
+    let rows = house.ports.catalog.archives_at_each(bucket, &keys).await;
+    let rows = rows.map_err(catalog("the archives of a page"))?;
+    let rows: BTreeMap<ObjectKey, Vec<Archive>> = keys.into_iter().zip(rows).collect();
+    let mut found = Vec::new();
+    for entry in entries {
+        for row in rows.get(&entry.key).map(Vec::as_slice).unwrap_or_default() {
+            if let Some(shown) = shown(house, entry, row).await? {
+                found.push((entry, row, shown));
+                break;
+            }
+        }
+    }
+    let restores = restores(house, found.iter().map(|(_, row, _)| *row), asks_restores).await?;
+    let edited = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
+        let content = entry.content.as_ref();
+        let overlay = || content.map(|content| overlaid(row, &content.etag, entry.last_modified, restore));
+        let version = versions::to_clients(row).unwrap_or_else(|| entry.version.clone());
+        let edit = match shown {
+            Shown::Surplus => VersionEdit::Hide,
+            Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: None },
+            Shown::Archived => VersionEdit::Show { version, is_latest: entry.is_latest, overlay: overlay() },
+        };
+        ((entry.key.clone(), entry.version.clone()), edit)
+    });
+    Ok(edited.collect())
+}
+
+/// What a line is to an archive of its key, if it is anything to it.
+async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Option<Shown>> {
+    let Some(content) = &entry.content else { return Ok(None) };
+    let stands = row.standing.as_ref().is_some_and(|known| {
+        known.etag == content.etag
+            && known.last_modified_seconds == entry.last_modified.seconds()
+            && known.version.as_ref().is_none_or(|version| *version == entry.version)
+    });
+    if row.state.stage() != ArchiveStage::Flipping || (stands && row.direct) {
+        return Ok((stands && row.is_archived_for_clients()).then_some(Shown::Archived));
+    }
+    let original = versions::to_clients(row);
+    let bytes = if row.keeps_bytes() { row.size } else { STUB_BYTES };
+    let is_stub = content.size == bytes && is_ours(house, row, Some(&entry.version)).await? == Some(true);
+    Ok(match (original.as_ref() == Some(&entry.version), is_stub) {
+        (true, true) => Some(Shown::Archived),
+        (true, false) if is_ours(house, row, None).await? == Some(true) => Some(Shown::Current),
+        (false, true) => match is_ours(house, row, original.as_ref()).await? {
+            Some(false) => Some(Shown::Surplus),
+            _ => Some(Shown::Archived),
+        },
+        _ => None,
+    })
+}
+
+/// Whether a version bears this archive's marker; none when there is no such version.
+async fn is_ours(house: &House, row: &Archive, version: Option<&VersionId>) -> Result<Option<bool>> {
+    let target = ObjectRef { bucket: row.bucket.clone(), key: row.key.clone(), version: version.cloned() };
+    let seen = house.ports.store.head(&target).await.map_err(store("a head"))?;
+    Ok(seen.map(|seen| seen.marker.is_some_and(|marker| marker.archive == row.id)))
+}
