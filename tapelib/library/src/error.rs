@@ -1,6 +1,5 @@
 //! What can go wrong, and who must act.
 
-use scsi::TransportError;
 use volume::ltfs::{self, TapeErrorKind};
 
 use crate::tape::Cause;
@@ -322,25 +321,34 @@ impl Error {
     }
 
     /// Whether the drive must not be used before somebody has looked at it: it did not answer, is broken or taken, or
-    /// nobody knows any more how it stands.
+    /// nobody knows any more how it stands. What the drive said is judged by the sense table.
     pub(crate) fn condemns_drive(&self) -> bool {
-        matches!(
-            self,
-            Self::Drive { blame: Blame::Path | Blame::Drive, .. } | Self::Occupied { .. } | Self::Fault
-        ) || self.is_silence()
+        match self {
+            Self::Drive { blame, .. } => match self.device_error() {
+                Some(error) => error.condemns_device(),
+                None => matches!(blame, Blame::Path | Blame::Drive),
+            },
+            Self::Occupied { .. } | Self::Fault => true,
+            _ => false,
+        }
     }
 
     /// Whether the drive did not answer: any further command may hang as long.
     pub(crate) fn is_silence(&self) -> bool {
-        let Self::Drive { source, .. } = self else { return false };
+        matches!(self.device_error(), Some(scsi::Error::Unanswered { .. }))
+    }
+
+    /// What the drive said, when that is the reason.
+    fn device_error(&self) -> Option<&scsi::Error> {
+        let Self::Drive { source, .. } = self else { return None };
         let mut error: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
         while let Some(one) = error {
-            if one.downcast_ref::<TransportError>().is_some() {
-                return true;
+            if let Some(said) = one.downcast_ref() {
+                return Some(said);
             }
             error = one.source();
         }
-        false
+        None
     }
 }
 

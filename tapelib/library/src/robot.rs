@@ -22,7 +22,7 @@ impl Robot {
         let identify =
             |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
         let identity = changer.identify().map_err(identify)?;
-        changer.wait_ready(READY_TIMEOUT, &pause).map_err(identify)?;
+        changer.wait_ready(READY_TIMEOUT, &|waiting| pause(waiting.pause)).map_err(identify)?;
         Ok((Self { changer }, identity.serial))
     }
 

@@ -203,10 +203,8 @@ impl BlockTape for DriveTape {
 
 /// Waits until the cartridge is ready (most drives load by themselves), and makes the settings that a new one loses.
 pub(crate) fn make_ready(drive: &mut Drive, limit: Duration) -> Result<(), scsi::Error> {
-    match drive.wait_ready(limit, &pause) {
-        Err(scsi::Error::Check { sense, .. }) if sense.condition() == Condition::NeedsLoad => {
-            drive.load(limit, &pause)?;
-        }
+    match drive.wait_ready(limit, &let_pass) {
+        Err(error) if error.action() == scsi::Action::Load => drive.load(limit, &let_pass)?,
         ready => ready?,
     }
     drive.set_variable_blocks()?;
@@ -216,6 +214,10 @@ pub(crate) fn make_ready(drive: &mut Drive, limit: Duration) -> Result<(), scsi:
 /// Lets time pass between two questions to a device; waking early only asks sooner.
 pub(crate) fn pause(duration: Duration) {
     std::thread::park_timeout(duration);
+}
+
+fn let_pass(waiting: &scsi::Waiting) {
+    pause(waiting.pause);
 }
 
 /// Size of the index partition, in units of ten to an exponent. Drives round 1 GB up to what they can make; small

@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, Unit};
-use crate::limits::{TIMEOUT_ELEMENT_STATUS, TIMEOUT_INITIALIZE, TIMEOUT_MOVE, TRANSFER_MAX};
+use crate::limits::{
+    ELEMENTS_MAX, TIMEOUT_ELEMENT_STATUS, TIMEOUT_INITIALIZE, TIMEOUT_MOVE, TIMEOUT_SMALL, TRANSFER_MAX,
+};
 use crate::mode::{ElementAddresses, ElementRange, page};
-use crate::session::{Identity, Session};
+use crate::session::{Identity, Patience, Session, Waiting};
 use crate::smc::{Command, Element, ElementAddress, ElementKind, ElementQuery, ElementStatus};
-use crate::{Condition, Data, Transport};
+use crate::{Condition, Data, Transport, spc};
 
 /// A library's robot.
 ///
@@ -23,6 +25,13 @@ impl Changer {
         Self { session: Session::new(transport, Unit::Changer) }
     }
 
+    /// The same, waiting with `wait` for at most `limit` whenever the library is busy or, after its door was opened,
+    /// becoming ready: a command is then sent again, because it was not begun.
+    pub fn patient(mut self, limit: Duration, wait: impl Fn(Duration) + Send + 'static) -> Self {
+        self.session.patience = Some(Patience { limit, wait: Box::new(wait) });
+        self
+    }
+
     /// Who answers; fails when it is not a changer.
     pub fn identify(&mut self) -> Result<Identity, Error> {
         self.session.identify()
@@ -31,7 +40,7 @@ impl Changer {
     /// Asks once a second until the library is ready, for at most `limit` of waiting, which `wait` does.
     ///
     /// What happened to the library meanwhile is remembered: a move is refused until `inventory` was read.
-    pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(Duration)) -> Result<(), Error> {
+    pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         self.session.wait_ready(limit, wait)
     }
 
@@ -43,6 +52,28 @@ impl Changer {
     /// Has the robot look at every element again; minutes in a large library.
     pub fn initialize(&mut self) -> Result<(), Error> {
         self.session.ask(Command::InitializeElementStatus, &mut [], TIMEOUT_INITIALIZE).map(drop)
+    }
+
+    /// Has the robot look at some elements again.
+    pub fn initialize_range(&mut self, start: ElementAddress, count: u16) -> Result<(), Error> {
+        let command = Command::InitializeRange { start, count };
+        self.session.ask(command, &mut [], TIMEOUT_INITIALIZE).map(drop)
+    }
+
+    /// Locks the mail slots, or lets an operator use them.
+    pub fn prevent_removal(&mut self, prevent: bool) -> Result<(), Error> {
+        let command = spc::Command::PreventAllow { prevent };
+        self.session.ask(command, &mut [], TIMEOUT_SMALL).map(drop)
+    }
+
+    /// Makes the library this host's alone, under `key`; as [`crate::Drive::reserve`].
+    pub fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
+        self.session.reserve(key)
+    }
+
+    /// Gives the library back.
+    pub fn release(&mut self, key: u64) -> Result<(), Error> {
+        self.session.release(key)
     }
 
     /// Every element with what is in it, sorted by kind and address, as the library knows it; the robot does not
@@ -83,7 +114,20 @@ impl Changer {
         Ok(elements)
     }
 
+    /// All elements of a kind, some hundred at a time.
     fn read_kind(&mut self, kind: ElementKind, range: ElementRange) -> Result<Vec<Element>, Error> {
+        let mut elements = Vec::new();
+        let mut done = 0;
+        while done < range.count {
+            let count = (range.count - done).min(ELEMENTS_MAX);
+            let first = ElementAddress(range.first.0.saturating_add(done));
+            elements.extend(self.read_some(kind, ElementRange { first, count })?);
+            done += count;
+        }
+        Ok(elements)
+    }
+
+    fn read_some(&mut self, kind: ElementKind, range: ElementRange) -> Result<Vec<Element>, Error> {
         let room = (16 + u32::from(range.count) * DESCRIPTOR_ROOM).min(TRANSFER_MAX);
         let mut query = query(Some(kind), range, room);
         query.device_ids = kind == ElementKind::Drive;
@@ -106,7 +150,11 @@ impl Changer {
             false => status,
         };
         if u32::try_from(status.bytes_needed).is_ok_and(|needed| needed <= query.allocation) {
-            return Ok(status.elements.into_iter().filter(|element| element.kind == kind).collect());
+            let last = range.first.0.saturating_add(range.count);
+            let ours = |element: &Element| {
+                element.kind == kind && (range.first.0..last).contains(&element.address.0)
+            };
+            return Ok(status.elements.into_iter().filter(ours).collect());
         }
         // An element left out would look like a cartridge that has vanished.
         Err(self.session.missing(Command::ReadElementStatus(query), "room for all elements"))

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::condition::Class;
 use crate::{Cdb, Sense, SenseKey, smc, spc, ssc};
 
 /// A command of any of the three standards.
@@ -23,6 +24,15 @@ impl Command {
             Command::Spc(command) => command.cdb(),
             Command::Ssc(command) => command.cdb(),
             Command::Smc(command) => command.cdb(),
+        }
+    }
+
+    /// What its failure depends on.
+    pub fn class(&self) -> Class {
+        match self {
+            Command::Spc(command) => command.class(),
+            Command::Ssc(command) => command.class(),
+            Command::Smc(command) => command.class(),
         }
     }
 
@@ -94,8 +104,8 @@ impl DecodeError {
     /// The sense data a device answers with: ILLEGAL REQUEST with 20h/00h or 24h/00h.
     pub fn sense(&self) -> Sense {
         match self {
-            DecodeError::UnknownOperation { .. } => Sense::new(SenseKey::IllegalRequest, 0x20, 0x00),
-            DecodeError::InvalidField { .. } => Sense::new(SenseKey::IllegalRequest, 0x24, 0x00),
+            DecodeError::UnknownOperation { .. } => Sense::of(SenseKey::IllegalRequest, 0x20, 0x00),
+            DecodeError::InvalidField { .. } => Sense::of(SenseKey::IllegalRequest, 0x24, 0x00),
         }
     }
 }

@@ -1,23 +1,25 @@
 //! The tape drive driver (SSC-5): cartridge and settings here, the stream of blocks in [`stream`].
 
+mod knowledge;
+mod motion;
+mod protection;
+mod settings;
 mod stream;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use stream::{ReadOutcome, SpaceOutcome, WriteOutcome};
+pub use knowledge::Medium;
+pub use motion::SpaceOutcome;
+pub use stream::{ReadOutcome, WriteOutcome};
 
 use crate::error::{Error, Unit};
-use crate::limits::{
-    PAGE_BYTES_MAX, PARTITIONS_MAX, TIMEOUT_FORMAT, TIMEOUT_LOAD, TIMEOUT_REWIND, TIMEOUT_SMALL,
-};
-use crate::log::Capacity;
-use crate::mam::Attribute;
-use crate::mode::{BlockDescriptor, Compression, MediumPartition, ModeData};
-use crate::session::{Identity, Session};
-use crate::spc::AttributeQuery;
-use crate::ssc::{BlockLimits, Command, Format};
-use crate::{Condition, Data, Transport, log, mam, mode, spc};
+use crate::limits::{PARTITIONS_MAX, TIMEOUT_FORMAT, TIMEOUT_LOAD, TIMEOUT_REWIND, TIMEOUT_SMALL};
+use crate::mode::{MediumPartition, ModeData};
+use crate::reservation::Holder;
+use crate::session::{Identity, Patience, Session, Waiting};
+use crate::ssc::{Command, Format};
+use crate::{Data, Transport, mode, spc};
 
 /// A tape drive.
 ///
@@ -29,12 +31,30 @@ pub struct Drive {
     session: Session,
     /// Variable blocks were asked for, and are asked for again after a reset.
     variable: bool,
+    /// Blocks travel with a checksum behind them, through this buffer.
+    protected: Option<Vec<u8>>,
+    /// The drive has no SPACE(16), or no LOCATE(16): the older commands do.
+    old_space: bool,
+    old_locate: bool,
 }
 
 impl Drive {
     /// A driver that owns the path to the unit. Sends nothing.
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        Self { session: Session::new(transport, Unit::Drive), variable: false }
+        Self {
+            session: Session::new(transport, Unit::Drive),
+            variable: false,
+            protected: None,
+            old_space: false,
+            old_locate: false,
+        }
+    }
+
+    /// The same, waiting with `wait` for at most `limit` whenever the drive is busy, or becoming ready after a reset: a
+    /// command is then sent again, because it was not begun.
+    pub fn patient(mut self, limit: Duration, wait: impl Fn(Duration) + Send + 'static) -> Self {
+        self.session.patience = Some(Patience { limit, wait: Box::new(wait) });
+        self
     }
 
     /// Who answers; fails when it is not a tape drive.
@@ -53,17 +73,19 @@ impl Drive {
     ///
     /// This begins a mount: what happened to the drive before is taken as known, and settings have to be made again
     /// (`set_variable_blocks`). An empty drive is [`Condition::NoMedium`]; with a limit, it is given a few seconds.
-    pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(Duration)) -> Result<(), Error> {
+    pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         self.variable = false;
+        self.protected = None;
         self.session.wait_ready(limit, wait)?;
         self.session.settle();
         self.session.doubt = false;
+        self.session.unsynced = 0;
         Ok(())
     }
 
     /// Loads the cartridge that is in the drive and waits as [`Drive::wait_ready`] does. A new LTO-9 cartridge takes
     /// up to two hours.
-    pub fn load(&mut self, limit: Duration, wait: &dyn Fn(Duration)) -> Result<(), Error> {
+    pub fn load(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         self.session.ask(Command::LoadUnload { immediate: true, load: true }, &mut [], TIMEOUT_LOAD)?;
         self.wait_ready(limit, wait)
     }
@@ -73,6 +95,8 @@ impl Drive {
     pub fn unload(&mut self) -> Result<(), Error> {
         self.motion(Command::LoadUnload { immediate: false, load: false }, TIMEOUT_LOAD)?;
         self.variable = false;
+        self.protected = None;
+        self.session.unsynced = 0;
         Ok(())
     }
 
@@ -80,6 +104,7 @@ impl Drive {
     pub fn rewind(&mut self) -> Result<(), Error> {
         self.motion(Command::Rewind { immediate: false }, TIMEOUT_REWIND)?;
         self.session.doubt = false;
+        self.session.unsynced = 0;
         Ok(())
     }
 
@@ -93,40 +118,26 @@ impl Drive {
         Ok(self.session.mode_sense(HEADER_ONLY, true)?.write_protected)
     }
 
-    // === Settings ===
+    // === Reservation ===
 
-    /// How large a block may be.
-    pub fn block_limits(&mut self) -> Result<BlockLimits, Error> {
-        let mut buffer = [0; BlockLimits::LENGTH];
-        let length = self.session.ask(Command::ReadBlockLimits, &mut buffer, TIMEOUT_SMALL)?;
-        BlockLimits::parse(&buffer[..length]).map_err(self.session.reply(Command::ReadBlockLimits))
+    /// Makes the drive this host's alone, under `key`, and takes it from whoever has it: from then on commands of
+    /// others end with a reservation conflict, those of a killed process's kernel queue too. Returns the key it was
+    /// taken from. Drives without persistent reservations refuse with [`Condition::UnknownOperation`].
+    pub fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
+        self.session.reserve(key)
     }
 
-    /// One command, one block, of the command's length; and buffered writing. Lost by a reset or a new cartridge.
-    pub fn set_variable_blocks(&mut self) -> Result<(), Error> {
-        let current = self.session.mode_sense(HEADER_ONLY, true)?;
-        let block = current.block.unwrap_or(BlockDescriptor { density: 0, blocks: 0, block_length: 0 });
-        if block.block_length != 0 || current.buffered == 0 {
-            let density = block.density;
-            self.session.mode_select(&ModeData {
-                buffered: 1,
-                block: Some(BlockDescriptor { density, blocks: 0, block_length: 0 }),
-                ..ModeData::default()
-            })?;
-        }
-        self.variable = true;
-        Ok(())
+    /// Gives the drive back.
+    pub fn release(&mut self, key: u64) -> Result<(), Error> {
+        self.session.release(key)
     }
 
-    /// Switches the drive's compression, when it has one. Packs are compressed already.
-    pub fn set_compression(&mut self, enabled: bool) -> Result<(), Error> {
-        let page = self.session.mode_page(mode::page::COMPRESSION, Compression::parse)?;
-        if page.enabled == enabled || !page.capable {
-            return Ok(());
-        }
-        let pages = Compression { enabled, ..page }.encode();
-        self.session.mode_select(&ModeData { buffered: 1, pages, ..ModeData::default() })
+    /// Who holds the drive.
+    pub fn reservation(&mut self) -> Result<Option<Holder>, Error> {
+        self.session.reservation()
     }
+
+    // === Partitions ===
 
     /// Makes new partitions. **All data on the cartridge is gone.** The tape stands at the beginning afterwards.
     ///
@@ -161,52 +172,6 @@ impl Drive {
     fn motion(&mut self, command: Command, timeout: Duration) -> Result<(), Error> {
         self.session.require_told(command)?;
         self.session.perform(command, Data::None, timeout).map(drop)
-    }
-
-    // === Memory of the cartridge, statistics ===
-
-    /// One attribute of the cartridge's memory; `None` when it has no such attribute.
-    pub fn attribute(&mut self, partition: u8, id: u16) -> Result<Option<Attribute>, Error> {
-        Ok(self.attributes_from(partition, id)?.into_iter().find(|attribute| attribute.id == id))
-    }
-
-    /// All attributes of one partition, by id.
-    pub fn attributes(&mut self, partition: u8) -> Result<Vec<Attribute>, Error> {
-        self.attributes_from(partition, 0)
-    }
-
-    /// Writes attributes onto the cartridge's memory. An attribute without a value is deleted. Sent once, and not at
-    /// all when the cartridge may be another one.
-    pub fn write_attributes(&mut self, partition: u8, attributes: &[Attribute]) -> Result<(), Error> {
-        let bytes = mam::encode_attributes(attributes);
-        let length = u32::try_from(bytes.len()).expect("attributes are a few KiB");
-        let command = spc::Command::WriteAttribute { write_through: true, partition, length };
-        self.session.require_settled(command)?;
-        self.session.perform(command, Data::Out(&bytes), TIMEOUT_SMALL).map(drop)
-    }
-
-    fn attributes_from(&mut self, partition: u8, first: u16) -> Result<Vec<Attribute>, Error> {
-        let allocation = u32::from(PAGE_BYTES_MAX);
-        let command =
-            spc::Command::ReadAttribute { what: AttributeQuery::Values, partition, first, allocation };
-        let mut buffer = vec![0; usize::from(PAGE_BYTES_MAX)];
-        match self.session.ask(command, &mut buffer, TIMEOUT_SMALL) {
-            Ok(length) => mam::parse_attributes(&buffer[..length]).map_err(self.session.reply(command)),
-            // Drives say this when there is no attribute from `first` on.
-            Err(Error::Check { sense, .. }) if sense.condition() == Condition::InvalidField => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// How much fits and is free, by partition: native figures of the drive, and about.
-    pub fn capacities(&mut self) -> Result<Vec<Capacity>, Error> {
-        let page = log::page::VOLUME_STATISTICS;
-        let command = spc::Command::LogSense { page, subpage: 0, parameter: 0, allocation: PAGE_BYTES_MAX };
-        let mut buffer = vec![0; usize::from(PAGE_BYTES_MAX)];
-        let length = self.session.ask(command, &mut buffer, TIMEOUT_SMALL)?;
-        log::parse_page(page, &buffer[..length])
-            .and_then(|parameters| log::capacities(&parameters))
-            .map_err(self.session.reply(command))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::condition::{Action, Party};
+use crate::condition::{Action, Class, Party, Row};
 use crate::limits::{PARTITIONS_MAX, TRANSFER_MAX};
 use crate::spc::DeviceType;
 use crate::{Command, ParseError, Position, Sense, TransportError};
@@ -51,14 +51,17 @@ pub enum Error {
         /// What it said.
         sense: Sense,
     },
-    /// An earlier command, already answered with GOOD, has failed in the drive's buffer. The present one was not
+    /// An earlier write, already answered with GOOD, has failed in the drive's buffer. The present command was not
     /// done. Read the position: blocks from there on are not on tape.
-    #[error("{step} was not done, an earlier command has failed: {sense}")]
+    #[error("{step} was not done, an earlier write has failed, one of the last {unsynced}: {sense}")]
     Deferred {
         /// What was asked.
         step: Step,
         /// What the device said of the earlier command.
         sense: Sense,
+        /// How many blocks and filemarks had been accepted since the buffer was last known to be empty: it is one of
+        /// these.
+        unsynced: u64,
     },
     /// Something happened to the device (another cartridge, a reset, a hand in the library). The command was not
     /// done. Everything remembered of position and contents is void until `position`, `wait_ready` or `inventory` has
@@ -152,6 +155,12 @@ pub enum Error {
         /// What was asked.
         step: Step,
     },
+    /// A block came with a checksum that is not its own: damaged between tape and host. Not delivered.
+    #[error("{step}: the block does not fit the checksum that came with it")]
+    Checksum {
+        /// What was asked.
+        step: Step,
+    },
     /// The drive stands elsewhere than it was told to go.
     #[error("the drive stands at block {} of partition {}, not at block {block} of partition {partition}",
         found.block, found.partition)]
@@ -216,15 +225,15 @@ impl Error {
     /// Who is suspect, or who must act.
     pub fn blame(&self) -> Blame {
         match self {
-            Error::Check { step, sense }
-            | Error::Deferred { step, sense }
-            | Error::Attention { step, sense } => match sense.row().party {
-                Party::Us => Blame::Caller,
-                Party::Device => step.unit.blame(),
-                Party::Medium => Blame::Medium,
-                Party::Operator => Blame::Operator,
-            },
-            Error::Unanswered { .. } | Error::Length { .. } => Blame::Path,
+            Error::Check { step, .. } | Error::Deferred { step, .. } | Error::Attention { step, .. } => {
+                match self.row().map_or(Party::Device, |row| row.party) {
+                    Party::Nobody | Party::Host => Blame::Caller,
+                    Party::Device => step.unit.blame(),
+                    Party::Medium => Blame::Medium,
+                    Party::Operator => Blame::Operator,
+                }
+            }
+            Error::Unanswered { .. } | Error::Length { .. } | Error::Checksum { .. } => Blame::Path,
             Error::Status { step, .. }
             | Error::Unexplained { step }
             | Error::Reply { step, .. }
@@ -244,9 +253,14 @@ impl Error {
     /// What the caller should do next.
     pub fn action(&self) -> Action {
         match self {
-            Error::Check { sense, .. } | Error::Attention { sense, .. } => sense.row().action,
+            Error::Check { .. } | Error::Attention { .. } => {
+                self.row().map_or(Action::Elsewhere, |row| row.action)
+            }
             // Whatever the reason: first learn what is on tape.
-            Error::Deferred { .. } | Error::Unanswered { .. } | Error::Length { .. } => Action::Look,
+            Error::Deferred { .. }
+            | Error::Unanswered { .. }
+            | Error::Length { .. }
+            | Error::Checksum { .. } => Action::Look,
             Error::Unexplained { .. } | Error::PositionUnread { .. } => Action::Look,
             Error::Busy { .. } => Action::Wait,
             Error::NotReady { .. }
@@ -254,12 +268,37 @@ impl Error {
             | Error::Reply { .. }
             | Error::Missing { .. }
             | Error::PositionUnknown
-            | Error::Misplaced { .. } => Action::Elsewhere,
+            | Error::Misplaced { .. } => Action::Condemn,
             Error::Reserved { .. }
             | Error::WrongDevice { .. }
             | Error::BlockLength { .. }
             | Error::FilemarkCount { .. }
             | Error::Partitions { .. } => Action::Refuse,
+        }
+    }
+
+    /// The row of the sense table for what the device said, as an answer to the command it was about.
+    pub fn row(&self) -> Option<&'static Row> {
+        match self {
+            Error::Check { step, sense } | Error::Attention { step, sense } => {
+                Some(sense.row_for(step.command.class()))
+            }
+            // Only writes are answered before they are done.
+            Error::Deferred { sense, .. } => Some(sense.row_for(Class::Write)),
+            _ => None,
+        }
+    }
+
+    /// The device must not be used before somebody has looked at it: it is broken, has not answered, or answers what
+    /// makes no sense.
+    pub fn condemns_device(&self) -> bool {
+        match self {
+            Error::Deferred { .. } => self.row().is_some_and(Row::condemns_device),
+            Error::Unanswered { .. }
+            | Error::Length { .. }
+            | Error::Checksum { .. }
+            | Error::Unexplained { .. } => true,
+            _ => self.action() == Action::Condemn,
         }
     }
 

@@ -31,6 +31,8 @@ pub const TIMEOUT_INITIALIZE: Duration = Duration::from_secs(3600);
 pub const READY_POLL: Duration = Duration::from_secs(1);
 /// How long "no medium" is believed to be a cartridge still on its way into the drive, when the caller waits at all.
 pub const NO_MEDIUM_GRACE: Duration = Duration::from_secs(5);
+/// How long a command is asked again of a device that is busy, or becoming ready after a reset or an open door.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Unit attentions taken in a row while waiting for ready; a device that has more to say is broken.
 pub const ATTENTIONS_MAX: u32 = 16;
 
@@ -38,6 +40,12 @@ pub const ATTENTIONS_MAX: u32 = 16;
 pub const TRANSFER_MAX: u32 = 0x00FF_FFFF;
 /// Buffer for a page of logs or of medium attributes.
 pub const PAGE_BYTES_MAX: u16 = u16::MAX;
+/// Elements asked for at once: the reply stays far below what old host adapters carry.
+pub const ELEMENTS_MAX: u16 = 1000;
+/// Wraps on one medium; LTO-9 has 280.
+pub const WRAPS_MAX: u32 = 1024;
+/// Largest count of SPACE(6): 24 bits with a sign.
+pub const SPACE_SHORT_MAX: i64 = 0x007F_FFFF;
 /// Partitions on one medium (LTO).
 pub const PARTITIONS_MAX: usize = 4;
 /// Bytes kept of a sense reply: the longest that SPC allows.

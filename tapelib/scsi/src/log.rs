@@ -1,21 +1,128 @@
-//! LOG SENSE pages (SPC-5 7.3, SSC-5 8.3): only what is used, the volume statistics.
+//! LOG SENSE pages (SPC-5 7.3, SSC-5 8.3): what is used of volume statistics, device statistics, tape capacity and
+//! TapeAlert.
+
+mod alert;
+
+pub use alert::{Alert, Severity, encode_alerts, parse_alerts};
 
 use crate::wire::{Fields, ParseError, len16};
 
 /// Page codes.
 pub mod page {
+    /// Which pages exist.
+    pub const SUPPORTED: u8 = 0x00;
+    /// Device statistics (SSC).
+    pub const DEVICE_STATISTICS: u8 = 0x14;
     /// Volume statistics (SSC).
     pub const VOLUME_STATISTICS: u8 = 0x17;
+    /// TapeAlert (SSC).
+    pub const TAPE_ALERT: u8 = 0x2E;
+    /// Tape capacity (LTO-5 and LTO-6, and others that keep it).
+    pub const TAPE_CAPACITY: u8 = 0x31;
 }
 
 /// Parameter codes of the volume statistics page.
 pub mod volume {
+    /// How often the volume was loaded.
+    pub const LOADS: u16 = 0x0001;
+    /// Write errors that could not be corrected, over the volume's life.
+    pub const WRITE_ERRORS: u16 = 0x0004;
+    /// Read errors that could not be corrected, over the volume's life.
+    pub const READ_ERRORS: u16 = 0x0009;
+    /// Megabytes written, over the volume's life.
+    pub const WRITTEN_MB: u16 = 0x0014;
+    /// Megabytes read, over the volume's life.
+    pub const READ_MB: u16 = 0x0015;
     /// Approximate native capacity of each partition.
     pub const CAPACITY: u16 = 0x0202;
     /// Approximate used native capacity of each partition.
     pub const USED: u16 = 0x0203;
     /// Approximate remaining native capacity of each partition, up to early warning.
     pub const REMAINING: u16 = 0x0204;
+}
+
+/// Parameter codes of the device statistics page.
+pub mod device {
+    /// Media loads over the drive's life.
+    pub const LOADS: u16 = 0x0000;
+    /// Cleanings over the drive's life.
+    pub const CLEANINGS: u16 = 0x0001;
+    /// Hours with power.
+    pub const POWER_ON_HOURS: u16 = 0x0002;
+    /// Hours with the tape in motion.
+    pub const MOTION_HOURS: u16 = 0x0003;
+    /// Loads since the last cleaning.
+    pub const LOADS_SINCE_CLEANING: u16 = 0x0008;
+}
+
+/// Parameter codes of the tape capacity page, in MiB of the first and the second partition.
+pub mod tape_capacity {
+    /// Remaining, by partition number.
+    pub const REMAINING: [u16; 2] = [0x0001, 0x0002];
+    /// In all, by partition number.
+    pub const MAXIMUM: [u16; 2] = [0x0003, 0x0004];
+}
+
+/// The unsigned number that a parameter holds, of up to 8 bytes; `None` when there is no such parameter.
+pub fn counter(parameters: &[LogParameter], code: u16) -> Option<u64> {
+    let value = &parameters.iter().find(|parameter| parameter.code == code)?.value;
+    let fits = (1..=8).contains(&value.len());
+    fits.then(|| value.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// What a volume has been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeHistory {
+    /// How often it was loaded.
+    pub loads: Option<u64>,
+    /// Write errors that could not be corrected.
+    pub write_errors: Option<u64>,
+    /// Read errors that could not be corrected.
+    pub read_errors: Option<u64>,
+    /// Megabytes written.
+    pub written_mb: Option<u64>,
+    /// Megabytes read.
+    pub read_mb: Option<u64>,
+}
+
+impl VolumeHistory {
+    /// From the parameters of page 17h.
+    pub fn of(parameters: &[LogParameter]) -> Self {
+        let number = |code| counter(parameters, code);
+        Self {
+            loads: number(volume::LOADS),
+            write_errors: number(volume::WRITE_ERRORS),
+            read_errors: number(volume::READ_ERRORS),
+            written_mb: number(volume::WRITTEN_MB),
+            read_mb: number(volume::READ_MB),
+        }
+    }
+}
+
+/// What a drive has been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriveHistory {
+    /// How often it loaded a cartridge.
+    pub loads: Option<u64>,
+    /// How often it was cleaned.
+    pub cleanings: Option<u64>,
+    /// Hours with power.
+    pub power_on_hours: Option<u64>,
+    /// Hours with the tape in motion.
+    pub motion_hours: Option<u64>,
+}
+
+impl DriveHistory {
+    /// From the parameters of page 14h.
+    pub fn of(parameters: &[LogParameter]) -> Self {
+        let number = |code| counter(parameters, code);
+        Self {
+            loads: number(device::LOADS),
+            cleanings: number(device::CLEANINGS),
+            power_on_hours: number(device::POWER_ON_HOURS),
+            motion_hours: number(device::MOTION_HOURS),
+        }
+    }
 }
 
 /// One log parameter.
@@ -134,4 +241,15 @@ pub fn capacities(parameters: &[LogParameter]) -> Result<Vec<Capacity>, ParseErr
     }
     capacities.sort_by_key(|capacity| capacity.partition);
     Ok(capacities)
+}
+
+/// The capacities in a tape capacity page, which knows two partitions; those of size 0 are left out.
+pub fn old_capacities(parameters: &[LogParameter]) -> Vec<Capacity> {
+    let mib = |code| counter(parameters, code).and_then(|number| u32::try_from(number).ok());
+    let partition = |partition: u16| {
+        let at = usize::from(partition);
+        let maximum_mib = mib(tape_capacity::MAXIMUM[at]).filter(|size| *size > 0)?;
+        Some(Capacity { partition, maximum_mib, remaining_mib: mib(tape_capacity::REMAINING[at])? })
+    };
+    [0, 1].into_iter().filter_map(partition).collect()
 }

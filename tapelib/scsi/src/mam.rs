@@ -40,6 +40,11 @@ pub mod attribute {
     pub const VOLUME_COHERENCY: u16 = 0x080C;
 }
 
+/// Medium type of a cleaning cartridge ([`attribute::MEDIUM_TYPE`]).
+pub const CLEANING: u8 = 0x01;
+/// Medium type of a write-once cartridge.
+pub const WRITE_ONCE: u8 = 0x80;
+
 /// How an attribute's bytes are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttributeFormat {

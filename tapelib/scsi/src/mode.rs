@@ -1,5 +1,9 @@
 //! MODE SENSE and MODE SELECT data (SPC-5 7.5, SSC-5 8.5, SMC-3 7.3): header, block descriptor, pages.
 
+mod device;
+
+pub use device::{BlockProtection, Control, DeviceExtension, ProtectionMethod, subpage};
+
 use crate::limits::PARTITIONS_MAX;
 use crate::smc::{ElementAddress, ElementKind};
 use crate::spc::ModeForm;
@@ -7,6 +11,10 @@ use crate::wire::{Fields, ParseError, be24, len8, len16};
 
 /// Page codes.
 pub mod page {
+    /// Control; with a subpage, control data protection.
+    pub const CONTROL: u8 = 0x0A;
+    /// Device configuration (drive), with its extension as a subpage.
+    pub const DEVICE_CONFIGURATION: u8 = 0x10;
     /// Data compression (drive).
     pub const COMPRESSION: u8 = 0x0F;
     /// Medium partition (drive).
@@ -123,15 +131,19 @@ impl ModeData {
 
     /// The bytes of the page with that code (its 2-byte header included), if it is there with subpage 0.
     pub fn page(&self, code: u8) -> Result<Option<&[u8]>, ParseError> {
+        self.subpage(code, 0)
+    }
+
+    /// The bytes of the subpage with that code (its 2- or 4-byte header included), if it is there.
+    pub fn subpage(&self, code: u8, subcode: u8) -> Result<Option<&[u8]>, ParseError> {
         let mut rest = &self.pages[..];
         while !rest.is_empty() {
             let fields = Fields::new("mode page", rest);
-            let subpage = fields.u8(0)? & SUBPAGE_FORMAT != 0;
-            let length = match subpage {
-                true => 4 + usize::from(fields.u16(2)?),
-                false => 2 + usize::from(fields.u8(1)?),
+            let (found, length) = match fields.u8(0)? & SUBPAGE_FORMAT != 0 {
+                true => (fields.u8(1)?, 4 + usize::from(fields.u16(2)?)),
+                false => (0, 2 + usize::from(fields.u8(1)?)),
             };
-            if !subpage && rest[0] & 0x3F == code {
+            if found == subcode && rest[0] & 0x3F == code {
                 // A page cut by the allocation length is the reader's business: its parser knows what it needs.
                 return Ok(Some(&rest[..length.min(rest.len())]));
             }

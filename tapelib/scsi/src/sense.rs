@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::condition::{self, Condition, Row};
+use crate::condition::{self, Class, Condition, Row};
 use crate::limits::SENSE_BYTES_MAX;
 use crate::wire::Fields;
 
@@ -48,12 +48,12 @@ pub enum SenseKey {
 
 impl SenseKey {
     /// The key in the low four bits of a byte.
-    pub fn from_byte(byte: u8) -> Self {
-        Self::ALL[usize::from(byte & 0x0F)]
+    pub const fn from_byte(byte: u8) -> Self {
+        Self::ALL[(byte & 0x0F) as usize]
     }
 
     /// The four-bit code.
-    pub fn code(self) -> u8 {
+    pub const fn code(self) -> u8 {
         self as u8
     }
 
@@ -100,7 +100,7 @@ pub struct Sense {
 
 impl Sense {
     /// Sense data with nothing but its three codes.
-    pub fn new(key: SenseKey, asc: u8, ascq: u8) -> Self {
+    pub const fn of(key: SenseKey, asc: u8, ascq: u8) -> Self {
         Self {
             deferred: false,
             key,
@@ -111,6 +111,36 @@ impl Sense {
             incorrect_length: false,
             information: None,
         }
+    }
+
+    /// The same by the numbers, as codes are written down: 3/0C/00. Of the key the low four bits count.
+    pub const fn new(key: u8, asc: u8, ascq: u8) -> Self {
+        Self::of(SenseKey::from_byte(key), asc, ascq)
+    }
+
+    /// With the FILEMARK bit: a filemark was met.
+    pub const fn with_filemark(self) -> Self {
+        Self { filemark: true, ..self }
+    }
+
+    /// With the EOM bit: early warning, the end of the partition, or its beginning when moving backwards.
+    pub const fn with_end_of_medium(self) -> Self {
+        Self { end_of_medium: true, ..self }
+    }
+
+    /// With the ILI bit: the block's length differs from the requested one.
+    pub const fn with_incorrect_length(self) -> Self {
+        Self { incorrect_length: true, ..self }
+    }
+
+    /// Of an earlier command that had ended with GOOD, not of this one.
+    pub const fn deferred(self) -> Self {
+        Self { deferred: true, ..self }
+    }
+
+    /// With the INFORMATION field: what was asked for minus what was done.
+    pub const fn with_information(self, information: i64) -> Self {
+        Self { information: Some(information), ..self }
     }
 
     /// Reads fixed (70h, 71h) or descriptor (72h, 73h) format; `None` when it is neither or lacks its codes.
@@ -138,12 +168,12 @@ impl Sense {
         Some(Self {
             deferred: bytes[0] & 0x7F == 0x71,
             information,
-            ..Self::new(SenseKey::from_byte(flags), code(12), code(13)).with_stream_flags(flags)
+            ..Self::of(SenseKey::from_byte(flags), code(12), code(13)).with_stream_flags(flags)
         })
     }
 
     fn parse_descriptor(bytes: &[u8]) -> Option<Self> {
-        let mut sense = Self::new(SenseKey::from_byte(*bytes.get(1)?), *bytes.get(2)?, *bytes.get(3)?);
+        let mut sense = Self::of(SenseKey::from_byte(*bytes.get(1)?), *bytes.get(2)?, *bytes.get(3)?);
         sense.deferred = bytes[0] & 0x7F == 0x73;
         let end = bytes.len().min(8 + usize::from(bytes.get(7).copied().unwrap_or(0)));
         let mut rest = bytes.get(8..end).unwrap_or_default();
@@ -207,9 +237,14 @@ impl Sense {
         bytes
     }
 
-    /// What happened, who must act and what the driver does.
+    /// What happened, who must act and what the driver does, whatever the command was.
     pub fn row(&self) -> &'static Row {
-        condition::lookup(self)
+        condition::lookup(self, None)
+    }
+
+    /// The same, as an answer to a command of that class.
+    pub fn row_for(&self, class: Class) -> &'static Row {
+        condition::lookup(self, Some(class))
     }
 
     /// What happened.

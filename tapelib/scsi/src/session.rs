@@ -5,13 +5,17 @@
 //! asked once more, and the attention is remembered: until the driver has read the state again, commands that depend
 //! on it are refused with [`Error::Attention`]. So an attention can never vanish between a question and a write.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::condition::{Action, Condition};
 use crate::error::{Error, Step, Unit};
 use crate::limits::{ATTENTIONS_MAX, NO_MEDIUM_GRACE, READY_POLL, TIMEOUT_SMALL};
 use crate::mode::ModeData;
-use crate::spc::{self, DeviceType, InquiryData, ModeForm, ModeValues, vpd};
+use crate::reservation::{self, Change, Holder};
+use crate::spc::{
+    self, DeviceType, InquiryData, ModeForm, ModeValues, ReservationAction, ReservationQuery, vpd,
+};
 use crate::wire::len8;
 use crate::{Command, Data, ParseError, Sense, SenseKey, Status, Transport};
 
@@ -29,9 +33,38 @@ pub(crate) enum Answer {
     Check { sense: Sense, transferred: usize },
 }
 
+/// How a driver waits for a device that is busy with something else and has not begun what it was asked.
+pub(crate) struct Patience {
+    /// For at most so long, one command.
+    pub(crate) limit: Duration,
+    /// Lets time pass.
+    pub(crate) wait: Box<dyn Fn(Duration) + Send>,
+}
+
+/// What is told to a caller who waits for a device to become ready, before every pause.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// How long the caller shall let pass; asking sooner does no harm.
+    pub pause: Duration,
+    /// How long was waited before.
+    pub waited: Duration,
+    /// What the device said last; `None` when it was busy.
+    pub last: Option<Sense>,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.last.as_ref().map_or("busy", |sense| sense.row().meaning);
+        write!(f, "{said}, for {} s", self.waited.as_secs())
+    }
+}
+
 pub(crate) struct Session {
     transport: Box<dyn Transport>,
     unit: Unit,
+    pub(crate) patience: Option<Patience>,
+    /// Objects that were accepted into the drive's buffer since it was last emptied onto the tape.
+    pub(crate) unsynced: u64,
     attention: Option<Attention>,
     /// A write has failed, as an answer to it or to whatever was asked later, and the position was not read since.
     pub(crate) doubt: bool,
@@ -46,7 +79,15 @@ struct Attention {
 
 impl Session {
     pub(crate) fn new(transport: Box<dyn Transport>, unit: Unit) -> Self {
-        Self { transport, unit, attention: None, doubt: false, cleaning_wanted: false }
+        Self {
+            transport,
+            unit,
+            patience: None,
+            unsynced: 0,
+            attention: None,
+            doubt: false,
+            cleaning_wanted: false,
+        }
     }
 
     pub(crate) fn step(&self, command: impl Into<Command>) -> Step {
@@ -57,8 +98,46 @@ impl Session {
         self.cleaning_wanted
     }
 
-    /// Sends a command once. A unit attention and a deferred error are errors: the command was not done.
+    /// The largest transfer that the path carries, when it knows one.
+    pub(crate) fn transfer_max(&self) -> Option<u32> {
+        self.transport.transfer_max()
+    }
+
+    /// Sends a command until the device has begun it: once, and again only while the device says that it is busy or
+    /// becoming ready, which no command of whatever kind survives. A unit attention and a deferred error are errors:
+    /// the command was not done.
     pub(crate) fn send(
+        &mut self,
+        command: impl Into<Command>,
+        mut data: Data<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        let command = command.into();
+        let mut waited = Duration::ZERO;
+        loop {
+            let again = match &mut data {
+                Data::None => Data::None,
+                Data::In(buffer) => Data::In(buffer),
+                Data::Out(bytes) => Data::Out(bytes),
+            };
+            let result = self.send_once(command, again, timeout);
+            let passing = match &result {
+                Err(Error::Busy { .. }) => true,
+                Ok(Answer::Check { sense, .. }) => sense.row().action == Action::Wait,
+                _ => false,
+            };
+            match &self.patience {
+                Some(patience) if passing && waited < patience.limit => {
+                    let pause = READY_POLL.min(patience.limit - waited);
+                    (patience.wait)(pause);
+                    waited += pause;
+                }
+                _ => return result,
+            }
+        }
+    }
+
+    fn send_once(
         &mut self,
         command: impl Into<Command>,
         data: Data<'_>,
@@ -84,7 +163,7 @@ impl Session {
                 let sense = Sense::parse(&completion.sense).ok_or(Error::Unexplained { step })?;
                 if sense.deferred {
                     self.doubt = true;
-                    return Err(Error::Deferred { step, sense });
+                    return Err(Error::Deferred { step, sense, unsynced: self.unsynced });
                 }
                 if sense.key == SenseKey::UnitAttention {
                     self.attention = Some(Attention { sense, told: true });
@@ -111,7 +190,8 @@ impl Session {
         }
     }
 
-    /// Sends a command that moves nothing; after a unit attention, once more. An empty buffer means no data.
+    /// Sends a command that moves nothing; after a unit attention, or when the device gave it up, once more. An empty
+    /// buffer means no data.
     pub(crate) fn ask(
         &mut self,
         command: impl Into<Command>,
@@ -124,6 +204,7 @@ impl Session {
                 self.attention = Some(Attention { sense, told: false });
                 self.perform(command, data_in(buffer), timeout)
             }
+            Err(error) if error.action() == Action::Retry => self.perform(command, data_in(buffer), timeout),
             result => result,
         }
     }
@@ -134,6 +215,9 @@ impl Session {
         match self.perform(command, Data::Out(bytes), TIMEOUT_SMALL) {
             Err(Error::Attention { sense, .. }) => {
                 self.attention = Some(Attention { sense, told: false });
+                self.perform(command, Data::Out(bytes), TIMEOUT_SMALL).map(drop)
+            }
+            Err(error) if error.action() == Action::Retry => {
                 self.perform(command, Data::Out(bytes), TIMEOUT_SMALL).map(drop)
             }
             result => result.map(drop),
@@ -199,13 +283,13 @@ impl Session {
     }
 
     /// Asks until the unit is ready, calling `wait` in between; attentions on the way are taken and remembered.
-    pub(crate) fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(Duration)) -> Result<(), Error> {
+    pub(crate) fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         let command = spc::Command::TestUnitReady;
         let step = self.step(command);
         let mut waited = Duration::ZERO;
         let mut attentions = 0;
         loop {
-            let last = match self.send(command, Data::None, TIMEOUT_SMALL) {
+            let last = match self.send_once(command, Data::None, TIMEOUT_SMALL) {
                 Ok(Answer::Good { .. }) => return Ok(()),
                 Ok(Answer::Check { sense, .. }) if is_done(&sense) => return Ok(()),
                 Ok(Answer::Check { sense, .. }) if is_passing(&sense, waited) => Some(sense),
@@ -226,14 +310,17 @@ impl Session {
                 };
             }
             let pause = READY_POLL.min(limit - waited);
-            wait(pause);
+            wait(&Waiting { pause, waited, last });
             waited += pause;
         }
     }
 
     /// Header, block descriptor if wanted, and the page; current values.
     pub(crate) fn mode_sense(&mut self, page: u8, block_descriptor: bool) -> Result<ModeData, Error> {
-        let command = mode_sense(page, block_descriptor);
+        self.mode_data(mode_sense(page, 0, block_descriptor))
+    }
+
+    fn mode_data(&mut self, command: spc::Command) -> Result<ModeData, Error> {
         let mut buffer = [0; 255];
         let length = self.ask(command, &mut buffer, TIMEOUT_SMALL)?;
         ModeData::parse_sense(ModeForm::Six, &buffer[..length]).map_err(self.reply(command))
@@ -245,11 +332,62 @@ impl Session {
         page: u8,
         parse: impl FnOnce(&[u8]) -> Result<T, ParseError>,
     ) -> Result<T, Error> {
-        let data = self.mode_sense(page, false)?;
-        let command = mode_sense(page, false);
-        let found = data.page(page).and_then(|bytes| bytes.map(parse).transpose());
+        self.mode_subpage(page, 0, parse)
+    }
+
+    /// One subpage of a mode page, through `parse`; 0 is the page itself.
+    pub(crate) fn mode_subpage<T>(
+        &mut self,
+        page: u8,
+        subpage: u8,
+        parse: impl FnOnce(&[u8]) -> Result<T, ParseError>,
+    ) -> Result<T, Error> {
+        let command = mode_sense(page, subpage, false);
+        let data = self.mode_data(command)?;
+        let found = data.subpage(page, subpage).and_then(|bytes| bytes.map(parse).transpose());
         found.map_err(self.reply(command))?.ok_or_else(|| self.missing(command, "such page"))
     }
+
+    // === Reservations ===
+
+    /// Makes the unit this host's alone, under `key`, and takes it from whoever has it. Returns the key it was taken
+    /// from. A host that comes back with a new key preempts its own old one.
+    pub(crate) fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
+        let change = |key, other| Change { key, other, every_port: false }.encode();
+        self.reserve_out(ReservationAction::RegisterAnyway, &change(0, key))?;
+        match self.reserve_out(ReservationAction::Reserve, &change(key, 0)) {
+            Err(Error::Reserved { .. }) => {}
+            result => return result.map(|()| None),
+        }
+        let Some(holder) = self.reservation()? else {
+            // Given back between the two commands.
+            return self.reserve_out(ReservationAction::Reserve, &change(key, 0)).map(|()| None);
+        };
+        self.reserve_out(ReservationAction::Preempt, &change(key, holder.key))?;
+        Ok(Some(holder.key))
+    }
+
+    /// Gives the unit back and forgets `key`.
+    pub(crate) fn release(&mut self, key: u64) -> Result<(), Error> {
+        let change = Change { key, other: 0, every_port: false }.encode();
+        self.reserve_out(ReservationAction::Release, &change)?;
+        self.reserve_out(ReservationAction::Register, &change)
+    }
+
+    /// Who holds the unit.
+    pub(crate) fn reservation(&mut self) -> Result<Option<Holder>, Error> {
+        let mut buffer = [0; 64];
+        let command = spc::Command::ReserveIn { what: ReservationQuery::Reservation, allocation: 64 };
+        let length = self.ask(command, &mut buffer, TIMEOUT_SMALL)?;
+        reservation::parse_holder(&buffer[..length]).map_err(self.reply(command))
+    }
+
+    fn reserve_out(&mut self, action: ReservationAction, list: &[u8]) -> Result<(), Error> {
+        let length = u32::from(len8(list.len()));
+        self.tell(spc::Command::ReserveOut { action, kind: reservation::EXCLUSIVE, length }, list)
+    }
+
+    // === Settings ===
 
     /// Sets header, block descriptor and pages.
     pub(crate) fn mode_select(&mut self, data: &ModeData) -> Result<(), Error> {
@@ -262,13 +400,13 @@ impl Session {
 /// Status byte of a device that takes no more commands for now (SAM-6, 5.3.1).
 const TASK_SET_FULL: u8 = 0x28;
 
-fn mode_sense(page: u8, block_descriptor: bool) -> spc::Command {
+fn mode_sense(page: u8, subpage: u8, block_descriptor: bool) -> spc::Command {
     spc::Command::ModeSense {
         form: ModeForm::Six,
         no_block_descriptor: !block_descriptor,
         values: ModeValues::Current,
         page,
-        subpage: 0,
+        subpage,
         allocation: 255,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::command::DecodeError;
+use crate::condition::Class;
 use crate::spc::Designator;
 use crate::wire::{Fields, ParseError, be24, len16, padded_ascii};
 use crate::{Cdb, opcode};
@@ -12,6 +13,13 @@ use crate::{Cdb, opcode};
 pub enum Command {
     /// INITIALIZE ELEMENT STATUS: the robot looks everywhere, for minutes.
     InitializeElementStatus,
+    /// INITIALIZE ELEMENT STATUS WITH RANGE: the robot looks at some elements only.
+    InitializeRange {
+        /// The first.
+        start: ElementAddress,
+        /// How many.
+        count: u16,
+    },
     /// READ ELEMENT STATUS.
     ReadElementStatus(ElementQuery),
     /// MOVE MEDIUM.
@@ -49,6 +57,10 @@ impl Command {
     pub fn cdb(&self) -> Cdb {
         match *self {
             Command::InitializeElementStatus => Cdb::new(&[opcode::INITIALIZE_ELEMENT_STATUS, 0, 0, 0, 0, 0]),
+            Command::InitializeRange { start, count } => {
+                let ([s, t], [n, o]) = (start.0.to_be_bytes(), count.to_be_bytes());
+                Cdb::new(&[opcode::INITIALIZE_ELEMENT_STATUS_WITH_RANGE, RANGE, s, t, 0, 0, n, o, 0, 0])
+            }
             Command::ReadElementStatus(query) => {
                 let tags = if query.volume_tags { VOLUME_TAGS } else { 0 };
                 let current = if query.current_data { CURRENT_DATA } else { 0 };
@@ -67,12 +79,22 @@ impl Command {
         }
     }
 
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Command::MoveMedium { .. } => Class::Move,
+            _ => Class::Question,
+        }
+    }
+
     /// `None` when the operation code is not one of this standard's.
     pub(crate) fn decode(cdb: &Cdb) -> Option<Result<Self, DecodeError>> {
         let b = cdb.padded();
         let address = |at: usize| ElementAddress(u16::from_be_bytes([b[at], b[at + 1]]));
         Some(Ok(match b[0] {
             opcode::INITIALIZE_ELEMENT_STATUS => Command::InitializeElementStatus,
+            opcode::INITIALIZE_ELEMENT_STATUS_WITH_RANGE => {
+                Command::InitializeRange { start: address(2), count: address(6).0 }
+            }
             opcode::READ_ELEMENT_STATUS => {
                 let kind = match b[1] & 0x0F {
                     0 => None,
@@ -103,6 +125,9 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Command::InitializeElementStatus => write!(f, "initialize element status"),
+            Command::InitializeRange { start, count } => {
+                write!(f, "initialize status of {count} elements from {start}")
+            }
             Command::ReadElementStatus(ElementQuery { kind: Some(kind), .. }) => {
                 write!(f, "read element status of every {kind}")
             }
@@ -114,6 +139,7 @@ impl fmt::Display for Command {
     }
 }
 
+const RANGE: u8 = 0x01;
 const VOLUME_TAGS: u8 = 0x10;
 const CURRENT_DATA: u8 = 0x02;
 

@@ -11,6 +11,7 @@ pub use inquiry::{
 };
 
 use crate::command::DecodeError;
+use crate::condition::Class;
 use crate::wire::len8;
 use crate::{Cdb, opcode};
 
@@ -91,6 +92,67 @@ pub enum Command {
         /// Keep the medium in (or let it go).
         prevent: bool,
     },
+    /// PERSISTENT RESERVE IN.
+    ReserveIn {
+        /// What is asked.
+        what: ReservationQuery,
+        /// Allocation length.
+        allocation: u16,
+    },
+    /// PERSISTENT RESERVE OUT, with a parameter list of [`crate::reservation::Change`].
+    ReserveOut {
+        /// What is done.
+        action: ReservationAction,
+        /// Scope (4 bits, 0: the unit) and type.
+        kind: u8,
+        /// Parameter list length.
+        length: u32,
+    },
+}
+
+/// What PERSISTENT RESERVE IN returns (service action).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationQuery {
+    /// 00h: every registered key.
+    Keys,
+    /// 01h: the reservation.
+    Reservation,
+}
+
+/// What PERSISTENT RESERVE OUT does (service action).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationAction {
+    /// 00h: registers or forgets this host's key.
+    Register,
+    /// 01h: reserves the unit.
+    Reserve,
+    /// 02h: gives the reservation back.
+    Release,
+    /// 03h: forgets every key and the reservation.
+    Clear,
+    /// 04h: takes the reservation from another key, whose registration ends.
+    Preempt,
+    /// 06h: registers this host's key whatever was registered before.
+    RegisterAnyway,
+}
+
+impl ReservationAction {
+    const ALL: [(Self, u8); 6] = [
+        (Self::Register, 0x00),
+        (Self::Reserve, 0x01),
+        (Self::Release, 0x02),
+        (Self::Clear, 0x03),
+        (Self::Preempt, 0x04),
+        (Self::RegisterAnyway, 0x06),
+    ];
+
+    fn code(self) -> u8 {
+        Self::ALL.iter().find(|(action, _)| *action == self).map_or(0, |(_, code)| *code)
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == code).map(|(action, _)| *action)
+    }
 }
 
 /// The short or the long form of MODE SENSE and MODE SELECT; their parameter headers differ.
@@ -164,6 +226,25 @@ impl Command {
                 let prevent = u8::from(prevent);
                 Cdb::new(&[opcode::PREVENT_ALLOW_MEDIUM_REMOVAL, 0, 0, 0, prevent, 0])
             }
+            Command::ReserveIn { what, allocation } => {
+                let (what, [a, b]) =
+                    (u8::from(what == ReservationQuery::Reservation), allocation.to_be_bytes());
+                Cdb::new(&[opcode::PERSISTENT_RESERVE_IN, what, 0, 0, 0, 0, 0, a, b, 0])
+            }
+            Command::ReserveOut { action, kind, length } => {
+                let ([a, b, c, d], action) = (length.to_be_bytes(), action.code());
+                Cdb::new(&[opcode::PERSISTENT_RESERVE_OUT, action, kind, 0, 0, a, b, c, d, 0])
+            }
+        }
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Command::ModeSelect { .. }
+            | Command::WriteAttribute { .. }
+            | Command::PreventAllow { .. }
+            | Command::ReserveOut { .. } => Class::Setting,
+            _ => Class::Question,
         }
     }
 
@@ -210,6 +291,18 @@ impl Command {
                 Command::WriteAttribute { write_through: b[1] & 1 != 0, partition: b[7], length: u32_at(10) }
             }
             opcode::PREVENT_ALLOW_MEDIUM_REMOVAL => Command::PreventAllow { prevent: b[4] & 1 != 0 },
+            opcode::PERSISTENT_RESERVE_IN => {
+                let what = match b[1] {
+                    0 => ReservationQuery::Keys,
+                    1 => ReservationQuery::Reservation,
+                    _ => return Some(Err(DecodeError::InvalidField { byte: 1 })),
+                };
+                Command::ReserveIn { what, allocation: u16_at(7) }
+            }
+            opcode::PERSISTENT_RESERVE_OUT => match ReservationAction::from_code(b[1]) {
+                Some(action) => Command::ReserveOut { action, kind: b[2], length: u32_at(5) },
+                None => return Some(Err(DecodeError::InvalidField { byte: 1 })),
+            },
             _ => return None,
         }))
     }
@@ -233,6 +326,8 @@ impl fmt::Display for Command {
             }
             Command::PreventAllow { prevent: true } => write!(f, "prevent removal"),
             Command::PreventAllow { prevent: false } => write!(f, "allow removal"),
+            Command::ReserveIn { .. } => write!(f, "read reservations"),
+            Command::ReserveOut { action, .. } => write!(f, "change reservations ({action:?})"),
         }
     }
 }

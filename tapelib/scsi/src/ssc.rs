@@ -2,11 +2,15 @@
 //!
 //! Blocks are always variable: a WRITE makes one block of its transfer length, a READ takes one block.
 
+mod replies;
+
 use std::fmt;
 
+pub use replies::{BlockLimits, Buffered, Density, EndOfWrap, Position};
+
 use crate::command::DecodeError;
-use crate::limits::TRANSFER_MAX;
-use crate::wire::{Fields, ParseError, be24};
+use crate::condition::Class;
+use crate::wire::{be24, len16};
 use crate::{Cdb, opcode};
 
 /// A stream command.
@@ -52,6 +56,13 @@ pub enum Command {
         /// How many; negative goes towards the beginning. Ignored for end of data.
         count: i64,
     },
+    /// SPACE(6), for drives without SPACE(16).
+    SpaceShort {
+        /// Over what.
+        over: SpaceOver,
+        /// How many, 24 bits with a sign.
+        count: i32,
+    },
     /// LOAD UNLOAD.
     LoadUnload {
         /// Status before the motion ends.
@@ -68,6 +79,27 @@ pub enum Command {
     },
     /// READ POSITION, long form.
     ReadPosition,
+    /// READ POSITION, extended form: what is in the drive's buffer and not on the tape.
+    ReadPositionExtended,
+    /// REPORT DENSITY SUPPORT: which densities the drive, or the cartridge in it, can have.
+    ReportDensities {
+        /// Those of the cartridge that is loaded, not all of the drive.
+        medium: bool,
+        /// Allocation length.
+        allocation: u16,
+    },
+    /// ALLOW OVERWRITE: the one write at a block that a drive in append-only mode shall accept before the end of data.
+    AllowOverwrite {
+        /// Partition number.
+        partition: u8,
+        /// Logical object number.
+        block: u64,
+    },
+    /// READ END OF WRAP POSITION, of all wraps (LTO).
+    ReadEndOfWraps {
+        /// Allocation length.
+        allocation: u32,
+    },
 }
 
 /// What FORMAT MEDIUM makes.
@@ -134,6 +166,58 @@ impl Command {
                 Cdb::new(&bytes)
             }
             Command::ReadPosition => Cdb::new(&[opcode::READ_POSITION, LONG_FORM, 0, 0, 0, 0, 0, 0, 0, 0]),
+            other => other.cdb_of_recent_drives(),
+        }
+    }
+
+    /// The commands that not every drive has.
+    fn cdb_of_recent_drives(&self) -> Cdb {
+        match *self {
+            Command::SpaceShort { over, count } => {
+                let [_, a, b, c] = count.to_be_bytes();
+                Cdb::new(&[opcode::SPACE_6, over.code(), a, b, c, 0])
+            }
+            Command::ReadPositionExtended => {
+                let [a, b] = len16(Buffered::LENGTH).to_be_bytes();
+                Cdb::new(&[opcode::READ_POSITION, EXTENDED_FORM, 0, 0, 0, 0, 0, a, b, 0])
+            }
+            Command::ReportDensities { medium, allocation } => {
+                let ([a, b], medium) = (allocation.to_be_bytes(), u8::from(medium));
+                Cdb::new(&[opcode::REPORT_DENSITY_SUPPORT, medium, 0, 0, 0, 0, 0, a, b, 0])
+            }
+            Command::AllowOverwrite { partition, block } => {
+                let mut bytes = [0; 16];
+                (bytes[0], bytes[2], bytes[3]) = (opcode::ALLOW_OVERWRITE, AT_BLOCK, partition);
+                bytes[4..12].copy_from_slice(&block.to_be_bytes());
+                Cdb::new(&bytes)
+            }
+            Command::ReadEndOfWraps { allocation } => {
+                let [a, b, c, d] = allocation.to_be_bytes();
+                let [service, qualifier] = END_OF_WRAPS;
+                Cdb::new(&[opcode::MAINTENANCE_IN, service, qualifier, ALL_WRAPS, 0, 0, a, b, c, d, 0, 0])
+            }
+            _ => unreachable!("built by cdb()"),
+        }
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Command::ReadBlockLimits
+            | Command::ReadPosition
+            | Command::ReadPositionExtended
+            | Command::ReportDensities { .. }
+            | Command::ReadEndOfWraps { .. } => Class::Question,
+            Command::AllowOverwrite { .. } => Class::Setting,
+            Command::Read { .. } => Class::Read,
+            Command::Write { .. } | Command::WriteFilemarks { .. } | Command::FormatMedium { .. } => {
+                Class::Write
+            }
+            Command::Rewind { .. }
+            | Command::Space { .. }
+            | Command::SpaceShort { .. }
+            | Command::Locate { .. } => Class::Motion,
+            Command::LoadUnload { load: true, .. } => Class::Load,
+            Command::LoadUnload { load: false, .. } => Class::Unload,
         }
     }
 
@@ -162,7 +246,26 @@ impl Command {
                 partition: (b[1] & CHANGE_PARTITION != 0).then_some(b[3]),
                 block: u64::from_be_bytes(wide),
             },
+            opcode::READ_POSITION if b[1] == EXTENDED_FORM => Command::ReadPositionExtended,
             opcode::READ_POSITION => Command::ReadPosition,
+            opcode::SPACE_6 => match SpaceOver::from_code(b[1]) {
+                // The sign is the highest of 24 bits.
+                Some(over) => {
+                    Command::SpaceShort { over, count: i32::from_be_bytes([b[2], b[3], b[4], 0]) >> 8 }
+                }
+                None => return Some(Err(DecodeError::InvalidField { byte: 1 })),
+            },
+            opcode::REPORT_DENSITY_SUPPORT => {
+                let allocation = u16::from_be_bytes([b[7], b[8]]);
+                Command::ReportDensities { medium: b[1] & 1 != 0, allocation }
+            }
+            opcode::ALLOW_OVERWRITE => {
+                Command::AllowOverwrite { partition: b[3], block: u64::from_be_bytes(wide) }
+            }
+            // Other service actions are other commands, which this house does not know.
+            opcode::MAINTENANCE_IN if [b[1], b[2]] == END_OF_WRAPS => {
+                Command::ReadEndOfWraps { allocation: u32::from_be_bytes([b[6], b[7], b[8], b[9]]) }
+            }
             _ => return None,
         }))
     }
@@ -188,6 +291,15 @@ impl fmt::Display for Command {
             }
             Command::Locate { partition: None, block } => write!(f, "locate of block {block}"),
             Command::ReadPosition => write!(f, "read position"),
+            Command::SpaceShort { over, count } => {
+                Command::Space { over: *over, count: i64::from(*count) }.fmt(f)
+            }
+            Command::ReadPositionExtended => write!(f, "read position of the buffer"),
+            Command::ReportDensities { .. } => write!(f, "report density support"),
+            Command::AllowOverwrite { partition, block } => {
+                write!(f, "allow overwrite of block {block} in partition {partition}")
+            }
+            Command::ReadEndOfWraps { .. } => write!(f, "read end of wrap position"),
         }
     }
 }
@@ -225,100 +337,7 @@ impl SpaceOver {
 const SILI: u8 = 0x02;
 const CHANGE_PARTITION: u8 = 0x02;
 const LONG_FORM: u8 = 0x06;
-
-// === READ BLOCK LIMITS ===
-
-/// How large a block may be, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockLimits {
-    /// Smallest.
-    pub minimum: u32,
-    /// Largest; never above what a 24-bit length can say.
-    pub maximum: u32,
-}
-
-impl BlockLimits {
-    /// Bytes of the reply.
-    pub const LENGTH: usize = 6;
-
-    /// Reads the reply. A maximum of 0 means "no limit" and becomes the largest length a command can carry.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        let fields = Fields::new("block limits", bytes);
-        let maximum = match fields.u24(1)? {
-            0 => TRANSFER_MAX,
-            stated => stated,
-        };
-        Ok(Self { minimum: u32::from(fields.u16(4)?), maximum })
-    }
-
-    /// The reply's bytes. Panics on limits that do not fit 24 and 16 bits.
-    pub fn encode(&self) -> [u8; Self::LENGTH] {
-        let [a, b, c] = be24(self.maximum);
-        let [d, e] = u16::try_from(self.minimum).expect("a smallest block under 64 KiB").to_be_bytes();
-        [0, a, b, c, d, e]
-    }
-}
-
-// === READ POSITION ===
-
-/// Where the tape stands: the next command reads or writes here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Partition number.
-    pub partition: u8,
-    /// Logical object number: blocks and filemarks counted together from 0 at the partition's beginning.
-    pub block: u64,
-    /// Filemarks before this place, when the drive knows.
-    pub filemarks: Option<u64>,
-    /// At the beginning of the partition.
-    pub beginning: bool,
-    /// Between early warning and the end of the partition.
-    pub early_warning: bool,
-    /// Beyond the programmable early warning.
-    pub programmable_early_warning: bool,
-}
-
-impl Position {
-    /// Bytes of the long form.
-    pub const LENGTH: usize = 32;
-
-    /// Reads the long form; `None` when the drive does not know its block number.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, ParseError> {
-        let fields = Fields::new("position data", bytes);
-        fields.slice(0, Self::LENGTH)?;
-        let flags = fields.u8(0)?;
-        if flags & BLOCK_UNKNOWN != 0 {
-            return Ok(None);
-        }
-        let partition = u8::try_from(fields.u32(4)?).map_err(|_| fields.invalid(4))?;
-        let filemarks = fields.u64(16)?;
-        Ok(Some(Self {
-            partition,
-            block: fields.u64(8)?,
-            filemarks: (flags & FILEMARKS_UNKNOWN == 0).then_some(filemarks),
-            beginning: flags & BEGINNING != 0,
-            early_warning: flags & EARLY_WARNING != 0,
-            programmable_early_warning: flags & PROGRAMMABLE_WARNING != 0,
-        }))
-    }
-
-    /// The long form's bytes.
-    pub fn encode(&self) -> [u8; Self::LENGTH] {
-        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-        let mut bytes = [0; Self::LENGTH];
-        bytes[0] = flag(self.beginning, BEGINNING)
-            | flag(self.early_warning, EARLY_WARNING)
-            | flag(self.filemarks.is_none(), FILEMARKS_UNKNOWN)
-            | flag(self.programmable_early_warning, PROGRAMMABLE_WARNING);
-        bytes[7] = self.partition;
-        bytes[8..16].copy_from_slice(&self.block.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.filemarks.unwrap_or(0).to_be_bytes());
-        bytes
-    }
-}
-
-const BEGINNING: u8 = 0x80;
-const EARLY_WARNING: u8 = 0x40;
-const FILEMARKS_UNKNOWN: u8 = 0x08;
-const BLOCK_UNKNOWN: u8 = 0x04;
-const PROGRAMMABLE_WARNING: u8 = 0x01;
+const EXTENDED_FORM: u8 = 0x08;
+const AT_BLOCK: u8 = 0x01;
+const END_OF_WRAPS: [u8; 2] = [0x1F, 0x45];
+const ALL_WRAPS: u8 = 0x02;

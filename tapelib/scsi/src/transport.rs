@@ -126,4 +126,10 @@ pub trait Transport: Send {
     /// An `Err` means that nothing is known about the device's state; a CHECK CONDITION is an `Ok`.
     fn execute(&mut self, cdb: &Cdb, data: Data<'_>, timeout: Duration)
     -> Result<Completion, TransportError>;
+
+    /// The most bytes that one command can move over this path, when that is known: host adapters have limits of
+    /// their own, below what the drive's blocks may be.
+    fn transfer_max(&self) -> Option<u32> {
+        None
+    }
 }

@@ -3,6 +3,7 @@
 
 mod script;
 
+use crc_fast as _;
 use proptest as _;
 use script::{Answer, Script, Steps, attention, sense};
 use scsi::mode::{ElementAddresses, ElementRange, ModeData};

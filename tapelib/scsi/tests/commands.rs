@@ -4,6 +4,7 @@
 #[path = "script/hex.rs"]
 mod hex;
 
+use crc_fast as _;
 use hex::hex;
 use proptest as _;
 use scsi::smc::{Command as Smc, ElementQuery};

@@ -5,6 +5,7 @@ mod script;
 
 use std::time::Duration;
 
+use crc_fast as _;
 use proptest as _;
 use script::{
     Answer, POSITION, TUR, Waits, at, attention, drive, mode_select, mode_sense, read, sense, write,

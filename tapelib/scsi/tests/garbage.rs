@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crc_fast as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scsi::{
@@ -28,7 +29,7 @@ impl Transport for Garbage {
             filemark: transferred % 3 == 1,
             incorrect_length: transferred % 5 == 1,
             information: (transferred % 2 == 1).then_some(transferred.cast_signed() as i64 - 50),
-            ..Sense::new(SenseKey::from_byte(*key), *asc, *ascq)
+            ..Sense::of(SenseKey::from_byte(*key), *asc, *ascq)
         };
         let status = match kind % 8 {
             0 => Status::Busy,

@@ -4,15 +4,13 @@
 #[path = "script/hex.rs"]
 mod hex;
 
+use crc_fast as _;
 use hex::hex;
 use proptest as _;
 use scsi::mode::{Compression, ElementAddresses, MediumPartition, ModeData};
 use scsi::smc::ElementStatus;
 use scsi::spc::{DeviceType, InquiryData, ModeForm};
-use scsi::{
-    Barcode, BlockLimits, Condition, ElementAddress, ParseError, Party, Position, Sense, SenseKey, log, mam,
-    spc,
-};
+use scsi::{Barcode, BlockLimits, Condition, ElementAddress, ParseError, Position, Sense, log, mam, spc};
 use thiserror as _;
 
 #[test]
@@ -184,42 +182,4 @@ fn sense_data_in_both_formats() {
     for nothing in ["", "00 00 00", "7F 00 00 00", "70"] {
         assert_eq!(Sense::parse(&hex(nothing)), None);
     }
-}
-
-#[test]
-fn the_sense_table_names_who_must_act() {
-    use Condition as C;
-    use SenseKey as K;
-    let cases = [
-        (K::NoSense, 0x00, 0x00, C::Nothing, Party::Us),
-        (K::NoSense, 0x00, 0x17, C::CleaningWanted, Party::Device),
-        (K::NotReady, 0x04, 0x01, C::BecomingReady, Party::Us),
-        (K::NotReady, 0x04, 0x02, C::NeedsLoad, Party::Us),
-        (K::NotReady, 0x3A, 0x04, C::NoMedium, Party::Us),
-        (K::NotReady, 0x30, 0x03, C::CleaningCartridge, Party::Us),
-        (K::MediumError, 0x11, 0x12, C::ReadError, Party::Medium),
-        (K::MediumError, 0x14, 0x03, C::EndOfDataLost, Party::Medium),
-        (K::MediumError, 0x77, 0x77, C::MediumError, Party::Medium),
-        (K::HardwareError, 0x10, 0x01, C::BlockProtection, Party::Device),
-        (K::HardwareError, 0x53, 0x01, C::UnloadFailed, Party::Device),
-        (K::IllegalRequest, 0x21, 0x01, C::InvalidElement, Party::Us),
-        (K::IllegalRequest, 0x3B, 0x12, C::MagazineMissing, Party::Operator),
-        (K::IllegalRequest, 0x53, 0x02, C::RemovalPrevented, Party::Us),
-        (K::UnitAttention, 0x29, 0x03, C::Reset, Party::Us),
-        (K::UnitAttention, 0x2A, 0x04, C::ReservationsChanged, Party::Operator),
-        (K::UnitAttention, 0x2A, 0x12, C::EncryptionChanged, Party::Us),
-        (K::DataProtect, 0x27, 0x00, C::WriteProtected, Party::Operator),
-        (K::DataProtect, 0x30, 0x0C, C::WormOverwrite, Party::Us),
-        (K::DataProtect, 0x74, 0x02, C::Encryption, Party::Us),
-        (K::BlankCheck, 0x00, 0x05, C::EndOfData, Party::Us),
-        (K::AbortedCommand, 0x4B, 0x00, C::Aborted, Party::Device),
-        (K::VolumeOverflow, 0x00, 0x02, C::VolumeOverflow, Party::Us),
-    ];
-    for (key, asc, ascq, condition, party) in cases {
-        let row = Sense::new(key, asc, ascq).row();
-        assert_eq!((row.condition, row.party), (condition, party), "{}", row.meaning);
-    }
-    // A flag speaks even where the code is silent.
-    let warning = Sense { end_of_medium: true, ..Sense::new(K::NoSense, 0, 0) };
-    assert_eq!(warning.condition(), C::EarlyWarning);
 }

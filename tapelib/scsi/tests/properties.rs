@@ -1,6 +1,7 @@
 //! Whatever bytes come: no parser panics; whatever we build is read back as it was.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+use crc_fast as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scsi::mode::{BlockDescriptor, Compression, ElementAddresses, ElementRange, MediumPartition, ModeData};

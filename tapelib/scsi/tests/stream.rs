@@ -3,6 +3,7 @@
 
 mod script;
 
+use crc_fast as _;
 use proptest as _;
 use script::{
     Answer, POSITION, at, attention, drive, filemarks, marks, mode_select, mode_sense, place, read, sense,
@@ -157,7 +158,7 @@ fn a_deferred_error_is_that_of_an_earlier_write() {
     assert_eq!((error.blame(), error.action()), (Blame::Medium, Action::Look));
     assert_eq!(
         error.to_string(),
-        "drive: synchronize was not done, an earlier command has failed: \
+        "drive: synchronize was not done, an earlier write has failed, one of the last 0: \
          deferred: the data could not be written (3/0c/00)"
     );
     assert_eq!(drive.position().unwrap().block, 40);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use virtual_library::{Geometry, VirtualLibrary};
 
 /// The instant library is ready at once: nobody may have to wait for it.
-fn no_wait(_: Duration) {
+fn no_wait(_: &scsi::Waiting) {
     panic!("waited for an instant library");
 }
 

@@ -1,15 +1,14 @@
-//! Blocks, filemarks and the position.
+//! Blocks, filemarks and the position; moving is in [`super::motion`].
 //!
 //! Nothing here is ever sent twice. An attention or a deferred error stops the stream with an error of its own, so
 //! that the caller reads the position before it goes on.
 
-use super::Drive;
+use super::{Drive, protection};
 use crate::error::{Error, Step};
-use crate::limits::{
-    TIMEOUT_FILEMARKS, TIMEOUT_LOCATE, TIMEOUT_READ, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MAX,
-};
+use crate::limits::{TIMEOUT_FILEMARKS, TIMEOUT_READ, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MAX};
+use crate::mode::BlockProtection;
 use crate::session::{Answer, is_done};
-use crate::ssc::{Command, Position, SpaceOver};
+use crate::ssc::{Command, Position};
 use crate::{Condition, Data, Sense};
 
 /// A block or filemarks were accepted.
@@ -38,30 +37,29 @@ pub enum ReadOutcome {
     },
 }
 
-/// Where spacing ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpaceOutcome {
-    /// Where it should.
-    Done,
-    /// Beyond a filemark (before it when spacing backwards), with so many blocks left over, when the drive tells.
-    Filemark(Option<u64>),
-    /// At the end of data, with so many left over, when the drive tells.
-    EndOfData(Option<u64>),
-    /// At the beginning of the partition, with so many left over, when the drive tells.
-    Beginning(Option<u64>),
-}
-
 impl Drive {
     /// Writes one block at the position; what stood there and beyond is gone.
     ///
     /// 1 byte to 16 MiB - 1, within `block_limits`. On any error the block must be taken as not written until
     /// `position` has shown otherwise: nothing more is written before that ([`Error::PositionUnread`]).
     pub fn write_block(&mut self, block: &[u8]) -> Result<WriteOutcome, Error> {
+        let mut protected = self.protected.take();
+        let bytes = match &mut protected {
+            Some(buffer) => protection::framed(block, buffer),
+            None => block,
+        };
+        let result = self.write_bytes(bytes);
+        self.protected = protected;
+        result
+    }
+
+    fn write_bytes(&mut self, block: &[u8]) -> Result<WriteOutcome, Error> {
         let length = transfer_length(block.len())?;
         let command = Command::Write { length };
         self.require_certain(command)?;
         let result = self.send_block(command, length, block);
         self.session.doubt = result.is_err();
+        self.session.unsynced += u64::from(result.is_ok());
         result
     }
 
@@ -82,6 +80,31 @@ impl Drive {
 
     /// Reads one block into the beginning of `buffer` (1 byte to 16 MiB - 1).
     pub fn read_block(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Error> {
+        let Some(mut framed) = self.protected.take() else { return self.read_bytes(buffer) };
+        framed.resize(buffer.len() + BlockProtection::TRAILER, 0);
+        let result = self.read_bytes(&mut framed);
+        let outcome = result.and_then(|outcome| match outcome {
+            ReadOutcome::Block(length) => match protection::checked(&framed[..length]) {
+                Some(block) => {
+                    buffer[..block.len()].copy_from_slice(block);
+                    Ok(ReadOutcome::Block(block.len()))
+                }
+                None => {
+                    let length = transfer_length(length)?;
+                    let command = Command::Read { suppress_length: false, length };
+                    Err(Error::Checksum { step: self.session.step(command) })
+                }
+            },
+            ReadOutcome::TooLarge { actual } => {
+                Ok(ReadOutcome::TooLarge { actual: actual.saturating_sub(BlockProtection::TRAILER) })
+            }
+            other => Ok(other),
+        });
+        self.protected = Some(framed);
+        outcome
+    }
+
+    fn read_bytes(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Error> {
         let length = transfer_length(buffer.len())?;
         let command = Command::Read { suppress_length: false, length };
         self.session.require_settled(command)?;
@@ -140,6 +163,11 @@ impl Drive {
         self.require_certain(command)?;
         let result = self.send_filemarks(command);
         self.session.doubt = result.is_err();
+        match (&result, immediate) {
+            (Ok(_), true) => self.session.unsynced += u64::from(count),
+            (Ok(_), false) => self.session.unsynced = 0,
+            (Err(_), _) => {}
+        }
         result
     }
 
@@ -169,46 +197,6 @@ impl Drive {
         self.write_filemarks(0, false)
     }
 
-    /// Moves over `count` blocks or filemarks (negative: towards the beginning), or to the end of data.
-    pub fn space(&mut self, over: SpaceOver, count: i64) -> Result<SpaceOutcome, Error> {
-        let count = if over == SpaceOver::EndOfData { 0 } else { count };
-        let command = Command::Space { over, count };
-        self.session.require_settled(command)?;
-        let step = self.session.step(command);
-        match self.session.send(command, Data::None, TIMEOUT_LOCATE)? {
-            Answer::Good { .. } => Ok(SpaceOutcome::Done),
-            Answer::Check { sense, .. } => {
-                let left = sense.information.map(i64::unsigned_abs);
-                match sense.condition() {
-                    Condition::Filemark => Ok(SpaceOutcome::Filemark(left)),
-                    Condition::EndOfData => Ok(SpaceOutcome::EndOfData(left)),
-                    Condition::BeginningOfMedium => Ok(SpaceOutcome::Beginning(left)),
-                    // Some drives set the end-of-medium flag at the beginning too, without a code.
-                    Condition::EarlyWarning if count < 0 => Ok(SpaceOutcome::Beginning(left)),
-                    _ if is_done(&sense) => Ok(SpaceOutcome::Done),
-                    _ => Err(Error::Check { step, sense }),
-                }
-            }
-        }
-    }
-
-    /// Goes to a block, in whichever partition, after writing what is buffered; then asks where the tape stands, and
-    /// fails with [`Error::Misplaced`] when it is elsewhere. A block beyond the end of data is
-    /// [`Condition::EndOfData`].
-    pub fn locate(&mut self, partition: u8, block: u64) -> Result<Position, Error> {
-        let command = Command::Locate { partition: Some(partition), block };
-        self.session.require_settled(command)?;
-        self.session.perform(command, Data::None, TIMEOUT_LOCATE)?;
-        let found = self.read_position()?;
-        match (found.partition, found.block) == (partition, block) {
-            true => {
-                self.session.doubt = false;
-                Ok(found)
-            }
-            false => Err(Error::Misplaced { partition, block, found }),
-        }
-    }
-
     /// Where the tape stands, counting what is only buffered yet.
     ///
     /// Also the way on after [`Error::Attention`] and after a write that failed: once the caller has seen the error and
@@ -223,7 +211,7 @@ impl Drive {
         Ok(position)
     }
 
-    fn read_position(&mut self) -> Result<Position, Error> {
+    pub(super) fn read_position(&mut self) -> Result<Position, Error> {
         let command = Command::ReadPosition;
         let mut buffer = [0; Position::LENGTH];
         let length = self.session.perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?;
@@ -242,7 +230,7 @@ fn transfer_length(length: usize) -> Result<u32, Error> {
 /// What sense data says of a write that was done; an error when it was not.
 fn written(step: Step, sense: &Sense) -> Result<WriteOutcome, Error> {
     match sense.condition() {
-        Condition::EarlyWarning => Ok(WriteOutcome::EarlyWarning),
+        Condition::EarlyWarning | Condition::ProgrammableEarlyWarning => Ok(WriteOutcome::EarlyWarning),
         _ if is_done(sense) => Ok(WriteOutcome::Written),
         _ => Err(Error::Check { step, sense: *sense }),
     }

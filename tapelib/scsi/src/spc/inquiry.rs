@@ -132,15 +132,15 @@ impl Designator {
         Self { code_set: 2, kind: 1, association: 0, identifier }
     }
 
-    /// The serial number inside, when the form has one: what follows vendor and product in the T10 form, the whole
-    /// text in the vendor specific form.
+    /// The serial number inside, when the form has one: what follows vendor and product in the T10 form; in a maker's
+    /// own form the last word, which is all of it, or follows vendor and product there too.
     pub fn serial(&self) -> Option<String> {
         let text = match (self.code_set, self.kind) {
-            (2, 1) => self.identifier.get(24..)?,
-            (2, 0) => &self.identifier[..],
+            (2 | 3, 1) if self.identifier.len() > T10_HEAD => trimmed_ascii(&self.identifier[T10_HEAD..]),
+            (2 | 3, 0 | 1) => trimmed_ascii(&self.identifier),
             _ => return None,
         };
-        Some(trimmed_ascii(text)).filter(|serial| !serial.is_empty())
+        text.split_whitespace().next_back().map(str::to_owned)
     }
 
     /// Reads the designator at the start of `bytes` and tells how many bytes it took.
@@ -170,6 +170,9 @@ impl Designator {
         bytes
     }
 }
+
+/// Bytes of vendor and product before the serial number.
+const T10_HEAD: usize = 24;
 
 /// All names in page 83h.
 pub fn parse_designators(bytes: &[u8]) -> Result<Vec<Designator>, ParseError> {

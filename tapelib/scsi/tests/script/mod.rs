@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use scsi::spc::{ModeForm, ModeValues};
 use scsi::{
-    Cdb, Command, Completion, Data, Drive, Position, Sense, SenseKey, Status, Transport, TransportError, spc,
-    ssc,
+    Cdb, Command, Completion, Data, Drive, Position, Sense, SenseKey, Status, Transport, TransportError,
+    Waiting, spc, ssc,
 };
 
 pub enum Answer {
@@ -19,6 +19,8 @@ pub enum Answer {
     Check(Sense),
     /// CHECK CONDITION after so many bytes.
     CheckAfter(Sense, usize),
+    /// CHECK CONDITION after these bytes.
+    BytesCheck(Vec<u8>, Sense),
     /// GOOD after so many bytes.
     GoodAfter(usize),
     RawSense(Vec<u8>),
@@ -75,6 +77,11 @@ impl Transport for Script {
                 buffer[..length].copy_from_slice(&bytes[..length]);
                 Completion::good(length)
             }
+            Answer::BytesCheck(bytes, sense) => {
+                let Data::In(buffer) = data else { panic!("{command:?} reads nothing") };
+                buffer[..bytes.len()].copy_from_slice(&bytes);
+                check(sense.encode_descriptor(), bytes.len())
+            }
             Answer::Check(sense) => check(sense.encode_fixed(), room),
             Answer::CheckAfter(sense, transferred) => check(sense.encode_descriptor(), transferred),
             Answer::RawSense(bytes) => check(bytes, 0),
@@ -91,8 +98,8 @@ impl Transport for Script {
 pub struct Waits(RefCell<Vec<Duration>>);
 
 impl Waits {
-    pub fn wait(&self) -> impl Fn(Duration) {
-        |pause| self.0.borrow_mut().push(pause)
+    pub fn wait(&self) -> impl Fn(&Waiting) {
+        |waiting| self.0.borrow_mut().push(waiting.pause)
     }
 
     pub fn total(&self) -> Duration {
@@ -101,7 +108,7 @@ impl Waits {
 }
 
 pub fn sense(key: SenseKey, asc: u8, ascq: u8) -> Sense {
-    Sense::new(key, asc, ascq)
+    Sense::of(key, asc, ascq)
 }
 
 pub fn attention(asc: u8, ascq: u8) -> Answer {
