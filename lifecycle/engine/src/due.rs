@@ -111,7 +111,9 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
     archive.identity = Some(Identity::of(&head));
     archive.standing = Some(standing(&head));
     archive.size = head.size;
-    archive.last_modified = Some(head.last_modified);
+    // A listing may tell a date finer than a head does; clients go on seeing it.
+    let listed = archive.last_modified.filter(|listed| listed.seconds() == head.last_modified.seconds());
+    archive.last_modified = Some(listed.unwrap_or(head.last_modified));
     archive.checksums = head.checksums.clone();
     if head.etag.as_str().contains('-') {
         archive.part_bytes = house.store.part_bytes(&target, &head.etag).await?;
