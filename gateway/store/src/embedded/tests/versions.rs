@@ -242,18 +242,11 @@ struct Model {
 
 impl Model {
     fn add(&mut self, key: usize, id: String, text: Option<String>) {
-        let null = self.status != "Enabled";
-        assert_eq!(
-            id,
-            if self.status.is_empty() {
-                ""
-            } else if null {
-                "null"
-            } else {
-                &id
-            }
-        );
-        let id = if null { "null".to_owned() } else { id };
+        let id = match self.status {
+            "" => id + "null",
+            _ => id,
+        };
+        assert_eq!(id == "null", self.status != "Enabled");
         self.keys[key].retain(|(known, _)| *known != id);
         self.keys[key].insert(0, (id, text));
     }
