@@ -86,7 +86,8 @@ pub fn matters(report: &Value) -> Vec<String> {
     if report["trouble"].is_string() {
         matters.push("the buckets cannot be listed".to_owned());
     }
-    if report["reserved"]["ours"] != true && report["running"] == true {
+    let ours = &report["reserved"]["ours"];
+    if *ours == false || *ours != true && report["running"] == true {
         matters.push("the reserved bucket is not ours".to_owned());
     }
     if !matches!(report["canary"].as_str(), Some("works" | "not needed" | "not tried")) {

@@ -94,7 +94,12 @@ impl Admin for Records {
             },
             Question::Buckets => {
                 let buckets = self.catalog.buckets().await;
-                let row = |bucket: &model::catalog::Bucket| view::bucket(bucket.name.as_str(), Some(bucket));
+                let row = |bucket: &model::catalog::Bucket| {
+                    let mut row = view::bucket(bucket.name.as_str(), Some(bucket));
+                    // What the configuration says is known to the gateway alone.
+                    row["mode"] = json!(bucket.terms.map(|terms| terms.mode));
+                    row
+                };
                 buckets.map(|rows| json!({"buckets": rows.iter().map(row).collect::<Vec<_>>()}))
             }
             Question::Libraries

@@ -334,6 +334,7 @@ async fn bring_all_back(
 /// How far a bucket's draining is.
 pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<DrainProgress, Error> {
     let mut progress = DrainProgress::default();
+    let stuck = lock(&house.backs.stuck).clone();
     for stage in ArchiveStage::ALL.into_iter().filter(|stage| stage.is_live()) {
         let mut after: Option<ArchiveId> = None;
         loop {
@@ -341,6 +342,7 @@ pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<Drain
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             for archive in page.iter().filter(|archive| archive.bucket == *bucket) {
+                progress.stuck.extend(stuck.get(&archive.id).cloned());
                 if stage == ArchiveStage::Archived {
                     progress.archived += 1;
                     progress.archived_bytes += archive.size;
@@ -350,7 +352,5 @@ pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<Drain
             }
         }
     }
-    let stuck = lock(&house.backs.stuck);
-    progress.stuck = stuck.values().filter(|stuck| stuck.bucket == *bucket).cloned().collect();
     Ok(progress)
 }

@@ -265,3 +265,67 @@ async fn draining_goes_on_after_restarts_and_lost_replies() {
     }
     rig.stop().await;
 }
+
+/// Versions of a key: sizes, the newest first, delete markers as none.
+async fn versions(rig: &Rig, key: &str) -> Vec<Option<u64>> {
+    let key = ObjectKey::parse(key).unwrap();
+    let listed = rig.store.versions(&rig.bucket, &key, 100).await.unwrap();
+    listed.into_iter().map(|version| version.size).collect()
+}
+
+async fn versions_come_back(pretend_remote: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path(), pretend_remote).await;
+    rig.make_bucket().await;
+    let before = bytes(1, 30_000);
+    rig.put("before", &before).await.unwrap();
+    let enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    send(&rig, Method::PUT, &format!("/{}?versioning", rig.bucket), &[], enabled).await;
+    rig.put("free", &bytes(2, 20_000)).await.unwrap();
+    rig.put("covered", &bytes(3, 20_000)).await.unwrap();
+    rig.put_rule().await;
+    for key in ["before", "free", "covered"] {
+        rig.wait_archived(key).await;
+    }
+    set_mode(&rig, Mode::Paused, false).await;
+    rig.put("covered", &bytes(4, 9_000)).await.unwrap();
+    let stub = rig.archive_of("covered").await.expect("the archived version lives on");
+    set_mode(&rig, Mode::Draining, false).await;
+    wait_for("all but one to be back", || async {
+        let progress = rig.engine.drain_progress(&rig.bucket).await.unwrap();
+        (progress.archived == 1 && progress.others == 0 && progress.stuck.len() == 1).then_some(())
+    })
+    .await;
+    for (key, body) in [("before", &before), ("free", &bytes(2, 20_000)), ("covered", &bytes(4, 9_000))] {
+        let head = inspect(&rig, key).await.unwrap();
+        assert_eq!(head.marker, None, "{key}");
+        assert_eq!(read(&rig, key, &head.etag, head.size).await, *body, "{key}");
+    }
+    assert_eq!(versions(&rig, "before").await, [Some(30_000)]);
+    assert_eq!(versions(&rig, "free").await, [Some(20_000)], "one version, of another id");
+    assert_eq!(versions(&rig, "covered").await.len(), 2, "the client's stays above");
+    let notices = rig.engine.notices();
+    assert!(notices.iter().any(|notice| notice.code == Some("EN-0109")), "{notices:?}");
+
+    // The archived version is deleted: nothing is left.
+    let id = stub.standing.unwrap().version.unwrap();
+    let target = model::store::ObjectRef {
+        bucket: rig.bucket.clone(),
+        key: ObjectKey::parse("covered").unwrap(),
+        version: Some(id),
+    };
+    rig.store.remove_version(&target).await.unwrap();
+    rig.catalog.commit(vec![Change::Touch(stub.id)]).await.unwrap();
+    drained(&rig).await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_archived_in_place_come_back_where_nothing_stands_above() {
+    versions_come_back(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_archived_by_put_come_back_where_nothing_stands_above() {
+    versions_come_back(true).await;
+}

@@ -27,9 +27,13 @@ struct Running {
 }
 
 fn start(data: &Path) -> Running {
-    let mut config =
-        Config::parse("[[library]]\nname = \"main\"\nkind = \"virtual\"\nslots = 2\ndrives = 1", data)
-            .unwrap();
+    start_with(data, "")
+}
+
+/// With these lines of configuration.
+fn start_with(data: &Path, lines: &str) -> Running {
+    let library = "[[library]]\nname = \"main\"\nkind = \"virtual\"\nslots = 2\ndrives = 1";
+    let mut config = Config::parse(&format!("{lines}{library}"), data).unwrap();
     config.data = data.to_owned();
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.admin_listen = "127.0.0.1:0".parse().unwrap();
@@ -143,4 +147,119 @@ fn administrators_are_answered_with_and_without_a_gateway() {
 
     assert_eq!(Client::new(&at).ask(&Question::Status).unwrap()["running"], false);
     assert!(matches!(Client::new(&at).ask(&Question::Drives), Err(Error::NotRunning { .. })));
+}
+
+const TO_TAPE: &[u8] = b"<LifecycleConfiguration><Rule><ID>r</ID><Filter><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan>\
+    </Filter><Status>Enabled</Status><Transition><Date>2024-01-01T00:00:00Z</Date><StorageClass>GLACIER</StorageClass>\
+    </Transition></Rule></LifecycleConfiguration>";
+
+impl Running {
+    fn order(&self, action: console::BucketAction) -> Value {
+        let name = model::BucketName::parse("first-try").unwrap();
+        self.admin(&Question::Bucket { name, order: action.into() })
+    }
+
+    /// Asks until the answer will do.
+    fn until(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<Value>) -> Value {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(answer) = ask(self) {
+                return answer;
+            }
+            assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    fn archived(&self) -> u64 {
+        let status = self.admin(&Question::Status);
+        let counts = status["archives"].as_array().unwrap().iter();
+        counts.filter(|count| count["state"] == "archived").filter_map(|count| count["count"].as_u64()).sum()
+    }
+}
+
+#[test]
+fn a_bucket_is_migrated_and_given_back() {
+    const QUICK: &str = "[store]\npretend_remote = true\n[testing]\nlifecycle_interval_seconds = 0.2\ngrace_seconds = 0\n";
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..50_000u32).flat_map(u32::to_le_bytes).collect();
+    let gateway = start_with(folder.path(), QUICK);
+    assert_eq!(gateway.ask("PUT", "/first-try", b"").0, 200);
+    assert_eq!(gateway.ask("PUT", "/first-try/key", &bytes).0, 200);
+    assert_eq!(gateway.order(console::BucketAction::Enable)["mode"], "enabled");
+    let bucket = &gateway.admin(&Question::Buckets)["buckets"][0];
+    assert_eq!((&bucket["migrates"], &bucket["rules"]), (&Value::Bool(true), &Value::from(0)));
+    put_rules(&gateway);
+    gateway.until("the object to be archived", |gateway| (gateway.archived() == 1).then_some(Value::Null));
+    assert_eq!(gateway.ask("GET", "/first-try/key", b"").0, 403);
+    let report = gateway.admin(&Question::Doctor);
+    assert_eq!(crate::doctor::matters(&report), Vec::<String>::new(), "{report:#}");
+    assert_eq!(report["reserved"]["ours"], true);
+
+    assert_eq!(gateway.order(console::BucketAction::Pause)["mode"], "paused");
+    let begun = gateway.order(console::BucketAction::Detach);
+    assert_eq!((&begun["done"], &begun["mode"]), (&Value::Bool(false), &Value::from("draining")));
+    // It goes on where it was.
+    gateway.end();
+    let gateway = start_with(folder.path(), QUICK);
+    let end = gateway.until("the bucket to be detached", |gateway| {
+        let answer = gateway.order(console::BucketAction::Detach);
+        (answer["done"] == true).then_some(answer)
+    });
+    assert_eq!((&end["mode"], &end["rules"]["left_out"][0]), (&Value::from("unmanaged"), &Value::from("r")));
+    assert_eq!(gateway.ask("GET", "/first-try/key", b""), (200, bytes));
+    assert_eq!(gateway.archived(), 0);
+    assert_eq!(gateway.order(console::BucketAction::Detach)["mode"], "unmanaged", "once more changes nothing");
+    assert_eq!(gateway.admin(&Question::Buckets)["buckets"][0]["managed"], false);
+    gateway.end();
+}
+
+/// Puts a rule with the digest that S3 asks for.
+fn put_rules(gateway: &Running) {
+    let digest = dialect::checksum::Md5::of(TO_TAPE).to_base64();
+    let headers = signed(SECRET, "PUT", "/first-try?lifecycle=", gateway.address);
+    let mut socket = TcpStream::connect(gateway.address).unwrap();
+    let head = format!(
+        "PUT /first-try?lifecycle= HTTP/1.1\r\n{headers}Content-MD5: {digest}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        TO_TAPE.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(TO_TAPE).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_remote_store_is_probed_once_and_looked_at_without_a_gateway() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = start(there.path());
+    let config = format!(
+        "[store]\nkind = \"remote\"\nendpoint = \"http://{}\"\naccess_key_id = \"{ROOT}\"\nsecret_access_key = \"{SECRET}\"\n\
+         [bucket.first-try]\n[testing]\nprobe_rounds = 5\n",
+        store.address
+    );
+    let gateway = start_with(here.path(), &config);
+    assert_eq!(gateway.ask("PUT", "/first-try", b"").0, 200);
+    assert_eq!(gateway.ask("PUT", "/other-one", b"").0, 200);
+    let report = gateway.admin(&Question::Doctor);
+    assert_eq!((&report["store"]["rounds"], &report["reserved"]["ours"]), (&Value::from(5), &Value::Bool(true)));
+    let modes: Vec<&Value> =
+        report["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["mode"]).collect();
+    assert!(modes.contains(&&Value::from("enabled")) && modes.contains(&&Value::from("unmanaged")), "{report:#}");
+    let probed = report["store"]["probed"].clone();
+    gateway.end();
+
+    let gateway = start_with(here.path(), &config);
+    assert_eq!(gateway.admin(&Question::Doctor)["store"]["probed"], probed, "not probed again");
+    let again = gateway.admin(&Question::Probe);
+    assert_eq!(again["store"]["findings"].as_array().unwrap().len(), 9, "{again:#}");
+    gateway.end();
+
+    let file = here.path().join("tapegate.toml");
+    std::fs::write(&file, &config).unwrap();
+    let at = At { data: here.path().to_owned(), admin: None, json: true };
+    let looked = crate::command::doctor(crate::cli::DoctorArgs { probe: false, config: Some(file), at });
+    assert!(looked.is_ok() || matches!(looked, Err(Error::Partial { .. })), "{looked:?}");
+    store.end();
 }
