@@ -7,8 +7,10 @@
 //! Flow of a request, one file a hop:
 //! 1. `listen` takes the connection and reads the head
 //! 2. `answer` leads through the rest: `authenticate` finds out who asks and puts every check the signature makes
-//!    between the connection and the readers of the body (`payload`); the dialect routes; `authorise` says yes or no
-//! 3. `op/` does what tape changes; everything else is forwarded to the store as it came
+//!    between the connection and the readers of the body (`payload`); the dialect routes; `authorise` says yes or no, and whose
+//!    key the request goes on with
+//! 3. `op/` does what tape changes; everything else is forwarded to the store as it came. Version ids are mapped on the
+//!    way (`versions`), and what the gateway answers itself may take a proof (`proof`)
 //! 4. `respond` makes the answer of whatever came of it: the only place where an error becomes an S3 error
 //!
 //! Not here: where the bytes are (the store and the catalog, as ports), and anything that moves them (the engine).

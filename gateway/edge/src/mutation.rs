@@ -38,7 +38,9 @@ where
 pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
-    versions::map(&entered.rows, &ask.route.query, &mut ask.head)?;
+    let mut head = ask.head.clone();
+    versions::map(&house, &ask, &entered.rows, &mut head).await?;
+    ask.head = head;
     entered.translate(&house, &target, &mut ask.head).await?;
     entered.touch(&house, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;

@@ -10,9 +10,11 @@ use dialect::route::Query;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
-use model::{Archive, VersionId};
+use model::limits::LIST_KEYS_MAX;
+use model::{Archive, BucketName, ObjectKey, VersionId};
 
-use crate::house::{escaped, with_query};
+use crate::error::{Result, store};
+use crate::house::{Ask, House, escaped, with_query};
 
 /// The query name of a version id.
 pub(crate) const PARAMETER: &str = "versionId";
@@ -51,20 +53,40 @@ pub(crate) fn shown(rows: &[Archive], stored: &VersionId) -> VersionId {
 /// The version a query names.
 ///
 /// Errors: `InvalidArgument` for what no store gives as an id.
-pub(crate) fn named(query: &Query) -> Result<Option<VersionId>, S3Error> {
+pub(crate) fn named(query: &Query) -> std::result::Result<Option<VersionId>, S3Error> {
     let text = query.filled(PARAMETER);
     text.map(|text| VersionId::parse(text).map_err(|_| invalid_version(text))).transpose()
 }
 
+/// As [`stored`], for a request: `null` names what was written as null since, when the store has such a version too.
+///
+/// Errors: `AskStore`.
+pub(crate) async fn resolved(
+    house: &House,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    rows: &[Archive],
+    named: &VersionId,
+) -> Result<VersionId> {
+    let stored = stored(rows, named);
+    if !named.is_null() || stored == *named {
+        return Ok(stored);
+    }
+    let versions = house.ports.store.versions(bucket, key, LIST_KEYS_MAX).await;
+    let versions = versions.map_err(store("the versions of a key"))?;
+    let has_null = versions.iter().any(|version| version.version.is_null());
+    Ok(if has_null { named.clone() } else { stored })
+}
+
 /// Makes a request name the version the store knows.
 ///
-/// Errors: `InvalidArgument`.
-pub(crate) fn map(rows: &[Archive], query: &Query, head: &mut Parts) -> Result<(), S3Error> {
+/// Errors: `InvalidArgument`, `AskStore`.
+pub(crate) async fn map(house: &House, ask: &Ask, rows: &[Archive], head: &mut Parts) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    if let Some(named) = named(query)? {
-        let stored = stored(rows, &named);
+    if let Some(named) = named(&ask.route.query)? {
+        let stored = resolved(house, ask.route.bucket()?, ask.route.key()?, rows, &named).await?;
         if stored != named {
             head.uri = with_parameter(&head.uri, PARAMETER, stored.as_str());
         }
@@ -103,6 +125,61 @@ fn or_null(version: Option<&VersionId>) -> VersionId {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use model::archive::Standing;
+    use model::{ArchiveState, Identity, Timestamp};
+
+    fn row(state: ArchiveState, client: Option<&str>, store: &str) -> Archive {
+        let id = |text: &str| VersionId::parse(text).unwrap();
+        let etag = model::ETag::parse("e").unwrap();
+        let now = Timestamp::from_seconds(0);
+        Archive {
+            id: model::ArchiveId::new(1, 1),
+            revision: 1,
+            bucket: BucketName::parse("bkt").unwrap(),
+            key: ObjectKey::parse("key").unwrap(),
+            class: model::TapeClass::Glacier,
+            pool: model::PoolName::parse("glacier").unwrap(),
+            direct: false,
+            upload: None,
+            size: 1,
+            last_modified: Some(now),
+            identity: Some(Identity {
+                etag: etag.clone(),
+                last_modified_seconds: 0,
+                version: client.map(id),
+                attributes_digest: [0; 32],
+            }),
+            part_bytes: Vec::new(),
+            checksums: Vec::new(),
+            displaced_metadata: Vec::new(),
+            state,
+            since: now,
+            standing: Some(Standing { etag, last_modified_seconds: 0, version: Some(id(store)) }),
+            extents: Vec::new(),
+            death_journaled: false,
+            touched: false,
+            created: now,
+        }
+    }
+
+    #[test]
+    fn an_id_is_another_one_only_where_a_stub_has_its_own() {
+        let id = |text: &str| VersionId::parse(text).unwrap();
+        let flipping = ArchiveState::Flipping { attempt: 1, deadline: Timestamp::from_seconds(0) };
+        let rows = [
+            row(ArchiveState::Archived, Some("c1"), "s1"),
+            row(ArchiveState::Archived, Some("c2"), "c2"),
+            row(flipping, Some("c3"), "c3"),
+            row(ArchiveState::Archived, None, "s4"),
+            row(ArchiveState::Due, Some("c5"), "s5"),
+        ];
+        for (client, store) in
+            [("c1", "s1"), ("c2", "c2"), ("c3", "c3"), ("null", "s4"), ("c5", "c5"), ("other", "other")]
+        {
+            assert_eq!(stored(&rows, &id(client)), id(store), "{client}");
+            assert_eq!(shown(&rows, &id(store)), id(client), "{store}");
+        }
+    }
 
     #[test]
     fn one_parameter_is_replaced() {

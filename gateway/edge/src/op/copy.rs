@@ -18,7 +18,7 @@ use model::body::empty;
 use model::catalog::Change;
 use model::limits::PUT_BYTES_MAX;
 use model::store::ObjectRef;
-use model::{Archive, Body, ETag, TapeClass, Timestamp};
+use model::{Archive, Body, ETag, TapeClass, Timestamp, VersionId};
 
 use crate::archived::{Seen, Told, View, mistrusted, recognise};
 use crate::body::collect;
@@ -144,7 +144,7 @@ async fn find(
     if !needed && rows.is_empty() {
         return Ok(None);
     }
-    let version = named.version.as_ref().map(|version| versions::stored(rows, version));
+    let version = stored(house, named, rows).await?;
     if version != named.version {
         let source = object_uri(&named.bucket, &named.key, version.as_ref());
         ask.head.headers.insert(SOURCE, text(&source.to_string()));
@@ -167,6 +167,12 @@ async fn find(
     Ok(Some(Source { headers, view }))
 }
 
+/// The version of the source as the store calls it.
+async fn stored(house: &House, named: &CopySource, rows: &[Archive]) -> Result<Option<VersionId>> {
+    let Some(version) = &named.version else { return Ok(None) };
+    versions::resolved(house, &named.bucket, &named.key, rows, version).await.map(Some)
+}
+
 /// The tags a copy of an archived object takes over, asked for with the caller's key.
 ///
 /// Errors: `AccessDenied` for one who may not read them.
@@ -174,7 +180,7 @@ async fn tags(house: &House, ask: &Ask, named: &CopySource, rows: &[Archive]) ->
     if !house.ports.store.capabilities().tags || Directive::tagging(ask.headers())? == Directive::Replace {
         return Ok(None);
     }
-    let version = named.version.as_ref().map(|version| versions::stored(rows, version));
+    let version = stored(house, named, rows).await?;
     let mut head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version.as_ref()));
     head.method = Method::GET;
     let query = head.uri.query().map_or_else(|| "tagging".to_owned(), |query| format!("tagging&{query}"));

@@ -115,8 +115,10 @@ async fn sort_out(
             kept.push(target.clone());
             continue;
         };
-        let version = target.version.as_ref().map(|version| versions::stored(rows, version));
-        let stored = Target { version, ..target.clone() };
+        let mut stored = target.clone();
+        if let Some(named) = &target.version {
+            stored.version = Some(versions::resolved(house, bucket, &target.key, rows, named).await?);
+        }
         match standing(house, ask, bucket, &stored, rows).await? {
             Some(etag) => kept.push(Target { etag, ..stored }),
             None => refusals.push((target.clone(), S3Error::precondition_failed("If-Match"))),

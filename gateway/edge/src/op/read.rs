@@ -59,7 +59,9 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
 /// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL.
 pub(super) async fn forward(house: &House, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let rows = house.archives_at(ask.route.bucket()?, ask.route.key()?).await?;
-    versions::map(&rows, &ask.route.query, &mut ask.head)?;
+    let mut head = ask.head.clone();
+    versions::map(house, &ask, &rows, &mut head).await?;
+    ask.head = head;
     let mut response = house.forward(ask, body).await?;
     versions::give_back(&rows, response.headers_mut(), versions::HEADER);
     Ok(response)
@@ -72,7 +74,7 @@ async fn asked(house: &House, ask: &Ask, target: &ObjectRef) -> Result<Response<
     }
     let rows = house.archives_at(&target.bucket, &target.key).await?;
     let mut head = ask.head.clone();
-    versions::map(&rows, &ask.route.query, &mut head)?;
+    versions::map(house, ask, &rows, &mut head).await?;
     house.call(&head, empty()).await
 }
 
@@ -91,7 +93,7 @@ fn may_be_a_stubs(status: StatusCode) -> bool {
 /// The headers of what stands in the place of an object that may be archived, read with the caller's key.
 pub(super) async fn stub(house: &House, ask: &Ask, rows: &[Archive]) -> Result<Option<HeaderMap>> {
     let mut head = ask.head.clone();
-    versions::map(rows, &ask.route.query, &mut head)?;
+    versions::map(house, ask, rows, &mut head).await?;
     let response = house.look(&head).await?;
     if response.status().is_success() {
         return Ok(Some(response.into_parts().0.headers));

@@ -20,7 +20,9 @@ use model::{
     Archive, ArchiveId, Body, BucketName, ByteStream, ETag, Identity, JobId, ObjectKey, PackId, RestoreJob,
     VolumeId,
 };
-use store::{EmbeddedStore, S3Store};
+use store::S3Store;
+
+use crate::guard::Guarded;
 
 #[derive(Default)]
 pub struct Failing {
@@ -187,13 +189,18 @@ impl Catalog for Failing {
 }
 
 pub struct Lossy {
-    inner: S3Store<EmbeddedStore>,
+    inner: S3Store<Guarded>,
     losing: AtomicBool,
 }
 
 impl Lossy {
-    pub fn new(inner: S3Store<EmbeddedStore>) -> Self {
+    pub fn new(inner: S3Store<Guarded>) -> Self {
         Self { inner, losing: AtomicBool::new(false) }
+    }
+
+    /// The service below.
+    pub fn guard(&self) -> &Guarded {
+        self.inner.service()
     }
 
     /// From now on writes are carried out and their answers get lost.

@@ -2,14 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs)]
 
 mod archived;
+mod attributes;
+mod callers;
 mod copies;
 mod direct;
 mod failing;
 mod faults;
+mod forms;
 mod gate;
+mod guard;
 mod lifecycle;
 mod listing;
 mod mutations;
 mod restore;
 mod socket;
+mod unmanaged;
+mod versions;
 mod world;

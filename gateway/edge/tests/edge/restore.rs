@@ -26,6 +26,9 @@ async fn only_archived_objects_are_restored() {
         "<Message>Restore is not allowed for the object's current storage class</Message><StorageClass>STANDARD</StorageClass>"
     ));
     assert_eq!(ask("/bkt/hot?restore&versionId=v1", &days(1)).await.code(), "NoSuchVersion");
+    let answer = ask("/bkt/hot?restore&versionId=malformed", &days(1)).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "InvalidArgument"));
+    assert!(answer.text().contains("Invalid version id specified"));
 }
 
 #[tokio::test]

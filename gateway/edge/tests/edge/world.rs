@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::failing::{Failing, Lossy};
+use crate::guard::Guarded;
 use bytes::Bytes;
 use dialect::reserved::MarkerKey;
 use dialect::sigv4::{PayloadToken, Secret, Signer};
@@ -18,7 +19,7 @@ use model::bucket::BucketSettings;
 use model::catalog::{Catalog, Change};
 use model::clock::{Clock, Entropy};
 use model::fence::{KeyFence, Wake, Work};
-use model::marker::Original;
+use model::marker::{self, Original};
 use model::store::{Flip, FlipContent, ObjectRef, ObjectStore};
 use model::time::DayLength;
 use model::{
@@ -114,9 +115,14 @@ impl World {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
+        Self::with(false, |settings| settings.limits = limits).await
+    }
+
+    /// With flips by PUT where the store pretends to be a remote one, and other settings.
+    pub async fn with(pretend_remote: bool, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options { sync: false, ..Options::default() };
-        let embedded = EmbeddedStore::open(directory.path(), options).unwrap();
+        let options = Options { sync: false, pretend_remote, ..Options::default() };
+        let embedded = Guarded::new(EmbeddedStore::open(directory.path(), options).unwrap());
         let marker_key = MarkerKey::new([7; 32]);
         let reserved = Reserved { bucket: bucket("tapegate-reserved"), catalog: "test".to_owned() };
         let store =
@@ -135,7 +141,7 @@ impl World {
             entropy: Arc::new(Counter::default()),
         };
         let pool = PoolName::parse("glacier").unwrap();
-        let settings = Settings {
+        let mut settings = Settings {
             region: "us-east-1".to_owned(),
             day: DayLength::Real,
             identities: BTreeMap::from([(KEY_ID.to_owned(), caller(SECRET, Upstream::Service))]),
@@ -144,8 +150,9 @@ impl World {
             buckets: BucketSettings::all(),
             classes: BTreeMap::from([(TapeClass::Glacier, pool.clone())]),
             marker_key,
-            limits,
+            limits: Limits::default(),
         };
+        change(&mut settings);
         let world = Self {
             edge: Edge::new(ports, settings),
             store,
@@ -168,6 +175,18 @@ impl World {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Request<Bytes> {
+        self.request_by(&self.signer, method, target, headers, body)
+    }
+
+    /// A request signed by somebody.
+    pub fn request_by(
+        &self,
+        signer: &Signer,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Request<Bytes> {
         let mut builder = Request::builder().method(method).uri(target).header("host", "gateway");
         for (name, value) in headers {
             builder = builder.header(*name, *value);
@@ -178,7 +197,7 @@ impl World {
         let request = builder.body(Bytes::copy_from_slice(body)).unwrap();
         let (mut parts, body) = request.into_parts();
         let hash = PayloadToken::Hash(Sha256::digest(&body).into());
-        self.signer.sign(&mut parts, &hash, self.clock.now()).unwrap();
+        signer.sign(&mut parts, &hash, self.clock.now()).unwrap();
         Request::from_parts(parts, body)
     }
 
@@ -218,9 +237,12 @@ impl World {
     /// The same; with `flipping` the catalog does not know yet that the stub stands.
     pub async fn archive_as(&self, key: &str, class: TapeClass, flipping: bool) -> Archive {
         let target = target(key);
-        let head = self.store.head(&target).await.unwrap().unwrap();
+        let head = self.store.inspect(&target).await.unwrap().unwrap();
         let part_bytes = self.store.part_bytes(&target, &head.etag).await.unwrap();
-        let id = ArchiveId::new(1_700_000_000_000, u128::from(key.bytes().map(u64::from).sum::<u64>()));
+        let sum = u128::from(key.bytes().map(u64::from).sum::<u64>());
+        let id = ArchiveId::new(1_700_000_000_000, sum * 1000 + self.rows(key).await.len() as u128);
+        let in_place = self.store.capabilities().in_place;
+        let displaced = marker::displaced(&head.headers);
         let now = self.clock.now();
         let mut row = Archive {
             id,
@@ -236,7 +258,7 @@ impl World {
             identity: Some(Identity::of(&head)),
             part_bytes,
             checksums: head.checksums.clone(),
-            displaced_metadata: Vec::new(),
+            displaced_metadata: if in_place { Vec::new() } else { displaced },
             state: ArchiveState::Archived,
             since: now,
             standing: None,
@@ -253,6 +275,10 @@ impl World {
         let hot = flip.head.clone();
         self.store.flip(flip).await.unwrap();
         let stub = self.store.head(&target).await.unwrap().unwrap();
+        assert_eq!(stub.marker.as_ref().unwrap().archive, id);
+        if !flipping && stub.version != hot.version {
+            self.store.remove_version(&ObjectRef { version: hot.version.clone(), ..target }).await.unwrap();
+        }
         let stub = if flipping { hot } else { stub };
         if flipping {
             row.state = ArchiveState::Flipping { attempt: 1, deadline: now };

@@ -1,0 +1,89 @@
+//! A store that knows its callers: it notes whose key a request came with, denies what it is told to deny, and has an
+//! operation of its own.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use model::Body;
+use model::body::{empty, full};
+use model::store::{Capabilities, Signer, StoreError};
+use store::{EmbeddedStore, OwnRequest, S3Service, Swap};
+
+/// What decides on a request: who signed it, method, target.
+type Denial = Box<dyn Fn(&Signer, &Method, &str) -> bool + Send + Sync>;
+
+pub struct Guarded {
+    inner: EmbeddedStore,
+    denial: Mutex<Option<Denial>>,
+    heard: Mutex<Vec<Heard>>,
+}
+
+/// A client's request as the store heard it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub signer: Signer,
+    pub method: Method,
+    pub target: String,
+    pub class: Option<String>,
+}
+
+impl Guarded {
+    pub fn new(inner: EmbeddedStore) -> Self {
+        Self { inner, denial: Mutex::new(None), heard: Mutex::new(Vec::new()) }
+    }
+
+    pub fn deny(&self, denial: impl Fn(&Signer, &Method, &str) -> bool + Send + Sync + 'static) {
+        *self.denial.lock().unwrap() = Some(Box::new(denial));
+    }
+
+    /// What was heard since the last time.
+    pub fn heard(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.heard.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl S3Service for Guarded {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+        if request.extensions().get::<OwnRequest>().is_some() {
+            return self.inner.call(request).await;
+        }
+        let signer = request.extensions().get::<Signer>().cloned().unwrap_or(Signer::Service);
+        let (method, target) = (request.method().clone(), request.uri().to_string());
+        let class =
+            request.headers().get("x-amz-storage-class").map(|class| class.to_str().unwrap().to_owned());
+        let denied =
+            self.denial.lock().unwrap().as_ref().is_some_and(|denial| denial(&signer, &method, &target));
+        self.heard.lock().unwrap().push(Heard {
+            signer,
+            method: method.clone(),
+            target: target.clone(),
+            class,
+        });
+        if denied {
+            let document = "<Error><Code>AccessDenied</Code><Message>The store says no</Message></Error>";
+            let body = if method == Method::HEAD { empty() } else { full(document) };
+            let mut response = Response::new(body);
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return Ok(response);
+        }
+        if target.contains("versionId=malformed") && method == Method::HEAD {
+            return Ok(Response::builder().status(400).body(empty()).unwrap());
+        }
+        if target.contains("x-vendor") {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            return Ok(Response::builder().header("x-vendor-answer", "yes").body(full(body)).unwrap());
+        }
+        self.inner.call(request).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
+        self.inner.swap_in_place(swap).await
+    }
+}
