@@ -12,8 +12,7 @@ use model::{PackId, VolumeId};
 use serde_json::{Value, json};
 
 use crate::cli::{
-    At, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand,
-    VolumeName,
+    At, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand, VolumeName,
 };
 use crate::client::Client;
 use crate::error::Error;

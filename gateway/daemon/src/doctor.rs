@@ -107,9 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_the_matter_is_named() {
-        let bucket = |name: &str, mode: &str, migrates: bool| {
-            json!({"name": name, "mode": mode, "migrates": migrates})
-        };
+        let bucket = |name: &str, mode: &str, migrates: bool| json!({"name": name, "mode": mode, "migrates": migrates});
         let well = json!({
             "running": true, "trouble": null, "reserved": {"ours": true}, "canary": "works",
             "buckets": [bucket("a", "enabled", true), bucket("b", "unmanaged", false), bucket("c", "paused", false)],

@@ -129,8 +129,7 @@ pub fn look(
 ) -> Result<(Arc<dyn ObjectStore>, Behind), Error> {
     let known = Found::read(data, &settings.endpoint.to_string())?;
     let service = remote_service(config, settings, known.as_ref())?;
-    let store =
-        Arc::new(S3Store::look(service, reserved(installation), installation.marker_key.clone()));
+    let store = Arc::new(S3Store::look(service, reserved(installation), installation.marker_key.clone()));
     let remote = Remote {
         store: store.clone(),
         found: RwLock::new(known),

@@ -57,7 +57,9 @@ impl Switch<'_> {
         if survey.rules.is_some() {
             self.store.keep_rules(name, None).await.map_err(|error| failed(&error))?;
             if self.survey(name).await?.rules.is_some() {
-                let message = format!("{name}: the store was told to give its rules up and still shows them; try again");
+                let message = format!(
+                    "{name}: the store was told to give its rules up and still shows them; try again"
+                );
                 return Err(AdminError::failed(message));
             }
         }
@@ -97,7 +99,9 @@ impl Switch<'_> {
             // The deaths of its archives are still to be written down, or the configuration would have it managed.
             self.change(name, |now| {
                 if now.lifecycle != row.lifecycle {
-                    return Err(refused(format!("the rules of {name} were changed at this moment; try again")));
+                    return Err(refused(format!(
+                        "the rules of {name} were changed at this moment; try again"
+                    )));
                 }
                 (now.lifecycle, now.store_rules) = (None, None);
                 now.terms = (!unmanaged).then_some(Terms::UNMANAGED);
@@ -189,7 +193,9 @@ fn take_over(row: &mut Bucket, text: &str) -> Result<usize, AdminError> {
         )));
     }
     let rules = read(text).map_err(|problem| {
-        refused(format!("the rules the store holds for {name} cannot be taken over, nothing was changed: {problem}"))
+        refused(format!(
+            "the rules the store holds for {name} cannot be taken over, nothing was changed: {problem}"
+        ))
     })?;
     let count = rules.rules.len();
     row.lifecycle = Some(rules);
@@ -231,7 +237,9 @@ fn beyond_us(rule: &Rule) -> Vec<String> {
     }
     let classes = rule.transitions.iter().map(|transition| transition.class);
     elements.extend(
-        classes.filter(|class| class.tape().is_none()).map(|class| format!("<Transition> to <StorageClass>{class}")),
+        classes
+            .filter(|class| class.tape().is_none())
+            .map(|class| format!("<Transition> to <StorageClass>{class}")),
     );
     elements
         .into_iter()

@@ -119,9 +119,9 @@ pub fn bucket(name: &str, known: Option<&Bucket>) -> Value {
 
 /// What is left to be brought back of a bucket.
 pub fn drain(progress: &DrainProgress) -> Value {
-    let stuck = progress.stuck.iter().map(|stuck| {
-        json!({"key": stuck.key.as_str(), "detail": stuck.why, "since": stuck.since.to_string()})
-    });
+    let stuck = progress.stuck.iter().map(
+        |stuck| json!({"key": stuck.key.as_str(), "detail": stuck.why, "since": stuck.since.to_string()}),
+    );
     json!({
         "archived": progress.archived,
         "bytes": progress.archived_bytes,

@@ -25,8 +25,8 @@ use model::bucket::Survey;
 use model::limits::LIST_KEYS_MAX;
 use model::marker;
 use model::store::{
-    BringBack, Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page,
-    StoreError,
+    BringBack, Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore,
+    Page, StoreError,
 };
 use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
 

@@ -329,3 +329,71 @@ async fn versions_archived_in_place_come_back_where_nothing_stands_above() {
 async fn versions_archived_by_put_come_back_where_nothing_stands_above() {
     versions_come_back(true).await;
 }
+
+/// Clients write and delete while a store that loses replies, delays and repeats work has its bucket drained.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lying_store_is_drained_and_no_write_is_lost() {
+    const KEYS: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = rig::settings(folder.path());
+    settings.store_deadline = std::time::Duration::from_millis(400);
+    let mut told = None;
+    let rig = Rig::start_with(folder.path(), true, settings, |service| {
+        let faulty = Arc::new(store::Faulty::new(service, store::Faults::new(5)));
+        faulty.set_lying(false);
+        told = Some(Arc::clone(&faulty));
+        faulty
+    })
+    .await;
+    let faulty = told.unwrap();
+    rig.make_bucket().await;
+    let key = |number: u64| format!("key-{number}");
+    for number in 0..KEYS {
+        rig.put(&key(number), &bytes(number, 10_000)).await.unwrap();
+    }
+    rig.put_rule().await;
+    for number in 0..KEYS {
+        rig.wait_archived(&key(number)).await;
+    }
+    set_mode(&rig, Mode::Draining, true).await;
+    faulty.set_lying(true);
+    let mut writes = Vec::new();
+    for number in 0..KEYS {
+        let rig = &rig;
+        writes.push(async move {
+            let key = key(number);
+            if number % 4 < 2 {
+                // Not before the key's turn has come, as near as can be told.
+                wait_for("some to be back", || async {
+                    let left = rig.engine.drain_progress(&rig.bucket).await.unwrap();
+                    (left.archived + left.others <= KEYS - number / 2).then_some(())
+                })
+                .await;
+            }
+            match number % 4 {
+                0 => rig.put(&key, &bytes(number + 1_000, 7_000)).await.ok().map(|()| Some(number + 1_000)),
+                1 => rig.delete(&key).await.ok().map(|()| None),
+                _ => None,
+            }
+        });
+    }
+    let written = futures_util::future::join_all(writes).await;
+    drained(&rig).await;
+    faulty.set_lying(false);
+    for (number, written) in (0..).zip(written) {
+        let seen = inspect(&rig, &key(number)).await;
+        assert!(seen.as_ref().is_none_or(|head| head.marker.is_none()), "key {number}");
+        // A client that was told to slow down was told nothing of its write: it has not happened.
+        let truth = written.unwrap_or(Some(number));
+        match (truth, seen) {
+            (None, seen) => assert_eq!(seen, None, "key {number} stays deleted"),
+            (Some(seed), Some(head)) => {
+                let length = if seed >= 1_000 { 7_000 } else { 10_000 };
+                let read = read(&rig, &key(number), &head.etag, head.size).await;
+                assert!(read == bytes(seed, length), "key {number} is not what was acknowledged last");
+            }
+            (Some(_), None) => panic!("key {number} is gone"),
+        }
+    }
+    rig.stop().await;
+}

@@ -40,8 +40,9 @@ fn look(file: &Path, at: &At) -> Result<Value, Error> {
     let config = Config::load(Some(file))?;
     let StoreConfig::Remote(settings) = &config.store else {
         return Err(Error::Refused {
-            message: "the embedded store is looked at by the gateway that runs it; start it with `tapegate serve`"
-                .to_owned(),
+            message:
+                "the embedded store is looked at by the gateway that runs it; start it with `tapegate serve`"
+                    .to_owned(),
         });
     };
     let folder = if at.data == Path::new(DATA_DEFAULT) { &config.data } else { &at.data };
@@ -90,7 +91,9 @@ fn draw(report: &Value) -> String {
     }
     text.push('\n');
     match text_of(&store["probed"]) {
-        Some(probed) => text.push_str(&format!("probed    {probed}, {} rounds of the race\n", store["rounds"])),
+        Some(probed) => {
+            text.push_str(&format!("probed    {probed}, {} rounds of the race\n", store["rounds"]))
+        }
         None if store["kind"] == "remote" => {
             text.push_str("probed    not yet: the gateway does it when it starts\n");
         }
@@ -107,7 +110,9 @@ fn draw(report: &Value) -> String {
     text.push_str(&format!("reserved  {}: {owner}\n", text_of(&reserved["bucket"]).unwrap_or_default()));
     text.push_str(&format!("canary    {}\n", text_of(&report["canary"]).unwrap_or_default()));
     if report["running"] != true {
-        text.push_str("no gateway runs: the store was only looked at; a probe and the canary need `tapegate serve`\n");
+        text.push_str(
+            "no gateway runs: the store was only looked at; a probe and the canary need `tapegate serve`\n",
+        );
     }
     text.push('\n');
     report["buckets"].as_array().into_iter().flatten().for_each(|bucket| verdict(bucket, &mut text));

@@ -180,7 +180,8 @@ impl Running {
 
 #[test]
 fn a_bucket_is_migrated_and_given_back() {
-    const QUICK: &str = "[store]\npretend_remote = true\n[testing]\nlifecycle_interval_seconds = 0.2\ngrace_seconds = 0\n";
+    const QUICK: &str =
+        "[store]\npretend_remote = true\n[testing]\nlifecycle_interval_seconds = 0.2\ngrace_seconds = 0\n";
     let folder = tempfile::tempdir().unwrap();
     let bytes: Vec<u8> = (0..50_000u32).flat_map(u32::to_le_bytes).collect();
     let gateway = start_with(folder.path(), QUICK);
@@ -209,7 +210,11 @@ fn a_bucket_is_migrated_and_given_back() {
     assert_eq!((&end["mode"], &end["rules"]["left_out"][0]), (&Value::from("unmanaged"), &Value::from("r")));
     assert_eq!(gateway.ask("GET", "/first-try/key", b""), (200, bytes));
     assert_eq!(gateway.archived(), 0);
-    assert_eq!(gateway.order(console::BucketAction::Detach)["mode"], "unmanaged", "once more changes nothing");
+    assert_eq!(
+        gateway.order(console::BucketAction::Detach)["mode"],
+        "unmanaged",
+        "once more changes nothing"
+    );
     assert_eq!(gateway.admin(&Question::Buckets)["buckets"][0]["managed"], false);
     gateway.end();
 }
@@ -243,10 +248,16 @@ fn a_remote_store_is_probed_once_and_looked_at_without_a_gateway() {
     assert_eq!(gateway.ask("PUT", "/first-try", b"").0, 200);
     assert_eq!(gateway.ask("PUT", "/other-one", b"").0, 200);
     let report = gateway.admin(&Question::Doctor);
-    assert_eq!((&report["store"]["rounds"], &report["reserved"]["ours"]), (&Value::from(5), &Value::Bool(true)));
+    assert_eq!(
+        (&report["store"]["rounds"], &report["reserved"]["ours"]),
+        (&Value::from(5), &Value::Bool(true))
+    );
     let modes: Vec<&Value> =
         report["buckets"].as_array().unwrap().iter().map(|bucket| &bucket["mode"]).collect();
-    assert!(modes.contains(&&Value::from("enabled")) && modes.contains(&&Value::from("unmanaged")), "{report:#}");
+    assert!(
+        modes.contains(&&Value::from("enabled")) && modes.contains(&&Value::from("unmanaged")),
+        "{report:#}"
+    );
     let probed = report["store"]["probed"].clone();
     gateway.end();
 
