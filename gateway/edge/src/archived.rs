@@ -5,6 +5,8 @@ use dialect::{date, reserved};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName};
 use model::archive::ArchiveStage;
+use model::catalog::Change;
+use model::fence::Work;
 use model::restore::Visible;
 use model::store::ObjectRef;
 use model::{Archive, ETag, Marker, Timestamp, VersionId};
@@ -56,12 +58,24 @@ pub(crate) async fn recognise(house: &House, target: &ObjectRef, headers: &Heade
         return Err(Error::ReadAnswer { operation: "a read", missing: "ETag, length or date" });
     };
     if !stands(&archive, &told) {
+        look_again(house, &archive).await?;
         return Ok(Seen::Mistrusted("the object is not the one its archive took over"));
     }
     let view = View::new(archive, told, Visible::Archived);
     let restore = house.ports.catalog.restore_of(view.archive.id).await.map_err(catalog("a restore"))?;
     let restore = restore.map_or(Visible::Archived, |job| job.visible(house.now()));
     Ok(Seen::Archived(Box::new(View { restore, ..view })))
+}
+
+/// Has an archive looked at whose marker stands where it should not: its stub may have been written twice.
+async fn look_again(house: &House, archive: &Archive) -> Result<()> {
+    if archive.touched {
+        return Ok(());
+    }
+    let touched = house.ports.catalog.commit(vec![Change::Touch(archive.id)]).await;
+    touched.map_err(catalog("a touch"))?;
+    house.ports.wake.wake(Work::Touched);
+    Ok(())
 }
 
 /// The error of a header that was still not to be trusted after another look.

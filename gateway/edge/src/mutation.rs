@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use dialect::conditions::Conditions;
+use dialect::{Operation, Route};
 use http::Response;
 use http::header::{HeaderValue, IF_MATCH};
 use http::request::Parts;
+use model::archive::ArchiveStage;
 use model::catalog::Change;
 use model::fence::{Passage, Work};
 use model::store::{IfMatch, ObjectRef};
-use model::{Archive, Body, BucketName, ETag, ObjectKey};
+use model::{Archive, Body, BucketName, ETag, ObjectKey, VersionId};
 
 use crate::archived::{Told, client_etag, row_of};
 use crate::error::{Error, Result, catalog};
@@ -42,7 +44,7 @@ pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     versions::map(&house, &ask, &entered.rows, &mut head).await?;
     ask.head = head;
     entered.translate(&house, &target, &mut ask.head).await?;
-    entered.touch(&house, Vec::new()).await?;
+    entered.touch(&house, &ask.route, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;
     entered.wake(&house);
     let mut response = outcome?;
@@ -89,9 +91,13 @@ impl Entered {
         Ok(())
     }
 
-    /// Marks every live archive of the key as touched, together with `changes`, durably.
-    pub(crate) async fn touch(&self, house: &House, mut changes: Vec<Change>) -> Result<()> {
-        changes.extend(self.rows.iter().map(|row| Change::Touch(row.id)));
+    /// Marks the archives of the key that a request may end as touched, together with `changes`, durably.
+    pub(crate) async fn touch(&self, house: &House, route: &Route, mut changes: Vec<Change>) -> Result<()> {
+        let named = versions::named(&route.query)?;
+        // What nobody has heard of may do anything.
+        let anything = route.operation == Operation::Unknown;
+        let ended = self.rows.iter().filter(|row| anything || may_end(row, named.as_ref()));
+        changes.extend(ended.map(|row| Change::Touch(row.id)));
         if changes.is_empty() {
             return Ok(());
         }
@@ -104,6 +110,14 @@ impl Entered {
             house.ports.wake.wake(Work::Touched);
         }
     }
+}
+
+/// Whether a mutation that names this version, or none, may end an archive: a version with an id of its own is ended by
+/// that id alone.
+pub(crate) fn may_end(row: &Archive, named: Option<&VersionId>) -> bool {
+    let stored = versions::on_store(row).filter(|version| !version.is_null());
+    let Some(stored) = stored.filter(|_| row.state.stage() == ArchiveStage::Archived) else { return true };
+    named.is_some_and(|named| *named == stored || versions::to_clients(row).as_ref() == Some(named))
 }
 
 /// Enters a key's fence; nothing is to be entered in a bucket that is not managed.

@@ -77,7 +77,7 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
         None => None,
     };
     let id = row.as_ref().map(|row| row.id);
-    entered.touch(&house, row.into_iter().map(Change::Archive).collect()).await?;
+    entered.touch(&house, &ask.route, row.into_iter().map(Change::Archive).collect()).await?;
     let outcome = match bytes {
         None => house.forward(ask, body).await,
         Some(bytes) => written(&house, ask, bytes, view.and_then(source_version)).await,
@@ -141,7 +141,9 @@ async fn find(
     rows: &[Archive],
     needed: bool,
 ) -> Result<Option<Source>> {
-    if !needed && rows.is_empty() {
+    let managed = house.is_managed(&named.bucket).await?;
+    // A managed source is looked at even where no archive is known: a stub somebody else put there is not copied on.
+    if !needed && !managed {
         return Ok(None);
     }
     let version = stored(house, named, rows).await?;
@@ -153,7 +155,7 @@ async fn find(
     // The store tells a client what is missing better than we could.
     let Some(headers) = house.looked(&head).await? else { return Ok(None) };
     let target = ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version };
-    if !house.is_managed(&named.bucket).await? {
+    if !managed {
         return Ok(Some(Source { headers, view: None }));
     }
     let view = match recognise(house, &target, &headers).await? {

@@ -69,7 +69,7 @@ pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Res
     entered.translate(&house, &target, &mut ask.head).await?;
     let upload = declared_by(&entered, &ask);
     // The upload's own row too: the engine leaves uploads alone until it is told that one may have been completed.
-    entered.touch(&house, Vec::new()).await?;
+    entered.touch(&house, &ask.route, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;
     if let Some(id) = upload {
         completed(&house, &target, id, &outcome_status(&outcome)).await;

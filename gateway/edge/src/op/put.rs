@@ -26,7 +26,7 @@ async fn archive(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> R
     let row = direct::declaration(house, &target, class).await?;
     direct::mark(house, &mut ask.head.headers, &row);
     let id = row.id;
-    entered.touch(house, vec![Change::Archive(row)]).await?;
+    entered.touch(house, &ask.route, vec![Change::Archive(row)]).await?;
     let outcome = house.forward(ask, body).await;
     direct::settle(house, &target, id, direct::Fate::of(&outcome)).await;
     entered.wake(house);

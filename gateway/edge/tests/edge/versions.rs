@@ -74,6 +74,7 @@ async fn a_version_with_others_above_it_is_still_an_archive() {
         let row = world.archive("key", GLACIER).await;
         let newer = put(&world, b"newer").await;
         let by_id = format!("/bkt/key?versionId={id}");
+        assert!(!world.rows("key").await[0].touched, "a version below stays what it is");
         assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.text(), "newer");
         assert_eq!(world.ask("GET", &by_id, &[], b"").await.code(), "InvalidObjectState");
         world.restored(&row, &large(), 3600).await;
@@ -212,8 +213,11 @@ async fn a_stub_copied_over_its_own_key_is_not_its_archive() {
     row.standing.as_mut().unwrap().version = Some(model::VersionId::parse(&other).unwrap());
     world.catalog.commit(vec![Change::Archive(row)]).await.unwrap();
     let stub = world.store.versions(&bucket("bkt"), &object_key("key"), 10).await.unwrap()[1].version.clone();
+    world.bells.take();
     let answer = world.ask("GET", &format!("/bkt/key?versionId={stub}"), &[], b"").await;
     assert_eq!(answer.code(), "AccessDenied");
+    assert!(world.rows("key").await[0].touched, "the engine is to look");
+    assert_eq!(world.bells.take(), [model::fence::Work::Touched]);
     assert_ne!(stub.as_str(), id);
 }
 
