@@ -40,9 +40,9 @@ where
 pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
-    let mut head = ask.head.clone();
-    versions::map(&house, &ask, &entered.rows, &mut head).await?;
-    ask.head = head;
+    if let Some(uri) = versions::mapped(&house, &ask, &entered.rows).await? {
+        ask.head.uri = uri;
+    }
     entered.translate(&house, &target, &mut ask.head).await?;
     entered.touch(&house, &ask.route, Vec::new()).await?;
     let outcome = house.forward(ask, body).await;

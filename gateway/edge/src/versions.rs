@@ -8,7 +8,6 @@ use dialect::S3Error;
 use dialect::copy::invalid_version;
 use dialect::route::Query;
 use http::header::HeaderValue;
-use http::request::Parts;
 use http::{HeaderMap, Uri};
 use model::limits::LIST_KEYS_MAX;
 use model::{Archive, BucketName, ObjectKey, VersionId};
@@ -78,20 +77,16 @@ pub(crate) async fn resolved(
     Ok(if has_null { named.clone() } else { stored })
 }
 
-/// Makes a request name the version the store knows.
+/// The target of a request that is to name another version on the store than clients do.
 ///
 /// Errors: `InvalidArgument`, `AskStore`.
-pub(crate) async fn map(house: &House, ask: &Ask, rows: &[Archive], head: &mut Parts) -> Result<()> {
+pub(crate) async fn mapped(house: &House, ask: &Ask, rows: &[Archive]) -> Result<Option<Uri>> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    if let Some(named) = named(&ask.route.query)? {
-        let stored = resolved(house, ask.route.bucket()?, ask.route.key()?, rows, &named).await?;
-        if stored != named {
-            head.uri = with_parameter(&head.uri, PARAMETER, stored.as_str());
-        }
-    }
-    Ok(())
+    let Some(named) = named(&ask.route.query)? else { return Ok(None) };
+    let stored = resolved(house, ask.route.bucket()?, ask.route.key()?, rows, &named).await?;
+    Ok((stored != named).then(|| with_parameter(&ask.head.uri, PARAMETER, stored.as_str())))
 }
 
 /// Makes an answer name the versions clients know, in this header.

@@ -151,7 +151,7 @@ async fn find(
         let source = object_uri(&named.bucket, &named.key, version.as_ref());
         ask.head.headers.insert(SOURCE, text(&source.to_string()));
     }
-    let head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version.as_ref()));
+    let head = source_head(ask, named, version.as_ref());
     // The store tells a client what is missing better than we could.
     let Some(headers) = house.looked(&head).await? else { return Ok(None) };
     let target = ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version };
@@ -169,6 +169,17 @@ async fn find(
     Ok(Some(Source { headers, view }))
 }
 
+/// A HEAD of the source on behalf of the caller, whose bucket may have another owner than the target's.
+fn source_head(ask: &Ask, named: &CopySource, version: Option<&VersionId>) -> Parts {
+    const OWNER: &str = "x-amz-expected-bucket-owner";
+    let mut head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version));
+    head.headers.remove(OWNER);
+    if let Some(owner) = ask.headers().get("x-amz-source-expected-bucket-owner") {
+        head.headers.insert(OWNER, owner.clone());
+    }
+    head
+}
+
 /// The version of the source as the store calls it.
 async fn stored(house: &House, named: &CopySource, rows: &[Archive]) -> Result<Option<VersionId>> {
     let Some(version) = &named.version else { return Ok(None) };
@@ -183,7 +194,7 @@ async fn tags(house: &House, ask: &Ask, named: &CopySource, rows: &[Archive]) ->
         return Ok(None);
     }
     let version = stored(house, named, rows).await?;
-    let mut head = head_of(&ask.head, object_uri(&named.bucket, &named.key, version.as_ref()));
+    let mut head = source_head(ask, named, version.as_ref());
     head.method = Method::GET;
     let query = head.uri.query().map_or_else(|| "tagging".to_owned(), |query| format!("tagging&{query}"));
     head.uri = with_query(&head.uri, &query);

@@ -3,7 +3,7 @@
 //! While a flip by PUT is under way the store may have both, the version and its stub above it. Then the stub's line is
 //! left out and the version is shown as it is; once the version is gone the stub is shown under its id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dialect::overlay::{self, BYTES_MAX, OverlayError, VersionEdit, VersionEntry};
 use http::Response;
@@ -90,11 +90,15 @@ async fn edits(
             }
         }
     }
+    // An archived null version keeps the id of its stub beside what was written as null since.
+    let is_null = |entry: &&VersionEntry| entry.version.is_null();
+    let nulls: BTreeSet<&ObjectKey> = entries.iter().filter(is_null).map(|entry| &entry.key).collect();
     let restores = restores(house, found.iter().map(|(_, row, _)| *row), asks_restores).await?;
     let edited = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
         let content = entry.content.as_ref();
         let overlay = || content.map(|content| overlaid(row, &content.etag, entry.last_modified, restore));
-        let version = versions::to_clients(row).unwrap_or_else(|| entry.version.clone());
+        let known = versions::to_clients(row).filter(|id| !id.is_null() || !nulls.contains(&entry.key));
+        let version = known.unwrap_or_else(|| entry.version.clone());
         let edit = match shown {
             Shown::Surplus => VersionEdit::Hide,
             Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: None },

@@ -59,9 +59,9 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
 /// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL.
 pub(super) async fn forward(house: &House, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let rows = house.archives_at(ask.route.bucket()?, ask.route.key()?).await?;
-    let mut head = ask.head.clone();
-    versions::map(house, &ask, &rows, &mut head).await?;
-    ask.head = head;
+    if let Some(uri) = versions::mapped(house, &ask, &rows).await? {
+        ask.head.uri = uri;
+    }
     let mut response = house.forward(ask, body).await?;
     versions::give_back(&rows, response.headers_mut(), versions::HEADER);
     Ok(response)
@@ -73,9 +73,14 @@ async fn asked(house: &House, ask: &Ask, target: &ObjectRef) -> Result<Response<
         return house.call(&ask.head, empty()).await;
     }
     let rows = house.archives_at(&target.bucket, &target.key).await?;
-    let mut head = ask.head.clone();
-    versions::map(house, ask, &rows, &mut head).await?;
-    house.call(&head, empty()).await
+    match versions::mapped(house, ask, &rows).await? {
+        None => house.call(&ask.head, empty()).await,
+        Some(uri) => {
+            let mut head = ask.head.clone();
+            head.uri = uri;
+            house.call(&head, empty()).await
+        }
+    }
 }
 
 /// Whether an answer may speak of the stub and not of the object.
@@ -93,7 +98,9 @@ fn may_be_a_stubs(status: StatusCode) -> bool {
 /// The headers of what stands in the place of an object that may be archived, read with the caller's key.
 pub(super) async fn stub(house: &House, ask: &Ask, rows: &[Archive]) -> Result<Option<HeaderMap>> {
     let mut head = ask.head.clone();
-    versions::map(house, ask, rows, &mut head).await?;
+    if let Some(uri) = versions::mapped(house, ask, rows).await? {
+        head.uri = uri;
+    }
     let response = house.look(&head).await?;
     if response.status().is_success() {
         return Ok(Some(response.into_parts().0.headers));
