@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use dialect::tagging::HEADER as TAGGING;
 use dialect::xml::Writer;
 use http::Method;
 use model::limits::{PARTS_MAX, PUT_BYTES_MAX};
@@ -215,7 +216,9 @@ fn way(back: &BringBack, source: &ETag) -> Way {
         let starts = (0..back.size.div_ceil(part)).map(|index| index * part);
         return Way::Parts(starts.map(|start| part.min(back.size - start)).collect());
     }
-    if !back.conditional && *source == back.original { Way::Server } else { Way::Streamed }
+    // Not every store takes tags with a copy; each that has any takes them with a PUT.
+    let tagged = back.headers.iter().any(|(name, _)| name == TAGGING);
+    if !back.conditional && !tagged && *source == back.original { Way::Server } else { Way::Streamed }
 }
 
 #[cfg(test)]
@@ -248,6 +251,9 @@ mod tests {
         assert_eq!(way(&back(10, &[], false), &same), Way::Server);
         assert_eq!(way(&back(10, &[], false), &other), Way::Streamed, "its copy was written in parts");
         assert_eq!(way(&back(10, &[], true), &same), Way::Streamed, "conditions are proven for a PUT");
+        let tags = vec![(TAGGING.to_owned(), "a=b".to_owned())];
+        let tagged = BringBack { headers: tags, ..back(10, &[], false) };
+        assert_eq!(way(&tagged, &same), Way::Streamed, "tags are sure to come with a PUT");
         assert_eq!(way(&back(10, &[6, 4], true), &same), Way::Parts(vec![6, 4]));
         assert_eq!(way(&back(10, &[6, 3], false), &same), Way::Server, "sizes that cannot be its own");
         let huge = PUT_BYTES_MAX + 1;
