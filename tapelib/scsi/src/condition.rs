@@ -58,6 +58,7 @@ pub enum Condition {
     UnitsChanged,
     OtherAttention,
     WriteProtected,
+    AppendOnly,
     WormOverwrite,
     WormIntegrity,
     Encryption,

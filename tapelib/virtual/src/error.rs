@@ -77,6 +77,12 @@ pub enum Error {
     /// Hands only reach slots: the cartridge is in a drive.
     #[error("cartridge {barcode} is in a drive")]
     CartridgeInDrive { barcode: String },
+    /// A fault of the configuration cannot be understood.
+    #[error("fault {text:?}: {what} is missing or unknown")]
+    Fault { text: String, what: &'static str },
+    /// The host has locked the mail slots.
+    #[error("the mail slots are locked")]
+    MailSlotsLocked,
     /// The place has a cartridge, or a cartridge with this barcode is there already.
     #[error("no place at element {element} for cartridge {barcode}")]
     PlaceTaken { element: u16, barcode: String },

@@ -1,9 +1,11 @@
 //! What can be made to go wrong, on purpose: commands that fail or stay unanswered, blocks that cannot be read, loads
 //! that take their time.
 
+use crate::Error;
 use crate::geometry::Barcode;
 use crate::sense::Sense;
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A logical unit of the library.
@@ -26,6 +28,12 @@ pub enum Effect {
     Silence,
     /// The command is carried out, but no answer comes.
     SilenceAfter,
+    /// Status BUSY; the command was not carried out.
+    Busy,
+    /// The power of the whole library fails and comes back before the command is carried out; no answer.
+    PowerCut,
+    /// The same after it was carried out: in the buffer, unless it brought everything to the tape.
+    PowerCutAfter,
 }
 
 /// One planned fault: of the commands to `unit` with `opcode`, `skip` pass and the next `times` are hit.
@@ -43,6 +51,68 @@ pub struct Fault {
     pub effect: Effect,
 }
 
+/// A fault as configuration writes it: unit, command (or `any`), effect, and how often.
+///
+/// ```text
+/// drive 0 write_6 fail 3/0C/00 after 5         the sixth WRITE(6) of the first drive
+/// drive 1 any fail-after 4/44/00 deferred      an error of an earlier command, told by whatever comes next
+/// changer move_medium silence times 2          two moves that do not answer and do not move
+/// drive 0 write_filemarks_6 power-cut          also: silence-after, busy, power-cut-after
+/// ```
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let unclear = |what| Error::Fault { text: text.to_owned(), what };
+        let mut words = text.split_whitespace();
+        let mut next = |what| words.next().ok_or_else(|| unclear(what));
+        let unit = match next("whose command")? {
+            "changer" => Unit::Changer,
+            "drive" => Unit::Drive(number(next("which drive")?).ok_or_else(|| unclear("which drive"))?),
+            _ => return Err(unclear("changer or drive")),
+        };
+        let opcode = match next("which command")? {
+            "any" => None,
+            name => Some(scsi::opcode::by_name(name).ok_or_else(|| unclear("which command"))?),
+        };
+        let effect = match next("what happens")? {
+            kind @ ("fail" | "fail-after") => {
+                let sense = next("key/code/qualifier")
+                    .and_then(|codes| parse_codes(codes).ok_or_else(|| unclear("key/code/qualifier")))?;
+                if kind == "fail" { Effect::Fail(sense) } else { Effect::FailAfter(sense) }
+            }
+            "silence" => Effect::Silence,
+            "silence-after" => Effect::SilenceAfter,
+            "busy" => Effect::Busy,
+            "power-cut" => Effect::PowerCut,
+            "power-cut-after" => Effect::PowerCutAfter,
+            _ => return Err(unclear("what happens")),
+        };
+        let mut fault = Self { unit, opcode, skip: 0, times: 1, effect };
+        while let Some(word) = words.next() {
+            let count = |word: Option<&str>| word.and_then(number).ok_or_else(|| unclear("how often"));
+            match (word, &mut fault.effect) {
+                ("after", _) => fault.skip = count(words.next())?,
+                ("times", _) => fault.times = count(words.next())?,
+                ("deferred", Effect::Fail(sense) | Effect::FailAfter(sense)) => *sense = sense.deferred(),
+                _ => return Err(unclear("after, times or deferred")),
+            }
+        }
+        Ok(fault)
+    }
+}
+
+fn number<N: FromStr>(word: &str) -> Option<N> {
+    word.parse().ok()
+}
+
+/// Sense key, code and qualifier in hexadecimal: `3/0C/00`.
+fn parse_codes(text: &str) -> Option<Sense> {
+    let mut parts = text.split('/').map(|part| u8::from_str_radix(part, 16));
+    let (key, asc, ascq) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+    (parts.next().is_none() && key < 16).then(|| Sense::new(key, asc, ascq))
+}
+
 /// The handle faults are planned through; clones act on the same library.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -54,6 +124,7 @@ struct Plan {
     faults: Vec<Fault>,
     damaged: BTreeSet<(Barcode, u8, u64)>,
     ready_after: BTreeMap<usize, u32>,
+    alerts: BTreeMap<usize, BTreeSet<u8>>,
 }
 
 impl Faults {
@@ -75,6 +146,11 @@ impl Faults {
     /// The next load in drive `drive` is "becoming ready" for this many TEST UNIT READY commands.
     pub fn ready_after(&self, drive: usize, polls: u32) {
         self.plan().ready_after.insert(drive, polls);
+    }
+
+    /// Drive `drive` raises a TapeAlert (1 to 64), until it has been read.
+    pub fn alert(&self, drive: usize, number: u8) {
+        self.plan().alerts.entry(drive).or_default().insert(number);
     }
 
     /// Forgets everything planned.
@@ -113,6 +189,18 @@ impl Faults {
 
     pub(crate) fn take_ready_after(&self, drive: usize) -> u32 {
         self.plan().ready_after.remove(&drive).unwrap_or(0)
+    }
+
+    /// The alerts of a drive; reading them clears them.
+    pub(crate) fn take_alerts(&self, drive: usize) -> BTreeSet<u8> {
+        self.plan().alerts.remove(&drive).unwrap_or_default()
+    }
+
+    /// A cleaning takes away the wish for one.
+    pub(crate) fn cleaned(&self, drive: usize) {
+        if let Some(alerts) = self.plan().alerts.get_mut(&drive) {
+            alerts.retain(|number| !scsi::log::Alert::numbered(*number).wants_cleaning());
+        }
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {

@@ -1,61 +1,50 @@
 //! INQUIRY (SPC-5, 6.6), standard data and the pages 00h, 80h and 83h, for either kind of unit.
 
-use crate::reply::{Outcome, be16, deliver, field16, padded};
+use crate::reply::{Outcome, deliver};
 use crate::sense::INVALID_FIELD_IN_CDB;
-use scsi::{Cdb, Data};
+use scsi::Data;
+use scsi::spc::{Designator, DeviceType, InquiryData, vpd, vpd_page};
 
 /// Who a unit says it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    device_type: u8,
+    device_type: DeviceType,
     product: &'static str,
     pub serial: String,
 }
 
 impl Identity {
     pub fn drive(serial: String) -> Self {
-        Self { device_type: 0x01, product: "VIRTUAL LTO-9", serial }
+        Self { device_type: DeviceType::Drive, product: "VIRTUAL LTO-9", serial }
     }
 
     pub fn changer(serial: String) -> Self {
-        Self { device_type: 0x08, product: "VIRTUAL LIBRARY", serial }
+        Self { device_type: DeviceType::Changer, product: "VIRTUAL LIBRARY", serial }
     }
 
     /// Vendor, product and serial number: the T10 designator of page 83h and of DVCID.
-    pub fn designator(&self) -> Vec<u8> {
-        [padded(VENDOR, 8), padded(self.product, 16), self.serial.clone().into_bytes()].concat()
+    pub fn designator(&self) -> Designator {
+        Designator::t10(VENDOR, self.product, &self.serial)
     }
 
-    pub fn inquiry(&self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-        let block = cdb.as_bytes();
-        let (vital, page) = (block[1] & 0x01 != 0, block[2]);
-        let bytes = match (vital, page) {
-            (false, 0) => self.standard(),
-            (true, 0x00) => self.page(page, &[0x00, 0x80, 0x83]),
-            (true, 0x80) => self.page(page, self.serial.as_bytes()),
-            (true, 0x83) => {
-                let designator = self.designator();
-                let length = u8::try_from(designator.len()).expect("a short serial number");
-                // ASCII; T10 vendor identification, of the logical unit.
-                self.page(page, &[&[0x02, 0x01, 0, length], designator.as_slice()].concat())
+    pub fn inquiry(&self, page: Option<u8>, allocation: u16, data: &mut Data<'_>) -> Outcome {
+        let vital = |page, body: &[u8]| vpd_page(self.device_type, page, body);
+        let bytes = match page {
+            None => self.standard(),
+            Some(vpd::SUPPORTED) => {
+                vital(vpd::SUPPORTED, &[vpd::SUPPORTED, vpd::SERIAL, vpd::IDENTIFICATION])
             }
-            _ => return Err(INVALID_FIELD_IN_CDB.into()),
+            Some(vpd::SERIAL) => vital(vpd::SERIAL, self.serial.as_bytes()),
+            Some(vpd::IDENTIFICATION) => vital(vpd::IDENTIFICATION, &self.designator().encode()),
+            Some(_) => return Err(INVALID_FIELD_IN_CDB.into()),
         };
-        deliver(data, usize::from(be16(block, 3)), &bytes)
+        deliver(data, usize::from(allocation), &bytes)
     }
 
     fn standard(&self) -> Vec<u8> {
-        // Removable; SPC-4; 31 more bytes; nothing optional.
-        let mut bytes = vec![self.device_type, 0x80, 0x06, 0x02, 31, 0, 0, 0];
-        bytes.extend(padded(VENDOR, 8));
-        bytes.extend(padded(self.product, 16));
-        bytes.extend(padded(REVISION, 4));
-        bytes
-    }
-
-    fn page(&self, code: u8, payload: &[u8]) -> Vec<u8> {
-        let [high, low] = field16(payload.len());
-        [&[self.device_type, code, high, low], payload].concat()
+        let (vendor, product, revision) = (VENDOR.to_owned(), self.product.to_owned(), REVISION.to_owned());
+        let device_type = self.device_type;
+        InquiryData { device_type, connected: true, vendor, product, revision }.encode()
     }
 }
 

@@ -15,6 +15,8 @@ use crate::geometry::{Barcode, Geometry};
 use crate::inquiry::Identity;
 use crate::inventory::Inventory;
 use crate::memory::Memory;
+use crate::reservation::Nexus;
+use crate::timing::Timing;
 use crate::unit::{ChangerTransport, DriveTransport};
 use crate::{Error, atomic};
 use scsi::Transport;
@@ -22,6 +24,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A tape library in files. Clones are handles to the same library; it is closed when the last handle and the last
@@ -32,6 +35,9 @@ pub struct VirtualLibrary {
     changer: Arc<Mutex<Changer>>,
     drives: Vec<Arc<Mutex<Drive>>>,
     faults: Faults,
+    timing: Timing,
+    /// Number of the next path into the library.
+    next_nexus: Arc<AtomicU64>,
     lock: Arc<File>,
 }
 
@@ -43,7 +49,14 @@ impl VirtualLibrary {
     /// A geometry other than last time's adds or removes elements; cartridges whose element is gone go to empty
     /// slots. Errors: [`Error::LibraryInUse`] while another handle's library is open, [`Error::NoRoom`],
     /// [`Error::Geometry`], and what the file system says.
+    ///
+    /// Nothing takes any time; [`VirtualLibrary::open_timed`] is for machines that do.
     pub fn open(dir: &Path, geometry: Geometry) -> Result<Self, Error> {
+        Self::open_timed(dir, geometry, Timing::instant())
+    }
+
+    /// The same with machines that take their time.
+    pub fn open_timed(dir: &Path, geometry: Geometry, timing: Timing) -> Result<Self, Error> {
         geometry.check()?;
         let failed = |source| Error::OpenLibrary { dir: dir.to_owned(), source };
         let cartridges = dir.join(CARTRIDGES);
@@ -64,25 +77,34 @@ impl VirtualLibrary {
         let id = inventory.id().to_owned();
         let drives: Vec<_> = (0..usize::from(geometry.drives))
             .map(|index| {
-                Arc::new(Mutex::new(Drive::new(index, format!("TG{id}D{index:02}"), faults.clone())))
+                let serial = format!("TG{id}D{index:02}");
+                Arc::new(Mutex::new(Drive::new(index, serial, faults.clone(), timing.clone())))
             })
             .collect();
         let identity = Identity::changer(format!("TG{id}LIB"));
-        let changer = Changer::new(geometry, inventory, identity, cartridges, drives.clone());
+        let changer = Changer::new(geometry, inventory, identity, timing.clone(), cartridges, drives.clone());
         changer.load_drives();
         Ok(Self {
             dir: dir.to_owned(),
             changer: Arc::new(Mutex::new(changer)),
             drives,
             faults,
+            timing,
+            next_nexus: Arc::default(),
             lock: Arc::new(lock),
         })
+    }
+
+    fn nexus(&self) -> Nexus {
+        Nexus(self.next_nexus.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A path to the medium changer.
     pub fn changer_transport(&self) -> Box<dyn Transport> {
         Box::new(ChangerTransport {
             changer: self.changer.clone(),
+            nexus: self.nexus(),
+            timing: self.timing.clone(),
             faults: self.faults.clone(),
             _lock: self.lock.clone(),
         })
@@ -95,7 +117,10 @@ impl VirtualLibrary {
     pub fn drive_transport(&self, index: usize) -> Box<dyn Transport> {
         Box::new(DriveTransport {
             drive: self.drives[index].clone(),
+            changer: Some(self.changer.clone()),
+            nexus: self.nexus(),
             index,
+            timing: self.timing.clone(),
             faults: self.faults.clone(),
             _lock: Some(self.lock.clone()),
         })

@@ -1,6 +1,7 @@
 //! Cartridge memory (MAM, SPC-5 7.4): what a cartridge knows about itself besides its blocks, in `cartridge.json`.
 
 use crate::{Error, atomic};
+use scsi::Generation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,6 +31,15 @@ pub(crate) struct Memory {
     pub load_count: u64,
     pub volume_change_reference: u32,
     pub write_protected: bool,
+    /// Written once, blocks stay: they can only be added.
+    #[serde(default)]
+    pub write_once: bool,
+    /// Density code of the medium.
+    #[serde(default = "density_of_old_files")]
+    pub density: u8,
+    /// It cleans drives and has no tape for data.
+    #[serde(default)]
+    pub cleaning: bool,
     pub cartridge_bytes: u64,
     pub index_partition_bytes: u64,
     /// Capacity of each partition; one or two.
@@ -45,14 +55,24 @@ struct Stored {
     value: Vec<u8>,
 }
 
+fn density_of_old_files() -> u8 {
+    Generation::Lto9.density()
+}
+
 impl Memory {
+    /// A new cartridge. What kind it is follows from its barcode, as for real ones: `CLN...` cleans, the last two
+    /// characters name generation and write-once; without them it is LTO-9 for data.
     pub fn blank(serial: String, barcode: &str, cartridge_bytes: u64, index_partition_bytes: u64) -> Self {
+        let (generation, write_once) = Generation::of_barcode(barcode).unwrap_or((Generation::Lto9, false));
         let mut memory = Self {
             format: FORMAT,
             serial,
             load_count: 0,
             volume_change_reference: 1,
             write_protected: false,
+            write_once,
+            density: generation.density(),
+            cleaning: barcode.starts_with("CLN"),
             cartridge_bytes,
             index_partition_bytes,
             partition_bytes: vec![cartridge_bytes],

@@ -131,6 +131,7 @@ fn reachable(changer: &Changer, barcode: &Barcode) -> Result<u16, Error> {
         .ok_or_else(|| Error::UnknownCartridge { barcode: barcode.to_string() })?;
     match changer.geometry.kind(element) {
         Some(ElementKind::Drive) => Err(Error::CartridgeInDrive { barcode: barcode.to_string() }),
+        Some(ElementKind::ImportExport) if changer.mail_slots_locked => Err(Error::MailSlotsLocked),
         _ => Ok(element),
     }
 }
@@ -146,6 +147,7 @@ fn empty(changer: &Changer, barcode: &Barcode, place: Place) -> Result<u16, Erro
 fn first_empty(changer: &Changer, barcode: &Barcode, place: Place) -> Result<u16, Error> {
     let kind = match place {
         Place::Slot => ElementKind::Storage,
+        Place::MailSlot if changer.mail_slots_locked => return Err(Error::MailSlotsLocked),
         Place::MailSlot => ElementKind::ImportExport,
     };
     changer

@@ -44,8 +44,9 @@ pub(crate) struct Partition {
     end: u64,
     /// Record number of the end of data.
     records: u64,
-    /// Length known to be on stable storage.
+    /// Length known to be on stable storage, and how many records that is.
     synced: u64,
+    synced_records: u64,
     /// Something other than a torn tail ends the data: records that had been synced are gone.
     damaged: bool,
     /// The file ends at `end` and its cursor stands there.
@@ -68,6 +69,7 @@ impl Partition {
             end: FILE_HEADER_BYTES,
             records: 0,
             synced: FILE_HEADER_BYTES,
+            synced_records: 0,
             damaged: false,
             append_ready: false,
             checkpoints: Vec::new(),
@@ -84,6 +86,7 @@ impl Partition {
         if partition.end < mark {
             partition.damaged = true;
             partition.synced = partition.end;
+            partition.synced_records = partition.records;
         }
         Ok(partition)
     }
@@ -96,6 +99,33 @@ impl Partition {
     /// Capacity used, record headers included.
     pub fn bytes_used(&self) -> u64 {
         self.end - FILE_HEADER_BYTES
+    }
+
+    /// How many records are on stable storage.
+    pub fn synced_records(&self) -> u64 {
+        self.synced_records
+    }
+
+    /// Bytes written that are not on stable storage yet.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.end - self.synced
+    }
+
+    /// How far into the partition a record begins, in bytes; the end of data for records beyond it.
+    pub fn offset(&mut self, record: u64) -> u64 {
+        let offset = self.offset_of(record.min(self.records));
+        offset.unwrap_or(self.end) - FILE_HEADER_BYTES
+    }
+
+    /// The last record that begins within the first `bytes` of the partition; `None` in an empty one.
+    pub fn last_before(&mut self, bytes: u64) -> Option<u64> {
+        let limit = FILE_HEADER_BYTES + bytes;
+        let checkpoint = self.checkpoints.partition_point(|&offset| offset < limit).checked_sub(1)?;
+        let mut record = checkpoint as u64 * CHECKPOINT_RECORDS;
+        while record + 1 < self.records && self.offset_of(record + 1).is_ok_and(|offset| offset < limit) {
+            record += 1;
+        }
+        Some(record)
     }
 
     /// Record numbers of all filemarks, rising.
@@ -161,7 +191,7 @@ impl Partition {
             return Ok(());
         }
         self.file.sync_data().map_err(|_| WRITE_ERROR)?;
-        self.synced = self.end;
+        (self.synced, self.synced_records) = (self.end, self.records);
         // The mark itself becomes durable with the next sync; until then an older one costs a check at open.
         write_file_header(&self.file, self.synced).map_err(|_| WRITE_ERROR)
     }
@@ -239,7 +269,7 @@ impl Partition {
     fn cut(&mut self, record: u64, offset: u64) -> io::Result<()> {
         if offset < self.synced {
             write_file_header(&self.file, offset)?;
-            self.synced = offset;
+            (self.synced, self.synced_records) = (offset, record);
         }
         self.append_ready = false;
         self.file.set_len(if record == 0 { 0 } else { offset })?;
@@ -295,6 +325,9 @@ impl Partition {
                 break;
             }
             self.index(header.kind, next);
+            if next <= self.synced {
+                self.synced_records = self.records;
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! How a unit answers: fields out of a CDB, bytes into the host's buffer, or a CHECK CONDITION.
+//! How a unit answers: bytes into the host's buffer, or a CHECK CONDITION.
 
-use crate::sense::{INVALID_FIELD_IN_CDB, INVALID_OPERATION_CODE, Sense};
-use scsi::{Cdb, Completion, Data, Status};
+use crate::sense::{INVALID_FIELD_IN_CDB, Sense};
+use scsi::{Completion, Data, Status};
 
 /// A command that ended with CHECK CONDITION.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +20,26 @@ impl From<Sense> for Check {
 /// Bytes moved, or why not.
 pub(crate) type Outcome = Result<usize, Check>;
 
-pub(crate) fn completion(outcome: Outcome) -> Completion {
+/// A command's end as it goes to the host; sense data in the format the host has chosen for the unit.
+pub(crate) fn completion(outcome: Outcome, descriptor_sense: bool) -> Completion {
     match outcome {
         Ok(transferred) => Completion::good(transferred),
         Err(check) => Completion {
             status: Status::CheckCondition,
-            sense: check.sense.to_bytes(),
+            sense: encode(&check.sense, descriptor_sense),
             transferred: check.transferred,
         },
     }
+}
+
+/// RESERVATION CONFLICT: another host has the unit.
+pub(crate) fn conflict() -> Completion {
+    Completion { status: Status::ReservationConflict, sense: Vec::new(), transferred: 0 }
+}
+
+/// Sense data, in one of the two formats.
+pub(crate) fn encode(sense: &Sense, descriptor: bool) -> Vec<u8> {
+    if descriptor { sense.encode_descriptor() } else { sense.encode_fixed() }
 }
 
 /// Delivers `bytes`, cut to the allocation length and to the host's buffer. Not an error: SPC-5, 4.2.5.6.
@@ -54,32 +65,12 @@ pub(crate) fn parameter_list<'a>(data: &Data<'a>, length: usize) -> Result<&'a [
     }
 }
 
-/// Refuses a block whose length is not the one of its operation code's group (SPC-5, 4.2.5.1).
-pub(crate) fn check_length(cdb: &Cdb) -> Result<(), Sense> {
-    let expected = match cdb.opcode() >> 5 {
-        0 => 6,
-        1 | 2 => 10,
-        4 => 16,
-        5 => 12,
-        _ => return Err(INVALID_OPERATION_CODE),
-    };
-    if cdb.as_bytes().len() == expected { Ok(()) } else { Err(INVALID_FIELD_IN_CDB) }
-}
-
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-pub(crate) fn be24(bytes: &[u8], at: usize) -> usize {
-    usize::from(bytes[at]) << 16 | usize::from(bytes[at + 1]) << 8 | usize::from(bytes[at + 2])
-}
-
 pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4))
 }
 
 /// A length in a field of 16 bits; every list this library sends is far below the limit or is cut by the caller.

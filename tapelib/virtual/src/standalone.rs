@@ -6,6 +6,8 @@ use crate::drive::Drive;
 use crate::faults::Faults;
 use crate::geometry::Barcode;
 use crate::memory::Memory;
+use crate::reservation::Nexus;
+use crate::timing::Timing;
 use crate::unit::DriveTransport;
 use scsi::Transport;
 use std::path::Path;
@@ -39,9 +41,18 @@ fn open(dir: &Path, read_only: bool) -> Result<Box<dyn Transport>, Error> {
     // A folder that is not a cartridge is better named here than by sense data later.
     let cartridge = Cartridge::load(home)?;
     let faults = Faults::default();
-    let mut drive = Drive::new(0, "TGTABLED00".to_owned(), faults.clone());
+    let timing = Timing::instant();
+    let mut drive = Drive::new(0, "TGTABLED00".to_owned(), faults.clone(), timing.clone());
     drive.accept(cartridge);
-    Ok(Box::new(DriveTransport { drive: Arc::new(Mutex::new(drive)), index: 0, faults, _lock: None }))
+    Ok(Box::new(DriveTransport {
+        drive: Arc::new(Mutex::new(drive)),
+        changer: None,
+        nexus: Nexus(0),
+        index: 0,
+        timing,
+        faults,
+        _lock: None,
+    }))
 }
 
 fn barcode_of(dir: &Path) -> Result<Barcode, Error> {

@@ -91,7 +91,7 @@ fn moves_and_their_refusals() {
     assert_eq!(codes(robot.send(&unknown_arm, Data::None)), (5, 0x21, 0x01));
     let turned = [0xA5, 0, 0, 0, 3, 0xE9, 0, 16, 0, 0, 1, 0];
     assert_eq!(codes(robot.send(&turned, Data::None)), (5, 0x24, 0));
-    for opcode in [0x07, 0x15, 0x1E] {
+    for opcode in [0x01, 0x0A, 0x1B] {
         assert_eq!(codes(robot.send(&[opcode, 0, 0, 0, 0, 0], Data::None)), (5, 0x20, 0));
     }
     drive.load(false).unwrap();

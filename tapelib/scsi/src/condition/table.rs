@@ -106,6 +106,7 @@ pub(super) static ROWS: &[Row] = &[
     row(K::UnitAttention, Asc(0x5A), C::NotReady, P::Operator, A::Refuse, "a person asks for the cartridge at the device"),
     row(K::UnitAttention, Any, C::OtherAttention, P::Host, A::Resync, "something happened to the device"),
 
+    row(K::DataProtect, One(0x27, 0x06), C::AppendOnly, P::Host, A::Refuse, "a drive in append-only mode writes only at the end of data"),
     row(K::DataProtect, Asc(0x27), C::WriteProtected, P::Operator, A::Refuse, "the cartridge is write protected"),
     row(K::DataProtect, One(0x30, 0x0C), C::WormOverwrite, P::Host, A::Refuse, "write-once data cannot be overwritten"),
     row(K::DataProtect, One(0x30, 0x00), C::WormIntegrity, P::Medium, A::Refuse, "a write-once cartridge that may have been tampered with"),

@@ -90,6 +90,7 @@ const CASES: &[Case] = &[
     ((0x7, 0x20, 0x00), None, C::DataProtect, P::Operator, A::Refuse),
     ((0x7, 0x26, 0x10), None, C::Encryption, P::Operator, A::Refuse),
     ((0x7, 0x27, 0x00), Some(Class::Write), C::WriteProtected, P::Operator, A::Refuse),
+    ((0x7, 0x27, 0x06), Some(Class::Write), C::AppendOnly, P::Host, A::Refuse),
     ((0x7, 0x2A, 0x13), Some(Class::Write), C::Encryption, P::Host, A::Look),
     ((0x7, 0x30, 0x00), None, C::WormIntegrity, P::Medium, A::Refuse),
     ((0x7, 0x30, 0x0C), Some(Class::Write), C::WormOverwrite, P::Host, A::Refuse),

@@ -2,24 +2,15 @@
 
 use super::Changer;
 use crate::geometry::ElementKind;
-use crate::reply::{Outcome, be16, be24, deliver, field16, field32, padded};
-use crate::sense::{INVALID_ELEMENT_ADDRESS, INVALID_FIELD_IN_CDB};
-use scsi::{Cdb, Data};
-
-/// What the CDB asks for.
-#[derive(Clone, Copy)]
-struct Wanted {
-    volume_tags: bool,
-    identifiers: bool,
-}
+use crate::reply::{Outcome, deliver, field16, field32, padded};
+use crate::sense::INVALID_ELEMENT_ADDRESS;
+use scsi::Data;
+use scsi::smc::ElementQuery;
 
 impl Changer {
-    pub(super) fn read_element_status(&self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-        let block = cdb.as_bytes();
-        let (code, start, count) = (block[1] & 0x0F, be16(block, 2), usize::from(be16(block, 4)));
-        if code > ElementKind::Drive.code() {
-            return Err(INVALID_FIELD_IN_CDB.into());
-        }
+    pub(super) fn read_element_status(&self, query: &ElementQuery, data: &mut Data<'_>) -> Outcome {
+        let (start, count) = (query.start.0, usize::from(query.count));
+        let code = query.kind.map_or(0, scsi::ElementKind::code);
         let kinds = ElementKind::ALL.into_iter().filter(|kind| code == 0 || kind.code() == code);
         let mut elements: Vec<(u16, ElementKind)> = kinds
             .flat_map(|kind| self.geometry.addresses(kind).map(move |element| (element, kind)))
@@ -31,10 +22,9 @@ impl Changer {
         }
         elements.sort_unstable();
         elements.truncate(count);
-        let wanted = Wanted { volume_tags: block[1] & 0x10 != 0, identifiers: block[6] & 0x01 != 0 };
         let mut pages = Vec::new();
         for run in elements.chunk_by(|left, right| left.1 == right.1) {
-            pages.extend(self.page(run, wanted));
+            pages.extend(self.page(run, query));
         }
         let first = elements.first().map_or(0, |(element, _)| *element);
         let mut header = Vec::with_capacity(8 + pages.len());
@@ -42,11 +32,11 @@ impl Changer {
         header.extend(field16(elements.len()));
         header.extend(field32(pages.len()));
         header.extend(pages);
-        deliver(data, be24(block, 7), &header)
+        deliver(data, usize::try_from(query.allocation).unwrap_or(usize::MAX), &header)
     }
 
     /// One page: elements of one type, all descriptors of one length.
-    fn page(&self, elements: &[(u16, ElementKind)], wanted: Wanted) -> Vec<u8> {
+    fn page(&self, elements: &[(u16, ElementKind)], wanted: &ElementQuery) -> Vec<u8> {
         let Some(&(_, kind)) = elements.first() else {
             return Vec::new();
         };
@@ -60,7 +50,7 @@ impl Changer {
         page
     }
 
-    fn descriptor(&self, element: u16, kind: ElementKind, wanted: Wanted) -> Vec<u8> {
+    fn descriptor(&self, element: u16, kind: ElementKind, wanted: &ElementQuery) -> Vec<u8> {
         let held = self.inventory.at(element);
         let index = self.geometry.drive_index(element);
         let accessible = index.is_none_or(|index| self.drive(index).is_accessible());
@@ -86,11 +76,9 @@ impl Changer {
                 None => bytes.extend([0; 36]),
             }
         }
-        match index.filter(|_| wanted.identifiers) {
+        match index.filter(|_| wanted.device_ids) {
             Some(index) => {
-                let designator = self.drive(index).identity().designator();
-                bytes.extend([0x02, 0x01, 0, u8::try_from(designator.len()).unwrap_or(u8::MAX)]);
-                bytes.extend(designator);
+                bytes.extend(self.drive(index).identity().designator().encode());
             }
             None => bytes.extend([0; 4]),
         }

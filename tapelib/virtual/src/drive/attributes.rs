@@ -1,38 +1,44 @@
 //! READ ATTRIBUTE and WRITE ATTRIBUTE (SPC-5, 6.21 and 6.45): the cartridge memory over the wire.
 
-use super::{Medium, pages::DENSITY_LTO_9};
+use super::Medium;
 use crate::memory::{Attribute, AttributeFormat, COHERENCY, is_host_attribute};
 use crate::reply::{Outcome, be16, be32, deliver, field16, field32, padded, parameter_list};
 use crate::sense::{
     INVALID_FIELD_IN_CDB, INVALID_FIELD_IN_PARAMETER_LIST, PARAMETER_LIST_LENGTH, Sense, WRITE_PROTECTED,
 };
-use scsi::{Cdb, Data};
+use scsi::spc::AttributeQuery;
+use scsi::{Data, mam};
 
 impl Medium {
     /// Values (service action 00h) or identifiers (01h) from the first one asked for on, which must exist.
-    pub(super) fn read_attribute(&mut self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-        let block = cdb.as_bytes();
-        let first = be16(block, 8);
-        let attributes = self.attributes(self.attribute_partition(block)?);
-        let bytes = match block[1] & 0x1F {
-            VALUES if attributes.iter().any(|attribute| attribute.id == first) => {
+    pub(super) fn read_attribute(
+        &mut self,
+        what: AttributeQuery,
+        partition: u8,
+        (first, allocation): (u16, u32),
+        data: &mut Data<'_>,
+    ) -> Outcome {
+        let attributes = self.attributes(self.attribute_partition(partition)?);
+        let bytes = match what {
+            AttributeQuery::Values if attributes.iter().any(|attribute| attribute.id == first) => {
                 let asked = attributes.iter().filter(|attribute| attribute.id >= first);
                 // Looking at the volume change reference promises that the next change shows.
                 self.reference_due |= first <= VOLUME_CHANGE_REFERENCE;
                 asked.flat_map(to_bytes).collect::<Vec<u8>>()
             }
-            LIST => attributes.iter().flat_map(|attribute| attribute.id.to_be_bytes()).collect(),
-            _ => return Err(INVALID_FIELD_IN_CDB.into()),
+            AttributeQuery::List => {
+                attributes.iter().flat_map(|attribute| attribute.id.to_be_bytes()).collect()
+            }
+            AttributeQuery::Values => return Err(INVALID_FIELD_IN_CDB.into()),
         };
-        let length = usize::try_from(be32(block, 10)).unwrap_or(usize::MAX);
+        let length = usize::try_from(allocation).unwrap_or(usize::MAX);
         deliver(data, length, &[&field32(bytes.len()), bytes.as_slice()].concat())
     }
 
     /// All attributes of the list are stored, durably, or none.
-    pub(super) fn write_attribute(&mut self, cdb: &Cdb, data: &Data<'_>) -> Outcome {
-        let block = cdb.as_bytes();
-        let partition = self.attribute_partition(block)?;
-        let length = usize::try_from(be32(block, 10)).unwrap_or(usize::MAX);
+    pub(super) fn write_attribute(&mut self, partition: u8, length: u32, data: &Data<'_>) -> Outcome {
+        let partition = self.attribute_partition(partition)?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > LIST_BYTES_MAX {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
@@ -53,10 +59,9 @@ impl Medium {
         Ok(length)
     }
 
-    fn attribute_partition(&self, block: &[u8]) -> Result<usize, Sense> {
-        let partition = usize::from(block[7]);
-        let known = partition < self.cartridge.partition_count() && block[5] == 0;
-        known.then_some(partition).ok_or(INVALID_FIELD_IN_CDB)
+    fn attribute_partition(&self, partition: u8) -> Result<usize, Sense> {
+        let partition = usize::from(partition);
+        (partition < self.cartridge.partition_count()).then_some(partition).ok_or(INVALID_FIELD_IN_CDB)
     }
 
     fn attributes(&self, partition: usize) -> Vec<Attribute> {
@@ -71,8 +76,8 @@ impl Medium {
             (VOLUME_CHANGE_REFERENCE, binary, memory.volume_change_reference.to_be_bytes().to_vec()),
             (0x0400, ascii, padded("TAPEGATE", 8)),
             (0x0401, ascii, padded(&memory.serial, 32)),
-            (0x0405, binary, vec![DENSITY_LTO_9]),
-            (0x0408, binary, vec![DATA_MEDIUM]),
+            (0x0405, binary, vec![memory.density]),
+            (0x0408, binary, vec![if memory.write_once { mam::WRITE_ONCE } else { DATA_MEDIUM }]),
         ];
         let fixed =
             fixed.into_iter().map(|(id, format, value)| Attribute { id, format, read_only: true, value });
@@ -114,8 +119,6 @@ fn parse_list(list: &[u8]) -> Result<Vec<Attribute>, Sense> {
     Ok(attributes)
 }
 
-const VALUES: u8 = 0x00;
-const LIST: u8 = 0x01;
 const VOLUME_CHANGE_REFERENCE: u16 = 0x0009;
 const DATA_MEDIUM: u8 = 0x00;
 const VALUE_BYTES_MAX: usize = 1024;

@@ -1,32 +1,28 @@
 //! Blocks and filemarks: READ(6), WRITE(6), WRITE FILEMARKS(6), READ BLOCK LIMITS (SSC-5, 5 and 7.5).
 //!
-//! Only variable block mode is offered, as LTFS uses it: a CDB with FIXED=1 is refused.
+//! Only variable block mode is offered, as LTFS uses it.
 
 use super::{Drive, Medium};
 use crate::partition::{Block, Record};
-use crate::reply::{Check, Outcome, be24, deliver, parameter_list};
+use crate::reply::{Check, Outcome, deliver, parameter_list};
 use crate::sense::{
-    EARLY_WARNING, FILEMARK_DETECTED, INCORRECT_LENGTH, INVALID_FIELD_IN_CDB, Sense, UNRECOVERED_READ_ERROR,
+    APPEND_ONLY, BLOCK_GUARD_FAILED, EARLY_WARNING, FILEMARK_DETECTED, INCORRECT_LENGTH,
+    INVALID_FIELD_IN_CDB, PROGRAMMABLE_EARLY_WARNING, Sense, UNRECOVERED_READ_ERROR, WORM_OVERWRITE,
 };
-use scsi::{Cdb, Data};
+use crc_fast::{CrcAlgorithm, checksum};
+use scsi::mode::BlockProtection;
+use scsi::{BlockLimits, Data};
 
 /// Block lengths from 1 byte to 8 MiB.
-pub(super) fn read_block_limits(cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-    if cdb.as_bytes()[1] & 0x01 != 0 {
-        return Err(INVALID_FIELD_IN_CDB.into());
-    }
-    let maximum = BLOCK_BYTES_MAX.to_be_bytes();
-    deliver(data, 6, &[0, maximum[1], maximum[2], maximum[3], 0, 1])
+pub(super) fn read_block_limits(data: &mut Data<'_>) -> Outcome {
+    let limits = BlockLimits { minimum: 1, maximum: BLOCK_BYTES_MAX };
+    deliver(data, BlockLimits::LENGTH, &limits.encode())
 }
 
 impl Drive {
-    pub(super) fn read(&mut self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-        let (suppress_length, fixed) = (cdb.as_bytes()[1] & 0x02 != 0, cdb.as_bytes()[1] & 0x01 != 0);
-        let length = be24(cdb.as_bytes(), 2);
-        if fixed {
-            return Err(INVALID_FIELD_IN_CDB.into());
-        }
+    pub(super) fn read(&mut self, suppress_length: bool, length: usize, data: &mut Data<'_>) -> Outcome {
         let faults = self.faults.clone();
+        let trailer = if self.protection.read { BlockProtection::TRAILER } else { 0 };
         let medium = self.medium()?;
         if length == 0 {
             return Ok(0);
@@ -40,44 +36,58 @@ impl Drive {
         if faults.is_damaged(barcode, medium.partition_number(), medium.record - 1) {
             return Err(UNRECOVERED_READ_ERROR.with_information(signed(length)).into());
         }
-        let partition = medium.partition;
-        let transferred = medium
-            .cartridge
-            .partition(partition)
-            .read(&block, buffer)
+        let partition = medium.cartridge.partition(medium.partition);
+        let payload = buffer.len().min(block.length as usize);
+        let mut transferred = partition
+            .read(&block, &mut buffer[..payload])
             .map_err(|sense| sense.with_information(signed(length)))?;
-        let difference = signed(length) - i64::from(block.length);
+        if trailer > 0 && buffer.len() > transferred {
+            let guard = guard(&buffer[..transferred]);
+            let part = guard.len().min(buffer.len() - transferred);
+            buffer[transferred..transferred + part].copy_from_slice(&guard[..part]);
+            transferred += part;
+        }
+        let difference = signed(length) - i64::from(block.length) - signed(trailer);
         if difference != 0 && !suppress_length {
             return Err(Check { sense: INCORRECT_LENGTH.with_information(difference), transferred });
         }
         Ok(transferred)
     }
 
-    pub(super) fn write(&mut self, cdb: &Cdb, data: &Data<'_>) -> Outcome {
-        let length = be24(cdb.as_bytes(), 2);
-        if cdb.as_bytes()[1] & 0x01 != 0 || length > BLOCK_BYTES_MAX as usize {
+    pub(super) fn write(&mut self, length: usize, data: &Data<'_>) -> Outcome {
+        let trailer = if self.protection.written { BlockProtection::TRAILER } else { 0 };
+        if length > BLOCK_BYTES_MAX as usize + trailer {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
-        let buffered = self.buffered;
+        let (buffered, zone) = (self.buffered, u64::from(self.extension.early_warning_mb) * 1_000_000);
+        self.may_write_here()?;
         let medium = self.medium()?;
-        let payload = parameter_list(data, length)?;
-        if payload.is_empty() {
+        let sent = parameter_list(data, length)?;
+        if sent.is_empty() {
             return Ok(0);
         }
+        let Some((payload, guarded)) = sent.split_at_checked(sent.len().saturating_sub(trailer)) else {
+            return Err(INVALID_FIELD_IN_CDB.into());
+        };
+        if trailer > 0 && guard(payload) != *guarded {
+            return Err(BLOCK_GUARD_FAILED.into());
+        }
+        let before = medium.in_zone(zone);
         medium.begin_change()?;
         medium.write_block(payload)?;
         if !buffered {
             medium.cartridge.sync()?;
         }
-        medium.report_early_warning(length)
+        medium.report_warnings(length, !before && medium.in_zone(zone))
     }
 
-    pub(super) fn write_filemarks(&mut self, cdb: &Cdb) -> Outcome {
-        let (byte, count) = (cdb.as_bytes()[1], be24(cdb.as_bytes(), 2));
-        let immediate = byte & 0x01 != 0;
-        // Setmarks (bit 1) are obsolete; nothing to write with Immed=1 asks for nothing.
-        if byte & 0x02 != 0 || (immediate && count == 0) {
+    pub(super) fn write_filemarks(&mut self, immediate: bool, count: usize) -> Outcome {
+        // Nothing to write, at once, asks for nothing.
+        if immediate && count == 0 {
             return Err(INVALID_FIELD_IN_CDB.into());
+        }
+        if count > 0 {
+            self.may_write_here()?;
         }
         let medium = self.medium()?;
         if count > 0 {
@@ -89,7 +99,21 @@ impl Drive {
         if !immediate {
             medium.cartridge.sync()?;
         }
-        if count == 0 { Ok(0) } else { medium.report_early_warning(0) }
+        if count == 0 { Ok(0) } else { medium.report_warnings(0, false) }
+    }
+
+    /// Write-once cartridges, and drives in append-only mode, take blocks at the end of data only. Consumes what ALLOW
+    /// OVERWRITE allowed.
+    fn may_write_here(&mut self) -> Result<(), Sense> {
+        let (append_only, allowed) = (self.extension.append_only, self.overwrite.take());
+        let medium = self.medium()?;
+        let (partition, record) = (medium.partition, medium.record);
+        let at_end = record == medium.cartridge.partition(partition).records();
+        if medium.cartridge.memory().write_once && !at_end {
+            return Err(WORM_OVERWRITE);
+        }
+        let named = allowed == Some((medium.partition_number(), record));
+        if append_only && !at_end && !named { Err(APPEND_ONLY) } else { Ok(()) }
     }
 }
 
@@ -127,13 +151,27 @@ impl Medium {
         Ok(())
     }
 
-    /// Past early warning every write that was carried out says so.
-    fn report_early_warning(&self, transferred: usize) -> Outcome {
-        if self.in_early_warning() {
-            return Err(Check { sense: EARLY_WARNING.with_information(0), transferred });
-        }
-        Ok(transferred)
+    /// Past early warning every write that was carried out says so; the zone that the host has chosen before it is told
+    /// once, by the write that enters it.
+    fn report_warnings(&self, transferred: usize, entered: bool) -> Outcome {
+        let sense = match (self.in_early_warning(), entered) {
+            (true, _) => EARLY_WARNING,
+            (false, true) => PROGRAMMABLE_EARLY_WARNING,
+            (false, false) => return Ok(transferred),
+        };
+        Err(Check { sense: sense.with_information(0), transferred })
     }
+
+    /// Closer to early warning than `zone` bytes.
+    pub(super) fn in_zone(&self, zone: u64) -> bool {
+        let left = self.cartridge.bytes_left(self.partition);
+        zone > 0 && left < self.cartridge.early_warning_bytes(self.partition).saturating_add(zone)
+    }
+}
+
+/// CRC-32C, lowest byte first.
+fn guard(payload: &[u8]) -> [u8; BlockProtection::TRAILER] {
+    u32::try_from(checksum(CrcAlgorithm::Crc32Iscsi, payload)).expect("a checksum of 32 bits").to_le_bytes()
 }
 
 fn signed(length: usize) -> i64 {

@@ -1,10 +1,10 @@
-//! Moving along the tape: REWIND, LOCATE(16), SPACE(16), READ POSITION long form (SSC-5, 7).
+//! Moving along the tape: REWIND, LOCATE(16), SPACE(16) and (6), READ POSITION long and extended form (SSC-5, 7).
 
 use super::Medium;
 use crate::partition::Partition;
-use crate::reply::{Check, Outcome, be64, deliver};
-use crate::sense::{BEGINNING_OF_PARTITION, FILEMARK_DETECTED, INVALID_FIELD_IN_CDB, Sense};
-use scsi::{Cdb, Data};
+use crate::reply::{Check, Outcome, deliver};
+use crate::sense::{BEGINNING_OF_PARTITION, END_OF_DATA, FILEMARK_DETECTED, INVALID_FIELD_IN_CDB, Sense};
+use scsi::{Buffered, Data, Position, SpaceOver};
 
 impl Medium {
     /// To the beginning of the current partition, with everything written brought to stable storage.
@@ -14,76 +14,60 @@ impl Medium {
         Ok(0)
     }
 
-    /// By logical object, logical file or to the end of data; a target past the end of data stops there with
-    /// BLANK CHECK.
-    pub(super) fn locate(&mut self, cdb: &Cdb) -> Outcome {
-        let block = cdb.as_bytes();
-        let (change_partition, kind) = (block[1] & 0x02 != 0, (block[1] >> 3) & 0x07);
-        let partition = if change_partition { usize::from(block[3]) } else { self.partition };
-        if partition >= self.cartridge.partition_count() || !matches!(kind, TO_OBJECT | TO_FILE | TO_END) {
+    /// To a logical object; a target past the end of data stops there with BLANK CHECK.
+    pub(super) fn locate(&mut self, partition: Option<u8>, block: u64) -> Outcome {
+        let partition = partition.map_or(self.partition, usize::from);
+        if partition >= self.cartridge.partition_count() {
             return Err(INVALID_FIELD_IN_CDB.into());
         }
         self.cartridge.sync()?;
         self.partition = partition;
         let target = self.cartridge.partition(partition);
-        let (record, end) = (destination(target, kind, be64(block, 4)), target.records());
-        self.record = record.unwrap_or(end);
-        if record.is_none() {
+        let end = target.records();
+        self.record = block.min(end);
+        if block > end {
             return Err(target.end_of_data().into());
         }
         Ok(0)
     }
 
-    pub(super) fn space(&mut self, cdb: &Cdb) -> Outcome {
-        let block = cdb.as_bytes();
-        let count = i64::from_be_bytes(be64(block, 4).to_be_bytes());
+    pub(super) fn space(&mut self, over: SpaceOver, count: i64) -> Outcome {
         let (number, from) = (self.partition, self.record);
-        let code = block[1] & 0x0F;
-        if !matches!(code, OVER_BLOCKS | OVER_FILEMARKS | OVER_TO_END) || block[12] | block[13] != 0 {
-            return Err(INVALID_FIELD_IN_CDB.into());
-        }
         self.cartridge.sync()?;
         let partition = self.cartridge.partition(number);
-        let (record, stopped) = match code {
-            OVER_TO_END if partition.end_of_data() == crate::sense::END_OF_DATA => {
-                (partition.records(), None)
-            }
-            OVER_TO_END => (partition.records(), Some(partition.end_of_data())),
-            OVER_FILEMARKS => space_filemarks(partition, from, count),
-            _ => space_blocks(partition, from, count),
+        let (record, stopped) = match over {
+            SpaceOver::EndOfData if partition.end_of_data() == END_OF_DATA => (partition.records(), None),
+            SpaceOver::EndOfData => (partition.records(), Some(partition.end_of_data())),
+            SpaceOver::Filemarks => space_filemarks(partition, from, count),
+            SpaceOver::Blocks => space_blocks(partition, from, count),
         };
         self.record = record;
         stopped.map_or(Ok(0), |sense| Err(Check::from(sense)))
     }
 
-    pub(super) fn read_position(&mut self, cdb: &Cdb, data: &mut Data<'_>) -> Outcome {
-        if cdb.as_bytes()[1] & 0x1F != LONG_FORM {
-            return Err(INVALID_FIELD_IN_CDB.into());
-        }
-        let (partition, record) = (self.partition, self.record);
-        let mut bytes = [0u8; 32];
-        bytes[0] = u8::from(self.at_beginning()) << 7;
-        if self.in_early_warning() && record == self.cartridge.partition(partition).records() {
-            bytes[0] |= 0x40;
-        }
-        bytes[7] = self.partition_number();
-        bytes[8..16].copy_from_slice(&record.to_be_bytes());
-        let filemarks = self.cartridge.partition(partition).filemarks_before(record);
-        bytes[16..24].copy_from_slice(&filemarks.to_be_bytes());
-        deliver(data, bytes.len(), &bytes)
+    /// Long form. `zone` is how many bytes before early warning the drive warns first.
+    pub(super) fn read_position(&mut self, zone: u64, data: &mut Data<'_>) -> Outcome {
+        let (number, record) = (self.partition, self.record);
+        let at_end = record == self.cartridge.partition(number).records();
+        let position = Position {
+            partition: self.partition_number(),
+            block: record,
+            filemarks: Some(self.cartridge.partition(number).filemarks_before(record)),
+            beginning: self.at_beginning(),
+            early_warning: at_end && self.in_early_warning(),
+            programmable_early_warning: at_end && self.in_zone(zone),
+        };
+        deliver(data, Position::LENGTH, &position.encode())
     }
-}
 
-/// `None` when the target lies past the end of data.
-fn destination(partition: &Partition, kind: u8, identifier: u64) -> Option<u64> {
-    match kind {
-        TO_END => Some(partition.records()),
-        TO_FILE if identifier == 0 => Some(0),
-        TO_FILE => {
-            let filemark = usize::try_from(identifier - 1).ok()?;
-            partition.filemarks().get(filemark).map(|record| record + 1)
-        }
-        _ => (identifier <= partition.records()).then_some(identifier),
+    /// Extended form: what a power cut would take.
+    pub(super) fn read_buffer_position(&mut self, data: &mut Data<'_>) -> Outcome {
+        let (number, next) = (self.partition, self.record);
+        let (partition, of) = (self.partition_number(), self.cartridge.partition(number));
+        let on_tape = of.synced_records().min(next);
+        let bytes = Some(of.unsynced_bytes());
+        let buffered = Buffered { partition, next, on_tape, bytes };
+        deliver(data, Buffered::LENGTH, &buffered.encode())
     }
 }
 
@@ -143,11 +127,3 @@ fn index(value: u64) -> usize {
 fn left(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
-
-const LONG_FORM: u8 = 0x06;
-const TO_OBJECT: u8 = 0;
-const TO_FILE: u8 = 1;
-const TO_END: u8 = 3;
-const OVER_BLOCKS: u8 = 0;
-const OVER_FILEMARKS: u8 = 1;
-const OVER_TO_END: u8 = 3;

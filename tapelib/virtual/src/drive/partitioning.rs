@@ -2,8 +2,8 @@
 
 use super::{Bay, Drive, Medium};
 use crate::reply::{Outcome, be16};
-use crate::sense::{INVALID_FIELD_IN_CDB, INVALID_FIELD_IN_PARAMETER_LIST, NOT_AT_BEGINNING, Sense};
-use scsi::Cdb;
+use crate::sense::{INVALID_FIELD_IN_PARAMETER_LIST, NOT_AT_BEGINNING, Sense, WORM_OVERWRITE};
+use scsi::ssc::Format;
 
 /// How the host wants the next FORMAT MEDIUM to divide the tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,18 +77,20 @@ pub(super) fn page(partition_bytes: &[u64]) -> Vec<u8> {
 
 impl Drive {
     /// Only at the beginning of partition 0. Everything on the tape is lost.
-    pub(super) fn format_medium(&mut self, cdb: &Cdb) -> Outcome {
-        let block = cdb.as_bytes();
-        let format = block[2] & 0x0F;
-        if format > 2 || be16(block, 3) != 0 {
-            return Err(INVALID_FIELD_IN_CDB.into());
-        }
+    pub(super) fn format_medium(&mut self, format: Format) -> Outcome {
         let wanted = self.partition_page;
         let medium = self.medium()?;
         if medium.partition != 0 || !medium.at_beginning() {
             return Err(NOT_AT_BEGINNING.into());
         }
-        let page = if format == 0 { PartitionPage::Single } else { wanted.unwrap_or(medium.present()) };
+        if medium.cartridge.memory().write_once {
+            return Err(WORM_OVERWRITE.into());
+        }
+        let page = if format == Format::Default {
+            PartitionPage::Single
+        } else {
+            wanted.unwrap_or(medium.present())
+        };
         medium.format(page)
     }
 
@@ -129,7 +131,7 @@ fn unit_bytes(flags: u8, exponent: u8) -> Result<u64, Sense> {
     }
 }
 
-pub(super) const PAGE: u8 = 0x11;
+const PAGE: u8 = scsi::mode::page::MEDIUM_PARTITION;
 const FDP: u8 = 0x80;
 const SDP: u8 = 0x40;
 const IDP: u8 = 0x20;
