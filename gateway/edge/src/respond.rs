@@ -56,9 +56,7 @@ pub(crate) fn respond(context: &Context, now: Timestamp, outcome: Result<Respons
     let operation = context.operation.map_or("-", Operation::as_str);
     tracing::debug!(request_id, operation, path, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
-    for name in [reserved::HEADER, "x-amz-request-id", "x-amz-id-2"] {
-        headers.remove(name);
-    }
+    headers.remove(reserved::HEADER);
     for name in [CONNECTION, TRANSFER_ENCODING] {
         headers.remove(name);
     }

@@ -105,6 +105,11 @@ async fn a_proof_is_asked_for_where_the_gateway_answers() {
     // The embedded store has no rules of its own and says 501, which proves nothing.
     assert_eq!(own(&world, "GET", "/bkt?lifecycle", &[], b"").await.code(), "AccessDenied");
     assert_eq!(world.ask("GET", "/bkt?lifecycle", &[], b"").await.status, 200);
+    world.store.guard().know_rules();
+    let shown = own(&world, "GET", "/bkt?lifecycle", &[], b"").await;
+    assert!(shown.status == 200 && shown.text().contains("<StorageClass>GLACIER</StorageClass>"));
+    world.store.guard().deny(|_, _, target| target == "/bkt?lifecycle");
+    assert_eq!(own(&world, "GET", "/bkt?lifecycle", &[], b"").await.code(), "AccessDenied");
     assert_eq!(
         nobody(&world, "POST", "/bkt/key?restore", &[], DAYS).await.code(),
         "AccessDenied",

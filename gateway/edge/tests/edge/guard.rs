@@ -2,6 +2,7 @@
 //! operation of its own.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use http::{Method, Request, Response, StatusCode};
@@ -18,6 +19,7 @@ pub struct Guarded {
     inner: EmbeddedStore,
     denial: Mutex<Option<Denial>>,
     heard: Mutex<Vec<Heard>>,
+    knows_rules: AtomicBool,
 }
 
 /// A client's request as the store heard it.
@@ -31,7 +33,17 @@ pub struct Heard {
 
 impl Guarded {
     pub fn new(inner: EmbeddedStore) -> Self {
-        Self { inner, denial: Mutex::new(None), heard: Mutex::new(Vec::new()) }
+        Self {
+            inner,
+            denial: Mutex::new(None),
+            heard: Mutex::new(Vec::new()),
+            knows_rules: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on buckets have lifecycle rules, or none, as on a store that knows such.
+    pub fn know_rules(&self) {
+        self.knows_rules.store(true, Ordering::SeqCst);
     }
 
     pub fn deny(&self, denial: impl Fn(&Signer, &Method, &str) -> bool + Send + Sync + 'static) {
@@ -71,6 +83,9 @@ impl S3Service for Guarded {
         }
         if target.contains("versionId=malformed") && method == Method::HEAD {
             return Ok(Response::builder().status(400).body(empty()).unwrap());
+        }
+        if target == "/bkt?lifecycle" && self.knows_rules.load(Ordering::SeqCst) {
+            return Ok(Response::builder().status(404).body(empty()).unwrap());
         }
         if target.contains("x-vendor") {
             let body = request.into_body().collect().await.unwrap().to_bytes();
