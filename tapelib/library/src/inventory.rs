@@ -77,4 +77,8 @@ pub struct DriveStatus {
     pub mounted: Option<VolumeUuid>,
     /// The last error charged to this drive.
     pub last_error: Option<String>,
+    /// What it is waiting for and since when, while a cartridge is becoming ready.
+    pub doing: Option<String>,
+    /// It has asked to be cleaned.
+    pub wants_cleaning: bool,
 }

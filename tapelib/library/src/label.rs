@@ -3,13 +3,9 @@
 use volume::ltfs::{self, BlockTape, Found, NewVolume, Partition, VolumeSerial, memory};
 
 use crate::error::Place;
+use crate::medium::refuse_unwritable;
 use crate::tape::DriveTape;
 use crate::{Error, LabelledVolume, Overwrite, VolumeIdentity};
-
-/// Medium type in cartridge memory of a write-once cartridge, and of a cleaning cartridge.
-const MEDIUM_TYPE: u16 = 0x0408;
-const WORM: u8 = 0x80;
-const CLEANING: u8 = 0x01;
 
 /// Labels the cartridge that is loaded, unless something stands on it that may not go.
 pub(crate) fn label(
@@ -22,7 +18,7 @@ pub(crate) fn label(
     let in_our_terms = |error| place.volume_error(error);
     let serial =
         VolumeSerial::from_barcode(barcode.as_str()).ok_or(Error::Serial { barcode: barcode.clone() })?;
-    refuse_unwritable(tape, place)?;
+    refuse_unwritable(tape.drive(), place)?;
     match ltfs::identify(tape).map_err(in_our_terms)? {
         Found::Blank | Found::Interrupted(_) => {}
         Found::Volume(label) if overwrite == Overwrite::Volume(label.uuid) => {}
@@ -47,18 +43,4 @@ pub(crate) fn label(
         capacity_bytes: capacity.total_bytes,
         remaining_bytes: appender.remaining_bytes(tape).map_err(in_our_terms)?,
     })
-}
-
-fn refuse_unwritable(tape: &mut DriveTape, place: &Place) -> Result<(), Error> {
-    let refuse = |why| Err(Error::NotWritable { barcode: place.barcode.clone(), why });
-    if tape.drive().write_protected().map_err(|error| place.drive_error(error))? {
-        return refuse("write-protected");
-    }
-    let medium = tape.read_attribute(Partition::Index, MEDIUM_TYPE);
-    let medium = medium.map_err(|error| place.volume_error(error.into()))?;
-    match medium.and_then(|attribute| attribute.value.first().copied()) {
-        Some(WORM) => refuse("write-once"),
-        Some(CLEANING) => refuse("a cleaning cartridge"),
-        _ => Ok(()),
-    }
 }

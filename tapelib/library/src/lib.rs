@@ -24,6 +24,7 @@ mod fence;
 mod inventory;
 mod label;
 mod machine;
+mod medium;
 mod mount;
 mod mounted;
 mod robot;

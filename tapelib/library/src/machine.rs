@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use scsi::limits::PATIENCE;
 use scsi::{Changer, Drive, Transport};
 
 use crate::error::chain;
 use crate::robot::Robot;
 use crate::state::{DriveRecord, Job, Shared, State, Work};
+use crate::tape::pause;
 use crate::worker::Worker;
 use crate::{
     AppendWork, Barcode, Config, Done, DriveState, DriveStatus, Error, Inventory, LabelledVolume, Mount,
@@ -47,7 +49,7 @@ impl Library {
         changer: Box<dyn Transport>,
         drives: Vec<Box<dyn Transport>>,
     ) -> Result<Self, Error> {
-        let (mut robot, _serial) = Robot::open(Changer::new(changer))?;
+        let (mut robot, _serial) = Robot::open(Changer::new(changer).patient(PATIENCE, pause))?;
         let inventory = robot.inventory()?;
         let found = identify_drives(drives, &inventory);
         if found.is_empty() {
@@ -61,6 +63,8 @@ impl Library {
             returning: None,
             mounted: None,
             last_error: None,
+            doing: None,
+            wants_cleaning: false,
             idle_since: Instant::now(),
             ended: false,
         });
@@ -110,6 +114,8 @@ impl Library {
             barcode: drive.returning.clone().or_else(|| drive.holds.clone()),
             mounted: drive.mounted,
             last_error: drive.last_error.clone(),
+            doing: drive.doing.clone(),
+            wants_cleaning: drive.wants_cleaning,
         };
         state.drives.iter().map(status).collect()
     }
@@ -262,7 +268,7 @@ impl std::fmt::Debug for Library {
 fn identify_drives(transports: Vec<Box<dyn Transport>>, inventory: &Inventory) -> Vec<(Drive, String, u16)> {
     let mut found: Vec<(Drive, String, u16)> = Vec::new();
     for (at, transport) in transports.into_iter().enumerate() {
-        let mut drive = Drive::new(transport);
+        let mut drive = Drive::new(transport).patient(PATIENCE, pause);
         let serial = match drive.identify() {
             Ok(identity) => identity.serial,
             Err(error) => {

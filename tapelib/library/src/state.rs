@@ -42,6 +42,9 @@ pub(crate) struct DriveRecord {
     pub returning: Option<Barcode>,
     pub mounted: Option<VolumeUuid>,
     pub last_error: Option<String>,
+    /// What it is waiting for, while that takes long.
+    pub doing: Option<String>,
+    pub wants_cleaning: bool,
     pub idle_since: Instant,
     /// Its thread has ended.
     pub ended: bool,

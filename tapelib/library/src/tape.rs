@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scsi::{Condition, Drive, ReadOutcome, SpaceOutcome, SpaceOver, Transport, WriteOutcome, mam, mode};
+use scsi::{
+    Condition, Drive, ReadOutcome, SpaceOutcome, SpaceOver, Transport, Waiting, WriteOutcome, mam, mode,
+};
 use volume::ltfs::{
     Attribute, AttributeFormat, BlockAddress, BlockTape, Capacity, Flush, Met, Partition, Room, TapeError,
     TapeErrorKind,
@@ -24,7 +26,7 @@ impl DriveTape {
     pub fn ready(transport: Box<dyn Transport>, limit: Duration) -> Result<Self, Error> {
         let mut drive = Drive::new(transport);
         let identify = |source| Error::Identify { device: "drive".to_owned(), source: Arc::new(source) };
-        make_ready(&mut drive, limit).map_err(identify)?;
+        make_ready(&mut drive, limit, &let_pass).map_err(identify)?;
         Ok(Self::new(drive))
     }
 
@@ -202,9 +204,14 @@ impl BlockTape for DriveTape {
 }
 
 /// Waits until the cartridge is ready (most drives load by themselves), and makes the settings that a new one loses.
-pub(crate) fn make_ready(drive: &mut Drive, limit: Duration) -> Result<(), scsi::Error> {
-    match drive.wait_ready(limit, &let_pass) {
-        Err(error) if error.action() == scsi::Action::Load => drive.load(limit, &let_pass)?,
+/// `wait` lets time pass, and is told what the drive says.
+pub(crate) fn make_ready(
+    drive: &mut Drive,
+    limit: Duration,
+    wait: &dyn Fn(&Waiting),
+) -> Result<(), scsi::Error> {
+    match drive.wait_ready(limit, wait) {
+        Err(error) if error.action() == scsi::Action::Load => drive.load(limit, wait)?,
         ready => ready?,
     }
     drive.set_variable_blocks()?;
@@ -216,7 +223,7 @@ pub(crate) fn pause(duration: Duration) {
     std::thread::park_timeout(duration);
 }
 
-fn let_pass(waiting: &scsi::Waiting) {
+fn let_pass(waiting: &Waiting) {
     pause(waiting.pause);
 }
 

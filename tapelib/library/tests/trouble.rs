@@ -268,6 +268,48 @@ fn a_write_protected_cartridge_is_read_and_not_written() {
 }
 
 #[test]
+fn a_write_once_cartridge_is_refused() {
+    let host = Host::new(1);
+    let name = virtual_library::Barcode::parse("WORM01LZ").unwrap();
+    let other = virtual_library::Barcode::parse(host.barcode(0).as_str()).unwrap();
+    host.machine.remove(&other).unwrap();
+    host.machine.insert_blank(&name, virtual_library::Place::Slot).unwrap();
+    let barcode = Barcode::parse("WORM01LZ").unwrap();
+    let refused = host.library.label(&barcode, host::identity(1), library::Overwrite::Never);
+    assert!(matches!(refused, Err(Error::NotWritable { why: "write-once", .. })), "{refused:?}");
+}
+
+#[test]
+fn a_busy_drive_is_waited_for_and_its_wishes_are_told() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    assert!(!host.library.drives()[0].wants_cleaning);
+    plan(&host, Unit::Drive(0), scsi::opcode::WRITE_6, Effect::Busy);
+    plan(&host, Unit::Changer, scsi::opcode::MOVE_MEDIUM, Effect::Fail(Sense::new(0x2, 0x04, 0x01)));
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    host.machine.faults().alert(0, 20);
+    // The door was open, and the library has to settle before it moves again.
+    host.label(&host.barcode(1), 2);
+    assert!(host.library.drives()[0].wants_cleaning);
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+    assert_eq!(host.machine.faults().pending(), 0);
+}
+
+#[test]
+fn a_cartridge_in_use_stays_in_its_drive() {
+    let host = Host::new(1);
+    let barcode = host.barcode(0);
+    let row = host.label(&barcode, 1);
+    let mut drive = scsi::Drive::new(host.machine.drive_transport(0));
+    // Another host's wish to let it go.
+    let refused = drive.unload().unwrap_err();
+    assert_eq!(refused.sense().unwrap().condition(), scsi::Condition::RemovalPrevented);
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [0; 0]);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+}
+
+#[test]
 fn a_cartridge_on_a_table_is_read_with_no_library_and_no_catalog() {
     let host = Host::new(1);
     let barcode = host.barcode(0);

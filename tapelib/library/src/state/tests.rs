@@ -29,6 +29,8 @@ fn drive(text: &str) -> DriveRecord {
         returning: None,
         mounted: None,
         last_error: None,
+        doing: None,
+        wants_cleaning: false,
         idle_since: Instant::now(),
         ended: false,
     }

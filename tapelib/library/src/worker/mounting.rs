@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use scsi::{Condition, Drive};
+use scsi::{Condition, Drive, Waiting};
 use volume::ltfs::memory;
 
 use super::{Loaded, Open, Worker};
 use crate::error::{Place, chain};
-use crate::tape::make_ready;
+use crate::medium::{keep_in, tell_alerts};
+use crate::tape::{make_ready, pause};
 use crate::{Barcode, Error};
 
 impl Worker {
@@ -21,8 +22,20 @@ impl Worker {
         }
         let place = self.place();
         let ready_timeout = self.shared.config.ready_timeout;
+        let (shared, me) = (self.shared.clone(), self.me);
+        let wait = |waiting: &Waiting| {
+            shared.state().drives[me].doing = Some(progress(waiting));
+            pause(waiting.pause);
+        };
         let tape = self.tape_mut();
-        let ready = make_ready(tape.drive(), ready_timeout).map_err(|error| place.drive_error(error));
+        let ready = make_ready(tape.drive(), ready_timeout, &wait)
+            .and_then(|()| keep_in(tape.drive(), true))
+            .map_err(|error| place.drive_error(error));
+        let wants_cleaning = tell_alerts(tape.drive(), &place, "after the mount");
+        let mut state = shared.state();
+        state.drives[me].doing = None;
+        state.drives[me].wants_cleaning |= wants_cleaning;
+        drop(state);
         let serial = ready
             .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
         self.loaded_mut().mam_serial = Some(serial?);
@@ -99,6 +112,8 @@ impl Worker {
                 return Err(error);
             }
         }
+        let wants_cleaning = tell_alerts(tape.drive(), &place, "before the unload");
+        self.shared.state().drives[self.me].wants_cleaning |= wants_cleaning;
         unload(tape.drive()).map_err(|error| place.drive_error(error))?;
         let (barcode, home) = (loaded.barcode.clone(), loaded.home);
         self.put_back(&barcode, home)?;
@@ -129,6 +144,18 @@ impl Worker {
     }
 }
 
+/// What a drive says while a cartridge is becoming ready; and why it may go on for so long.
+fn progress(waiting: &Waiting) -> String {
+    if waiting.waited < LONG_LOAD {
+        waiting.to_string()
+    } else {
+        format!("{waiting}; a new LTO-9 cartridge is measured at its first load, which takes up to two hours")
+    }
+}
+
+/// What no load takes but that of a new cartridge.
+const LONG_LOAD: Duration = Duration::from_secs(120);
+
 /// Most attentions a drive may have to tell of before it unloads: a power-on, a new medium, changed settings, a write
 /// that failed.
 const ATTENTIONS_MAX: usize = 4;
@@ -136,6 +163,9 @@ const ATTENTIONS_MAX: usize = 4;
 /// Unloads. A drive tells once of everything that happened to it before (a cartridge found in it at the start may have
 /// seen a reset and a load); by now the volume is closed or given up, so none of it matters any more.
 fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
+    if let Err(error) = keep_in(drive, false) {
+        tracing::debug!(error = chain(&error), "told before unloading");
+    }
     for _ in 0..ATTENTIONS_MAX {
         match drive.unload() {
             Err(error @ (scsi::Error::Attention { .. } | scsi::Error::Deferred { .. })) => {
@@ -152,4 +182,21 @@ fn unload(drive: &mut Drive) -> Result<(), scsi::Error> {
         }
     }
     drive.unload()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scsi::Sense;
+
+    #[test]
+    fn a_long_load_says_why() {
+        let waiting = |seconds| Waiting {
+            pause: Duration::from_secs(1),
+            waited: Duration::from_secs(seconds),
+            last: Some(Sense::new(2, 0x04, 0x01)),
+        };
+        assert_eq!(progress(&waiting(9)), "becoming ready, for 9 s");
+        assert!(progress(&waiting(600)).starts_with("becoming ready, for 600 s; a new LTO-9 cartridge"));
+    }
 }

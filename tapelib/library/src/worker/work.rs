@@ -6,6 +6,7 @@ use volume::ltfs::{self, Appender, Committed, Tail, Volume};
 
 use super::{Open, Worker};
 use crate::error::{Place, chain};
+use crate::medium::refuse_unwritable;
 use crate::mounted::{Appending, Mounted, Reading};
 use crate::tape::DriveTape;
 use crate::{
@@ -95,9 +96,7 @@ impl Worker {
         let place = self.place();
         let loaded = self.loaded.as_mut().expect("mounted");
         let tape = self.tape.as_mut().expect("the tape is here between jobs");
-        if tape.drive().write_protected().map_err(|error| place.drive_error(error))? {
-            return Err(Error::NotWritable { barcode: place.barcode.clone(), why: "write-protected" });
-        }
+        refuse_unwritable(tape.drive(), &place)?;
         let mam_serial = loaded.mam_serial.as_deref().unwrap_or_default();
         let in_our_terms = |error| place.volume_error(error);
         let check = |volume: &Volume, tail: Tail| {
