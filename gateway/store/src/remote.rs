@@ -18,6 +18,7 @@ mod connect;
 mod gate;
 mod head;
 mod message;
+mod pool;
 mod relay;
 mod reply;
 mod settings;
@@ -47,7 +48,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::Error;
 use crate::service::{OwnRequest, S3Service, Swap};
 use check::Check;
+use connect::Connector;
 use gate::{Gate, Lifeline, Pass};
+use pool::{Line, Pool};
 use relay::{Framing, Relay};
 use reply::Holds;
 use sign::Keys;
@@ -69,7 +72,7 @@ pub struct RemoteStore {
     addressing: Addressing,
     timeouts: Timeouts,
     keys: Keys,
-    pool: connect::Pool,
+    pool: Arc<Pool>,
     room: Arc<Semaphore>,
     capabilities: RwLock<Capabilities>,
 }
@@ -95,10 +98,10 @@ impl RemoteStore {
     /// [`Error::OpenRemote`] when a file of TLS cannot be used or the system has no authorities.
     pub fn open(settings: RemoteSettings) -> Result<Self, Error> {
         let failed = |source| Error::OpenRemote { endpoint: settings.endpoint.to_string(), source };
-        let pool = connect::pool(&settings).map_err(failed)?;
+        let connector = Connector::new(&settings).map_err(failed)?;
         Ok(Self {
             keys: Keys::new(&settings),
-            pool,
+            pool: Pool::new(connector, &settings),
             room: Arc::new(Semaphore::new(settings.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
             capabilities: RwLock::new(settings.capabilities),
             endpoint: settings.endpoint,
@@ -121,17 +124,18 @@ impl RemoteStore {
         let permit = self.room().await?;
         let own = head.extensions.get::<OwnRequest>().is_some();
         let signer = if own { Signer::Service } else { signer(&head) };
-        let mut parts = head::forward(&head, &self.endpoint, self.addressing)
-            .map_err(|_| Failure::Refused(Code::InvalidURI.into()))?;
         let trailers = self.capabilities().trailers || head.extensions.get::<Trial>().is_some();
         let check = if own || trailers { Check::none() } else { Check::of(&head)? };
-        match declared_bytes(&head, &body)? {
+        let length = declared_bytes(&head, &body);
+        let promised = head.headers.contains_key(CONTENT_LENGTH);
+        let mut parts = head::forward(head, &self.endpoint, self.addressing)
+            .map_err(|_| Failure::Refused(Code::InvalidURI.into()))?;
+        match length? {
             0 => {
-                let promised = head.headers.contains_key(CONTENT_LENGTH);
                 let late = drain(body, check, promised).await?;
                 promote(&mut parts.headers, &late);
-                let writes = head.method == Method::PUT || head.method == Method::POST;
-                if promised && !reads(&head.method) || writes {
+                let writes = parts.method == Method::PUT || parts.method == Method::POST;
+                if promised && !reads(&parts.method) || writes {
                     head::set_length(&mut parts.headers, 0);
                 }
                 self.sign(&mut parts, &signer, &NO_BYTES)?;
@@ -166,6 +170,9 @@ impl RemoteStore {
 
     /// One of the connections allowed.
     async fn room(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            return Ok(permit);
+        }
         let waiting = Arc::clone(&self.room).acquire_owned();
         match tokio::time::timeout(self.timeouts.connect, waiting).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -176,23 +183,26 @@ impl RemoteStore {
     /// A request without a body, sent again where that is harmless.
     async fn exchange_bare(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         permit: OwnedSemaphorePermit,
     ) -> Result<Response<Body>, Failure> {
+        let to_head = parts.method == Method::HEAD;
         let mut left = if reads(&parts.method) { RETRIES_MAX } else { 0 };
         loop {
+            let again = (left > 0).then(|| parts.clone());
             let gate = Gate::new(Pass::Open);
             gate.moves(true);
             let lifeline = Lifeline::new(&gate);
-            let request = Request::from_parts(parts.clone(), Relay::empty(Arc::clone(&gate)));
+            let request = Request::from_parts(parts, Relay::empty(Arc::clone(&gate)));
             match self.answer(request, &gate).await {
-                Ok(response) => {
-                    let holds = Holds::new(lifeline, permit);
-                    let to_head = parts.method == Method::HEAD;
+                Ok((response, line)) => {
+                    let holds = Holds::new(line, lifeline, permit);
                     return Ok(reply::relay(response, holds, self.timeouts.idle, to_head).await);
                 }
-                Err(silence) if left > 0 && silence.is_reset() => left -= 1,
-                Err(silence) => return Err(Failure::Silent(silence)),
+                Err(silence) => match again.filter(|_| silence.is_reset()) {
+                    Some(again) => (parts, left) = (again, left - 1),
+                    None => return Err(Failure::Silent(silence)),
+                },
             }
         }
     }
@@ -224,22 +234,24 @@ impl RemoteStore {
         if let Some(refused) = gate.take_failure() {
             return Err(Failure::Refused(refused));
         }
-        let response = answered.map_err(Failure::Silent)?;
+        let (response, line) = answered.map_err(Failure::Silent)?;
         gate.answered();
-        let holds = Holds::new(lifeline, permit);
+        let holds = Holds::new(line, lifeline, permit);
         Ok(reply::relay(response, holds, self.timeouts.idle, to_head).await)
     }
 
     /// Waits for an answer as long as something moves, or the body's own sender is what is waited for.
-    async fn answer(&self, request: Request<Relay>, gate: &Gate) -> Result<Response<Incoming>, Silence> {
+    async fn answer(
+        &self,
+        request: Request<Relay>,
+        gate: &Gate,
+    ) -> Result<(Response<Incoming>, Line), Silence> {
         let limit = self.timeouts.head;
         let mut answer = std::pin::pin!(self.pool.request(request));
         loop {
             let until = gate.silent_since() + limit;
             match tokio::time::timeout_at(until, &mut answer).await {
-                Ok(answered) => {
-                    return answered.map_err(|error| Silence::of(error, self.timeouts.connect));
-                }
+                Ok(answered) => return answered,
                 Err(_) if gate.silent_since().elapsed() < limit => {}
                 Err(_) => return Err(Silence::Timeout(limit)),
             }
@@ -251,12 +263,15 @@ impl RemoteStore {
 impl S3Service for RemoteStore {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
         let (head, body) = request.into_parts();
-        let what = format!("{} {}", head.method, head.uri.path());
-        let to_head = head.method == Method::HEAD;
+        let (method, target) = (head.method.clone(), head.uri.clone());
+        let to_head = method == Method::HEAD;
         match self.forward(head, body).await {
             Ok(response) => Ok(response),
             Err(Failure::Refused(error)) => Ok(reply::refusal(&error, to_head)),
-            Err(Failure::Silent(source)) => Err(StoreError::Doubt { what, source: Box::new(source) }),
+            Err(Failure::Silent(source)) => {
+                let what = format!("{method} {}", target.path());
+                Err(StoreError::Doubt { what, source: Box::new(source) })
+            }
         }
     }
 

@@ -1,58 +1,32 @@
-//! Connections to the store: TCP, TLS, and the pool that keeps them.
+//! How a connection to the store comes about: TCP and TLS.
 
-use std::future::Future;
-use std::io;
+use std::future::poll_fn;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::relay::Relay;
 use super::settings::{RemoteSettings, TlsFiles};
+use super::silence::Silence;
 
-/// Most headers of an answer: user metadata may come as many short ones.
-const HEADERS_MAX: usize = 1024;
-
-/// The pool of connections.
-pub(super) type Pool = legacy::Client<Connector, Relay>;
+/// A connection, TLS or not.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections, within a time.
-#[derive(Clone)]
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
     patience: Duration,
-}
-
-/// A pool for these settings. Reads the files of TLS.
-pub(super) fn pool(settings: &RemoteSettings) -> Result<Pool, Trouble> {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(settings.timeouts.connect));
-    let tls = tls(&settings.tls, settings.endpoint.is_tls())?;
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-    let connector = Connector { inner: connector.wrap_connector(tcp), patience: settings.timeouts.connect };
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(settings.timeouts.keep)
-        .pool_max_idle_per_host(settings.idle_connections_max)
-        .http1_max_headers(HEADERS_MAX)
-        .build(connector))
 }
 
 fn tls(files: &TlsFiles, used: bool) -> Result<ClientConfig, Trouble> {
@@ -89,23 +63,32 @@ fn unusable(path: &Path, source: impl std::fmt::Display) -> Trouble {
 
 // === impl Connector ===
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = Trouble;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Trouble>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        self.inner.poll_ready(context)
+impl Connector {
+    /// Reads the files of TLS.
+    pub(super) fn new(settings: &RemoteSettings) -> Result<Self, Trouble> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(settings.timeouts.connect));
+        let tls = tls(&settings.tls, settings.endpoint.is_tls())?;
+        let inner = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        Ok(Self { inner: inner.wrap_connector(tcp), patience: settings.timeouts.connect })
     }
 
-    fn call(&mut self, target: Uri) -> Self::Future {
+    /// Connects to the scheme, host and port of a target.
+    ///
+    /// # Errors
+    /// [`Silence::Connect`], [`Silence::ConnectTimeout`].
+    pub(super) async fn connect(&self, target: Uri) -> Result<Stream, Silence> {
+        let mut inner = self.inner.clone();
+        let connecting = async {
+            poll_fn(|context| inner.poll_ready(context)).await?;
+            inner.call(target).await
+        };
         // The connector's own time is TCP's alone; a TLS handshake may hang too.
-        let connecting = tokio::time::timeout(self.patience, self.inner.call(target));
-        Box::pin(async {
-            match connecting.await {
-                Ok(connected) => connected,
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-            }
-        })
+        match tokio::time::timeout(self.patience, connecting).await {
+            Ok(connected) => connected.map_err(|error| Silence::unconnected(error, self.patience)),
+            Err(_) => Err(Silence::ConnectTimeout(self.patience)),
+        }
     }
 }

@@ -20,19 +20,16 @@ pub(super) struct Unspeakable;
 
 /// The request for the store, not yet signed.
 pub(super) fn forward(
-    head: &Parts,
+    head: Parts,
     endpoint: &Endpoint,
     addressing: Addressing,
 ) -> Result<Parts, Unspeakable> {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = head.method.clone();
-    parts.uri = target(&head.uri, endpoint, addressing)?;
+    let mut parts = head;
+    parts.uri = target(&parts.uri, endpoint, addressing)?;
     parts.version = Version::HTTP_11;
-    parts.headers = head.headers.clone();
+    parts.extensions.clear();
     strip_connection(&mut parts.headers);
-    for name in DENIED {
-        parts.headers.remove(name);
-    }
+    remove(&mut parts.headers, &DENIED);
     // The framing of a body is never a property of the object.
     if parts.headers.contains_key(CONTENT_ENCODING) {
         let stored = dialect::aws_chunked::stored_content_encoding(&parts.headers);
@@ -53,7 +50,17 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().filter(|name| !KEPT.contains(name)).chain(&HOP) {
+    for name in named.iter().filter(|name| !KEPT.contains(name)) {
+        headers.remove(name);
+    }
+    remove(headers, &HOP);
+}
+
+/// Takes out those of these names that are there.
+fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
+    // A request has few headers and most of these are not among them: comparing names is cheaper than looking each up.
+    let found: Vec<HeaderName> = headers.keys().filter(|name| names.contains(name)).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
 }

@@ -11,19 +11,21 @@ use bytes::Bytes;
 use dialect::S3Error;
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use model::{Body, BodyError};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::gate::Lifeline;
 use super::head::strip_connection;
 use super::message;
+use super::pool::Line;
 
 /// What an answer keeps until it was read.
 pub(super) struct Holds {
+    line: Line,
     _lifeline: Lifeline,
     _permit: OwnedSemaphorePermit,
 }
@@ -33,9 +35,8 @@ struct Reply {
     /// None once it ended or failed, so that the connection is free at once.
     incoming: Option<(Incoming, Holds)>,
     idle: Duration,
-    sleep: Pin<Box<Sleep>>,
-    /// Whether `sleep` runs: only while somebody waits.
-    waiting: bool,
+    /// Runs while somebody waits.
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 /// The answer for the client.
@@ -48,8 +49,7 @@ pub(super) async fn relay(
     let (mut parts, incoming) = response.into_parts();
     strip_connection(&mut parts.headers);
     parts.extensions.clear();
-    let sleep = Box::pin(tokio::time::sleep(idle));
-    let body = Reply { incoming: Some((incoming, holds)), idle, sleep, waiting: false }.boxed_unsync();
+    let body = Reply { incoming: Some((incoming, holds)), idle, sleep: None }.boxed_unsync();
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
     if failed && !to_head { message::fill(parts, body).await } else { Response::from_parts(parts, body) }
 }
@@ -73,12 +73,23 @@ pub(super) fn refusal(error: &S3Error, to_head: bool) -> Response<Body> {
 // === impl Holds ===
 
 impl Holds {
-    pub(super) fn new(lifeline: Lifeline, permit: OwnedSemaphorePermit) -> Self {
-        Self { _lifeline: lifeline, _permit: permit }
+    pub(super) fn new(line: Line, lifeline: Lifeline, permit: OwnedSemaphorePermit) -> Self {
+        Self { line, _lifeline: lifeline, _permit: permit }
     }
 }
 
 // === impl Reply ===
+
+impl Drop for Reply {
+    /// Whoever knows the length of a body does not ask for its end.
+    fn drop(&mut self) {
+        if let Some((incoming, holds)) = self.incoming.take()
+            && incoming.is_end_stream()
+        {
+            holds.line.give_back();
+        }
+    }
+}
 
 impl http_body::Body for Reply {
     type Data = Bytes;
@@ -92,20 +103,20 @@ impl http_body::Body for Reply {
         let Some((incoming, _)) = &mut this.incoming else { return Poll::Ready(None) };
         let broken = match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.waiting = false;
+                this.sleep = None;
                 return Poll::Ready(Some(Ok(frame)));
             }
             Poll::Ready(None) => {
-                this.incoming = None;
+                if let Some((_, holds)) = this.incoming.take() {
+                    holds.line.give_back();
+                }
                 return Poll::Ready(None);
             }
             Poll::Ready(Some(Err(error))) => io::Error::other(error),
             Poll::Pending => {
-                if !this.waiting {
-                    this.waiting = true;
-                    this.sleep.as_mut().reset(Instant::now() + this.idle);
-                }
-                std::task::ready!(this.sleep.as_mut().poll(context));
+                let idle = this.idle;
+                let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+                std::task::ready!(sleep.as_mut().poll(context));
                 io::Error::from(io::ErrorKind::TimedOut)
             }
         };

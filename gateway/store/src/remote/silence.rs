@@ -4,8 +4,6 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use hyper_util::client::legacy;
-
 /// What was seen instead of an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Silence {
@@ -29,18 +27,17 @@ pub enum Silence {
 // === impl Silence ===
 
 impl Silence {
-    pub(super) fn of(error: legacy::Error, connect: Duration) -> Self {
-        if error.is_connect() {
-            return if find::<io::Error>(&error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
-                Self::ConnectTimeout(connect)
-            } else {
-                Self::Connect(Box::new(error))
-            };
+    /// Of a connection that was there.
+    pub(super) fn of(error: hyper::Error) -> Self {
+        if error.is_parse() { Self::Nonsense(Box::new(error)) } else { Self::Broken(Box::new(error)) }
+    }
+
+    /// Of one that did not come about.
+    pub(super) fn unconnected(error: Box<dyn Error + Send + Sync>, patience: Duration) -> Self {
+        match find::<io::Error>(&*error) {
+            Some(io) if io.kind() == io::ErrorKind::TimedOut => Self::ConnectTimeout(patience),
+            _ => Self::Connect(error),
         }
-        if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-            return Self::Nonsense(Box::new(error));
-        }
-        Self::Broken(Box::new(error))
     }
 
     /// Whether the connection went away before a byte of an answer, as a kept one does that the store has closed.

@@ -11,7 +11,7 @@ fn targets() {
     let check = |endpoint: &str, addressing, asked: &str, expected: &str| {
         let (head, ()) = Request::get(asked).body(()).unwrap().into_parts();
         let endpoint = Endpoint::parse(endpoint).unwrap();
-        let uri = forward(&head, &endpoint, addressing).unwrap().uri;
+        let uri = forward(head, &endpoint, addressing).unwrap().uri;
         assert_eq!(uri.to_string(), expected, "{asked}");
     };
     let path = |asked, expected| check("http://store:7480", Addressing::Path, asked, expected);

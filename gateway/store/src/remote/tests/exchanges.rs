@@ -307,6 +307,29 @@ async fn requests_beyond_the_room_are_told_to_slow_down() {
 }
 
 #[tokio::test]
+async fn connections_are_kept_as_long_and_as_many_as_allowed() {
+    let keep = Duration::from_secs(20);
+    for (keep, kept_max, kept) in [(keep, 1, true), (Duration::ZERO, 1, false), (keep, 0, false)] {
+        let raw = Raw::new().await;
+        let mut settings = settings(raw.address);
+        (settings.timeouts.keep, settings.idle_connections_max) = (keep, kept_max);
+        let store = Arc::new(RemoteStore::open(settings).unwrap());
+        let called = call(&store, get("/bkt/k"));
+        let mut talk = raw.accept().await;
+        talk.head().await;
+        talk.say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
+        assert_eq!(answer(called).await.text(), "done");
+        let called = call(&store, get("/bkt/other"));
+        if !kept {
+            talk = raw.accept().await;
+        }
+        assert!(talk.head().await.starts_with("GET /bkt/other HTTP/1.1\r\n"));
+        talk.say("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(answer(called).await.status, 204);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_upload_leaves_what_stood_there() {
     let directory = tempfile::tempdir().unwrap();
     let front = Front::serve(Arc::new(embedded(directory.path()))).await;
