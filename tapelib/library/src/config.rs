@@ -37,6 +37,9 @@ pub struct Config {
     pub idle: Duration,
     /// How long a drive may take to become ready after a load. A new LTO-9 cartridge initialises for up to two hours.
     pub ready_timeout: Duration,
+    /// Reserve changer and drives under this key, which grows whenever another process may have taken over (an epoch):
+    /// what still runs of an older one is kept out, a newer one keeps us out. `None` reserves nothing.
+    pub reservation: Option<u64>,
     /// Most jobs that wait in the queue.
     pub jobs_max: usize,
 }
@@ -49,6 +52,7 @@ impl Config {
             ours: Ours::All,
             idle: Duration::from_secs(60),
             ready_timeout: Duration::from_secs(2 * 60 * 60),
+            reservation: None,
             jobs_max: 1024,
         }
     }

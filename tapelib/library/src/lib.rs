@@ -27,6 +27,7 @@ mod machine;
 mod medium;
 mod mount;
 mod mounted;
+mod reserve;
 mod robot;
 mod state;
 mod tape;

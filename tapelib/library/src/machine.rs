@@ -49,7 +49,8 @@ impl Library {
         changer: Box<dyn Transport>,
         drives: Vec<Box<dyn Transport>>,
     ) -> Result<Self, Error> {
-        let (mut robot, _serial) = Robot::open(Changer::new(changer).patient(PATIENCE, pause))?;
+        let (mut robot, _serial) =
+            Robot::open(Changer::new(changer).patient(PATIENCE, pause), config.reservation)?;
         let inventory = robot.inventory()?;
         let found = identify_drives(drives, &inventory);
         if found.is_empty() {
@@ -182,6 +183,7 @@ impl Library {
                 tracing::error!(library = self.shared.config.name, "a drive's thread panicked");
             }
         }
+        self.shared.robot().give_back(self.shared.config.reservation);
         Ok(())
     }
 

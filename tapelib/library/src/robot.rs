@@ -6,7 +6,7 @@ use scsi::{Changer, Element, ElementAddress, ElementKind};
 
 use crate::error::chain;
 use crate::tape::{Cause, pause};
-use crate::{Barcode, DriveSlot, Error, Inventory, Slot};
+use crate::{Barcode, DriveSlot, Error, Inventory, Slot, reserve};
 
 /// How long a changer may take to become ready at start: it may be taking stock.
 const READY_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -17,13 +17,19 @@ pub(crate) struct Robot {
 }
 
 impl Robot {
-    /// Identifies the changer and waits until it is ready. Returns its serial too.
-    pub(crate) fn open(mut changer: Changer) -> Result<(Self, String), Error> {
+    /// Identifies the changer, reserves it, and waits until it is ready. Returns its serial too.
+    pub(crate) fn open(mut changer: Changer, reservation: Option<u64>) -> Result<(Self, String), Error> {
         let identify =
             |source: scsi::Error| Error::Identify { device: "changer".to_owned(), source: cause(source) };
         let identity = changer.identify().map_err(identify)?;
+        reserve::take(&mut changer, reservation).map_err(identify)?;
         changer.wait_ready(READY_TIMEOUT, &|waiting| pause(waiting.pause)).map_err(identify)?;
         Ok((Self { changer }, identity.serial))
+    }
+
+    /// Lets other hosts use the changer.
+    pub(crate) fn give_back(&mut self, reservation: Option<u64>) {
+        reserve::give_back(&mut self.changer, reservation);
     }
 
     /// Asks the changer what is where.

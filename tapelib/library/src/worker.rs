@@ -14,7 +14,7 @@ use crate::error::{Place, chain};
 use crate::label;
 use crate::state::{Action, Job, Shared, Work};
 use crate::tape::DriveTape;
-use crate::{Barcode, Blame, DriveState, Error, MountReport, WorkEnd};
+use crate::{Barcode, Blame, DriveState, Error, MountReport, WorkEnd, reserve};
 
 /// One drive and what is in it. Owned by its thread.
 pub(crate) struct Worker {
@@ -70,6 +70,11 @@ impl Worker {
                 Action::Wait(_) => unreachable!("waited for in next_action"),
             };
             self.report(result.err(), unloading);
+        }
+        // Dropped without a shutdown nothing is given back: the next process takes it over.
+        if self.loaded.is_none() {
+            let reservation = self.shared.config.reservation;
+            reserve::give_back(self.tape_mut().drive(), reservation);
         }
         self.shared.state().drives[self.me].ended = true;
         self.shared.changed.notify_all();

@@ -297,6 +297,36 @@ fn a_busy_drive_is_waited_for_and_its_wishes_are_told() {
 }
 
 #[test]
+fn an_older_process_is_kept_out_by_a_newer_one() {
+    let mut host = Host::new(1);
+    let keyed = |key| Config { reservation: Some(key), ..host::config() };
+    host.library = host::attach(&host.machine, keyed(1));
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    // Another process takes over; the older one still has work to do, and cannot.
+    let newer = host::attach(&host.machine, keyed(2));
+    let older = std::mem::replace(&mut host.library, newer);
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+    let newer = std::mem::replace(&mut host.library, older);
+    let pack = host.spool(2);
+    let kept_out = host.append_with(&barcode, &row, move |mounted| {
+        assert!(pack.append(mounted).is_err());
+        WorkEnd::Keep
+    });
+    assert!(kept_out.is_err());
+    assert!(host.library.rescan().is_err());
+    assert!(Library::open(keyed(1), host.machine.changer_transport(), Vec::new()).is_err());
+    host.library = newer;
+    host.append(&barcode, &mut row, &[3]).unwrap();
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1, 3]);
+    host.library.shutdown(Duration::from_secs(30)).unwrap();
+    // Given back: an older key is as good as any.
+    host.library = host::attach(&host.machine, keyed(1));
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1, 3]);
+}
+
+#[test]
 fn a_cartridge_in_use_stays_in_its_drive() {
     let host = Host::new(1);
     let barcode = host.barcode(0);

@@ -120,9 +120,9 @@ impl Drive {
 
     // === Reservation ===
 
-    /// Makes the drive this host's alone, under `key`, and takes it from whoever has it: from then on commands of
-    /// others end with a reservation conflict, those of a killed process's kernel queue too. Returns the key it was
-    /// taken from. Drives without persistent reservations refuse with [`Condition::UnknownOperation`].
+    /// Makes the drive this host's alone, under `key`, and takes it from whoever has it under a smaller key: from then
+    /// on commands of others end with a reservation conflict, those still queued for a killed process too. Returns the
+    /// key it was taken from. Whoever has a larger key keeps the drive: [`Error::Reserved`]. Drives without persistent reservations refuse with [`Condition::UnknownOperation`].
     pub fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
         self.session.reserve(key)
     }

@@ -350,19 +350,22 @@ impl Session {
 
     // === Reservations ===
 
-    /// Makes the unit this host's alone, under `key`, and takes it from whoever has it. Returns the key it was taken
-    /// from. A host that comes back with a new key preempts its own old one.
+    /// Makes the unit this host's alone, under `key`, and takes it from whoever has it under a smaller, older one.
+    /// Returns the key it was taken from. Whoever has a larger key keeps it: [`Error::Reserved`].
     pub(crate) fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
         let change = |key, other| Change { key, other, every_port: false }.encode();
         self.reserve_out(ReservationAction::RegisterAnyway, &change(0, key))?;
-        match self.reserve_out(ReservationAction::Reserve, &change(key, 0)) {
-            Err(Error::Reserved { .. }) => {}
+        let refused = match self.reserve_out(ReservationAction::Reserve, &change(key, 0)) {
+            Err(refused @ Error::Reserved { .. }) => refused,
             result => return result.map(|()| None),
-        }
+        };
         let Some(holder) = self.reservation()? else {
             // Given back between the two commands.
             return self.reserve_out(ReservationAction::Reserve, &change(key, 0)).map(|()| None);
         };
+        if holder.key > key {
+            return Err(refused);
+        }
         self.reserve_out(ReservationAction::Preempt, &change(key, holder.key))?;
         Ok(Some(holder.key))
     }

@@ -235,18 +235,23 @@ fn a_busy_device_is_asked_again_and_a_question_that_was_given_up_too() {
 fn reservations_are_taken_over() {
     let out = |action| Command::from(Spc::ReserveOut { action, kind: EXCLUSIVE, length: 24 });
     let query = Command::from(Spc::ReserveIn { what: ReservationQuery::Reservation, allocation: 64 });
-    let held = reservation::encode_holder(1, Some(Holder { key: 9, kind: EXCLUSIVE }));
+    let held = || reservation::encode_holder(1, Some(Holder { key: 9, kind: EXCLUSIVE }));
     let (mut drive, script) = drive(vec![
         (out(ReservationAction::RegisterAnyway), attention(0x29, 0x00)),
         (out(ReservationAction::RegisterAnyway), Answer::Good),
         (out(ReservationAction::Reserve), Answer::Status(Status::ReservationConflict)),
-        (query, Answer::Bytes(held)),
+        (query, Answer::Bytes(held())),
         (out(ReservationAction::Preempt), Answer::Good),
         (out(ReservationAction::Release), Answer::Good),
         (out(ReservationAction::Register), Answer::Good),
+        (out(ReservationAction::RegisterAnyway), Answer::Good),
+        (out(ReservationAction::Reserve), Answer::Status(Status::ReservationConflict)),
+        (query, Answer::Bytes(held())),
     ]);
     assert_eq!(drive.reserve(10).unwrap(), Some(9));
     drive.release(10).unwrap();
+    // A newer host's key is respected.
+    assert!(matches!(drive.reserve(8), Err(Error::Reserved { .. })));
     script.done();
 }
 

@@ -9,7 +9,7 @@ use super::{Loaded, Open, Worker};
 use crate::error::{Place, chain};
 use crate::medium::{keep_in, tell_alerts};
 use crate::tape::{make_ready, pause};
-use crate::{Barcode, Error};
+use crate::{Barcode, Error, reserve};
 
 impl Worker {
     /// Has the cartridge loaded in this drive, which is empty or has it already; ready, with variable blocks.
@@ -21,14 +21,15 @@ impl Worker {
             return Ok(());
         }
         let place = self.place();
-        let ready_timeout = self.shared.config.ready_timeout;
+        let (ready_timeout, reservation) = (self.shared.config.ready_timeout, self.shared.config.reservation);
         let (shared, me) = (self.shared.clone(), self.me);
         let wait = |waiting: &Waiting| {
             shared.state().drives[me].doing = Some(progress(waiting));
             pause(waiting.pause);
         };
         let tape = self.tape_mut();
-        let ready = make_ready(tape.drive(), ready_timeout, &wait)
+        let ready = reserve::take(tape.drive(), reservation)
+            .and_then(|()| make_ready(tape.drive(), ready_timeout, &wait))
             .and_then(|()| keep_in(tape.drive(), true))
             .map_err(|error| place.drive_error(error));
         let wants_cleaning = tell_alerts(tape.drive(), &place, "after the mount");
