@@ -1,7 +1,7 @@
 //! ListObjectVersions: the store's pages, in which a stub is the version it stands for.
 //!
 //! While a flip by PUT is under way the store may have both, the version and its stub above it. Then the stub's line is
-//! left out and the version is shown as it is; once the version is gone the stub is shown under its id.
+//! left out and the version's has the archive's face; once the version is gone the stub is shown under its id.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ type Line = (ObjectKey, VersionId);
 enum Shown {
     /// The archive's version, with the archive's face.
     Archived,
-    /// The version before its flip is settled; it is the current one.
+    /// The same, of a version its stub stands above: it is the current one.
     Current,
     /// A stub whose version is still there.
     Surplus,
@@ -101,7 +101,7 @@ async fn edits(
         let version = known.unwrap_or_else(|| entry.version.clone());
         let edit = match shown {
             Shown::Surplus => VersionEdit::Hide,
-            Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: None },
+            Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: overlay() },
             Shown::Archived => VersionEdit::Show { version, is_latest: entry.is_latest, overlay: overlay() },
         };
         ((entry.key.clone(), entry.version.clone()), edit)

@@ -32,6 +32,13 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
     let target = ask.target()?;
     let mut reason = "";
     for _ in 0..LOOKS {
+        if let Some(headers) = superseded(house, ask).await? {
+            match recognise(house, &target, &headers).await? {
+                Seen::Archived(view) => return serve(house, ask, &view, headers).await,
+                // It has gone again since.
+                Seen::Hot | Seen::Mistrusted(_) => {}
+            }
+        }
         let response = asked(house, ask, &target).await?;
         let status = response.status();
         let about = if status.is_success() {
@@ -97,23 +104,37 @@ fn may_be_a_stubs(status: StatusCode) -> bool {
 
 /// The headers of what stands in the place of an object that may be archived, read with the caller's key.
 pub(super) async fn stub(house: &House, ask: &Ask, rows: &[Archive]) -> Result<Option<HeaderMap>> {
+    if let Some(headers) = superseded(house, ask).await? {
+        return Ok(Some(headers));
+    }
     let mut head = ask.head.clone();
     if let Some(uri) = versions::mapped(house, ask, rows).await? {
         head.uri = uri;
     }
     let response = house.look(&head).await?;
-    if response.status().is_success() {
-        return Ok(Some(response.into_parts().0.headers));
+    Ok(response.status().is_success().then(|| response.into_parts().0.headers))
+}
+
+/// The headers of a stub that stands above the version it replaces, when that version is asked for: a flip is under way,
+/// and clients see the stub whether they name the version or not.
+async fn superseded(house: &House, ask: &Ask) -> Result<Option<HeaderMap>> {
+    if !ask.route.query.has(versions::PARAMETER) {
+        return Ok(None);
     }
-    // The version clients know may just have given way to its stub, which nobody has written down yet.
+    let target = ask.target()?;
+    let rows = house.archives_at(&target.bucket, &target.key).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
     let Some(named) = versions::named(&ask.route.query)? else { return Ok(None) };
     let flipping = |row: &&Archive| {
         row.state.stage() == ArchiveStage::Flipping && versions::to_clients(row).as_ref() == Some(&named)
     };
     let Some(row) = rows.iter().find(flipping) else { return Ok(None) };
+    let mut head = ask.head.clone();
     head.uri = keep_query(&head.uri, |name| name != versions::PARAMETER);
     let response = house.look(&head).await?;
-    let its = row_of(house, &ask.target()?, rows, response.headers()).is_some_and(|found| found.id == row.id);
+    let its = row_of(house, &target, &rows, response.headers()).is_some_and(|found| found.id == row.id);
     Ok((response.status().is_success() && its).then(|| response.into_parts().0.headers))
 }
 
