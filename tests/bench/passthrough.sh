@@ -38,7 +38,7 @@ if [ -z "${BENCH_BINARIES:-}" ]; then
 fi
 s3s_proxy=${S3S_PROXY:-target/s3s-proxy/bin/s3s-proxy}
 if is_wanted s3s-proxy && ! [ -x "$s3s_proxy" ]; then
-  cargo install --locked s3s-proxy@0.14.1 --features binary --root target/s3s-proxy
+  cargo install --locked s3s-proxy@0.14.1 --root target/s3s-proxy
 fi
 mkdir -p target
 directory=${BENCH_DIR:-$(mktemp -d "$PWD/target/passthrough.XXXXXX")}
@@ -95,7 +95,8 @@ http {
   fastcgi_temp_path $directory/nginx-fastcgi; uwsgi_temp_path $directory/nginx-uwsgi; scgi_temp_path $directory/nginx-scgi;
   upstream store { server $stub; keepalive 256; keepalive_requests 1000000000; }
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host \$http_host;
-  proxy_request_buffering off; proxy_buffering off; proxy_buffer_size 64k; client_body_buffer_size 64k;
+  proxy_request_buffering off; proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;
+  client_body_buffer_size 64k;
   server { listen 127.0.0.1:${ports[1]}; location / { proxy_pass http://store; } }
 }
 CONF

@@ -20,8 +20,10 @@ use crate::wire::{Prepared, Promise, Wire};
 
 /// Objects a cell goes round.
 const KEYS: usize = 64;
-/// Large requests of a cell are at least this many for every connection, however long they take.
-const LARGE_COUNT_MIN: usize = 2;
+/// Large requests of a cell are at least this many, and one for every connection, however long they take.
+const LARGE_COUNT_MIN: usize = 32;
+/// And no more than this many have to be of one connection.
+const LARGE_COUNT_EACH: usize = 8;
 /// Longest cell.
 const CELL_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -161,7 +163,10 @@ impl Cell {
         for _ in 0..self.concurrency {
             wires.push(Wire::connect(&door.endpoint).await.map_err(failed)?);
         }
-        let count_min = if self.size == Size::Large { LARGE_COUNT_MIN } else { 1 };
+        let count_min = match self.size {
+            Size::Small => 1,
+            Size::Large => LARGE_COUNT_MIN.div_ceil(self.concurrency).min(LARGE_COUNT_EACH),
+        };
         let server = Process(door.pid).meter();
         let begin = Instant::now();
         let workers: Vec<_> = wires
