@@ -215,7 +215,11 @@ pub(crate) fn make_ready(
         ready => ready?,
     }
     drive.set_variable_blocks()?;
-    drive.set_compression(false)
+    drive.set_compression(false)?;
+    if !drive.set_block_protection(true)? {
+        tracing::debug!("the drive checks no blocks");
+    }
+    Ok(())
 }
 
 /// Lets time pass between two questions to a device; waking early only asks sooner.

@@ -33,6 +33,8 @@ pub struct Drive {
     variable: bool,
     /// Blocks travel with a checksum behind them, through this buffer.
     protected: Option<Vec<u8>>,
+    /// Something happened, and these two have not been made again: nothing is written before they are.
+    settings_due: bool,
     /// The drive has no SPACE(16), or no LOCATE(16): the older commands do.
     old_space: bool,
     old_locate: bool,
@@ -45,6 +47,7 @@ impl Drive {
             session: Session::new(transport, Unit::Drive),
             variable: false,
             protected: None,
+            settings_due: false,
             old_space: false,
             old_locate: false,
         }
@@ -76,6 +79,7 @@ impl Drive {
     pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         self.variable = false;
         self.protected = None;
+        self.settings_due = false;
         self.session.wait_ready(limit, wait)?;
         self.session.settle();
         self.session.doubt = false;

@@ -168,14 +168,31 @@ fn blocks_travel_with_their_checksum() {
         (write(13), Answer::Good),
         (script::read(16), Answer::BytesCheck(framed.to_vec(), short)),
         (script::read(16), Answer::BytesCheck([&framed[..12], &[0]].concat(), short)),
+        // A reset switches it off in the drive: on again before the next block.
+        (write(13), attention(0x29, 0x00)),
+        (POSITION, at(0, 2)),
+        (subpage(0x0A, 0xF0), Answer::Timeout),
+        (POSITION, at(0, 2)),
+        (subpage(0x0A, 0xF0), answer(BlockProtection::OFF.encode())),
+        (script::mode_select(36), Answer::Good),
+        (write(13), Answer::Good),
+        (subpage(0x0A, 0xF0), Answer::Check(sense(SenseKey::IllegalRequest, 0x24, 0x00))),
+        (write(9), Answer::Good),
     ]);
-    drive.set_block_protection(true).unwrap();
+    assert!(drive.set_block_protection(true).unwrap());
     assert_eq!(drive.write_block(b"123456789").unwrap(), WriteOutcome::Written);
     let mut buffer = [0; 12];
     assert_eq!(drive.read_block(&mut buffer).unwrap(), ReadOutcome::Block(9));
     assert_eq!(&buffer[..9], b"123456789");
     let error = drive.read_block(&mut buffer).unwrap_err();
     assert!(matches!(error, Error::Checksum { .. }) && error.condemns_device());
+    assert!(matches!(drive.write_block(b"123456789"), Err(Error::Attention { .. })));
+    assert!(matches!(drive.position(), Err(Error::Unanswered { .. })));
+    assert!(matches!(drive.write_block(b"123456789"), Err(Error::PositionUnread { .. })));
+    drive.position().unwrap();
+    drive.write_block(b"123456789").unwrap();
+    assert!(!drive.set_block_protection(true).unwrap(), "another drive, that has no such thing");
+    drive.write_block(b"123456789").unwrap();
     script.done();
 }
 

@@ -167,8 +167,8 @@ fn log_sense(page: u8) -> spc::Command {
 }
 
 /// The drive does not have what was asked for.
-fn is_not_offered(error: &Error) -> bool {
-    let Error::Check { sense, .. } = error else { return false };
+pub(super) fn is_not_offered(error: &Error) -> bool {
+    let Error::Check { sense, .. } = error else { return matches!(error, Error::Missing { .. }) };
     matches!(
         sense.condition(),
         Condition::UnknownOperation | Condition::InvalidField | Condition::InvalidParameter

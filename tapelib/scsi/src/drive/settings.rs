@@ -1,5 +1,6 @@
 //! How the drive shall work: block lengths, compression, warnings, protection.
 
+use super::knowledge::is_not_offered;
 use super::{Drive, HEADER_ONLY};
 use crate::error::Error;
 use crate::limits::TIMEOUT_SMALL;
@@ -64,18 +65,25 @@ impl Drive {
     }
 
     /// Has every block travel with a CRC-32C that the drive checks before it writes, keeps on tape, and that is
-    /// checked here after reading; or not. Lost by a reset or a new cartridge. Drives before LTO-7 refuse
-    /// ([`crate::Condition::InvalidField`] or a missing page).
-    pub fn set_block_protection(&mut self, enabled: bool) -> Result<(), Error> {
-        let current =
-            self.session.mode_subpage(page::CONTROL, subpage::DATA_PROTECTION, BlockProtection::parse)?;
+    /// checked here after reading; or not. Lost by a new cartridge. False when the drive does not offer it (before LTO-7),
+    /// and nothing is checked.
+    pub fn set_block_protection(&mut self, enabled: bool) -> Result<bool, Error> {
+        let (page, subpage) = (page::CONTROL, subpage::DATA_PROTECTION);
+        let current = match self.session.mode_subpage(page, subpage, BlockProtection::parse) {
+            Ok(current) => current,
+            Err(error) if is_not_offered(&error) => {
+                self.protected = None;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
         let wanted = if enabled { BlockProtection::CRC32C } else { BlockProtection::OFF };
         if current != wanted {
             let pages = wanted.encode();
             self.session.mode_select(&ModeData { buffered: 1, pages, ..ModeData::default() })?;
         }
         self.protected = enabled.then(Vec::new);
-        Ok(())
+        Ok(enabled)
     }
 
     fn change_extension(&mut self, change: impl FnOnce(&mut DeviceExtension)) -> Result<(), Error> {

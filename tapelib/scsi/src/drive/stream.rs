@@ -186,7 +186,7 @@ impl Drive {
     /// Nothing happened to the drive, and no write has failed, since the position was last known.
     fn require_certain(&mut self, command: Command) -> Result<(), Error> {
         self.session.require_settled(command)?;
-        match self.session.doubt {
+        match self.session.doubt || self.settings_due {
             false => Ok(()),
             true => Err(Error::PositionUnread { step: self.session.step(command) }),
         }
@@ -200,14 +200,23 @@ impl Drive {
     /// Where the tape stands, counting what is only buffered yet.
     ///
     /// Also the way on after [`Error::Attention`] and after a write that failed: once the caller has seen the error and
-    /// this call has succeeded, the stream may go on if the position is the expected one. Variable blocks are set again by it.
+    /// this call has succeeded, the stream may go on if the position is the expected one. Variable blocks and block
+    /// protection are set again by it.
     pub fn position(&mut self) -> Result<Position, Error> {
         self.session.require_told(Command::ReadPosition)?;
         let position = self.read_position()?;
-        self.session.doubt = false;
-        if self.session.settle() && self.variable {
-            self.set_variable_blocks()?;
+        self.settings_due |= self.session.settle();
+        if self.settings_due {
+            if self.variable {
+                self.set_variable_blocks()?;
+            }
+            // A reset has switched it off in the drive: blocks must not go out with a checksum as their last bytes.
+            if self.protected.is_some() {
+                self.set_block_protection(true)?;
+            }
+            self.settings_due = false;
         }
+        self.session.doubt = false;
         Ok(position)
     }
 
