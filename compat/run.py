@@ -11,12 +11,15 @@ import flow
 import flow_remote
 import harness
 import races
+import races_direct
+import races_remote
 import stores
 import transparency
 from report import Report
 
 KILLS = {False: 10, True: 50}
 ROUNDS = {False: 50, True: 1000}
+ROUNDS_REMOTE = {False: 20, True: 1000}
 
 
 def main():
@@ -33,6 +36,7 @@ def main():
     for mode in harness.MODES:
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
         races.run(report, options.binary, mode, ROUNDS[options.long], seed)
+    races_direct.run(report, options.binary, ROUNDS_REMOTE[options.long], seed)
     for name in options.store:
         report.scenario(f"store/{name}", lambda: with_store(report, options, name, seed))
     sys.exit(report.end())
@@ -45,6 +49,7 @@ def with_store(report, options, name, seed):
             transparency.prove(report, store)
         transparency.run(report, options.binary, store)
         flow_remote.run(report, options.binary, store, seed)
+        races_remote.run(report, options.binary, store, ROUNDS_REMOTE[options.long], seed)
 
 
 if __name__ == "__main__":
