@@ -1,6 +1,6 @@
 //! The sense table: what each code of a tape device means in our words, who must act, and what the driver does.
 //!
-//! The rows are in [`table`]. They are tried from the top and the first that fits wins, so rows for one kind of
+//! The rows are in `condition/table.rs`. They are tried from the top and the first that fits wins, so rows for one kind of
 //! command stand above those for all, and exact rows above the catch-all of their key.
 
 mod table;

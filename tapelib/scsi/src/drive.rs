@@ -75,7 +75,7 @@ impl Drive {
     /// Asks once a second until a cartridge is ready, for at most `limit` of waiting, which `wait` does.
     ///
     /// This begins a mount: what happened to the drive before is taken as known, and settings have to be made again
-    /// (`set_variable_blocks`). An empty drive is [`Condition::NoMedium`]; with a limit, it is given a few seconds.
+    /// (`set_variable_blocks`). An empty drive is [`crate::Condition::NoMedium`]; with a limit, it is given a few seconds.
     pub fn wait_ready(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
         self.variable = false;
         self.protected = None;
@@ -126,7 +126,7 @@ impl Drive {
 
     /// Makes the drive this host's alone, under `key`, and takes it from whoever has it under a smaller key: from then
     /// on commands of others end with a reservation conflict, those still queued for a killed process too. Returns the
-    /// key it was taken from. Whoever has a larger key keeps the drive: [`Error::Reserved`]. Drives without persistent reservations refuse with [`Condition::UnknownOperation`].
+    /// key it was taken from. Whoever has a larger key keeps the drive: [`Error::Reserved`]. Drives without persistent reservations refuse with [`crate::Condition::UnknownOperation`].
     pub fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
         self.session.reserve(key)
     }

@@ -42,9 +42,13 @@ impl Clock for ScaledClock {
     }
 
     fn wait_until(&self, time: Duration) {
-        let left = time.saturating_sub(self.now());
-        if !left.is_zero() {
-            std::thread::sleep(left.mul_f64(self.scale));
+        loop {
+            let left = time.saturating_sub(self.now()).mul_f64(self.scale);
+            if left.is_zero() {
+                return;
+            }
+            // Woken early, it goes on.
+            std::thread::park_timeout(left);
         }
     }
 
