@@ -162,7 +162,7 @@ def objects_of_old(account):
     s3 = account.s3()
     s3.create_bucket(Bucket=OLD)
     objects = {f"folder {number % 3}/{number:02}": f"old {number} ".encode() * (number * 40)
-               for number in range(OLD_FILES)}
+               for number in range(1, OLD_FILES + 1)}
     objects |= {"with metadata": b"metadata" * 500, "ünï/ключ": b"unicode" * 400}
     in_threads(lambda key: s3.put_object(Bucket=OLD, Key=key, Body=objects[key], Metadata=METADATA), list(objects))
     objects["multipart"] = b"the first part, " * (5 * MIB // 16) + b"the second part"

@@ -1,6 +1,6 @@
 """The contract of gateway/SEMANTICS.md: a paragraph is a method of its name, tried on every store.
 
-What a store cannot show stands in the table at the end of that file with its reason, and is skipped by it.
+What a store does not offer stands in the table at the end of that file with its reason, and is skipped by it.
 """
 
 import argparse
@@ -105,7 +105,9 @@ class Contract:
         writer.create_bucket(Bucket=bucket)
         objects = {"one": b"one " * 1000, "empty": b"", "ünï/ключ": b"unicode " * 300}
         for key, data in objects.items():
-            writer.put_object(Bucket=bucket, Key=key, Body=data, Metadata=METADATA)
+            # Each by a client of its own: after one without bytes Garage leaves botocore waiting on its connection.
+            fresh = self.account.s3() if self.account else self.s3
+            fresh.put_object(Bucket=bucket, Key=key, Body=data, Metadata=METADATA)
         before = listing(writer, bucket)
         faces = {key: face for key, (*face, _) in self.archive(bucket).items()}
         same("listing", faces, {key: face for key, (*face, _) in before.items()})
@@ -554,7 +556,8 @@ class Contract:
         for key, data in objects.items():
             answer = reader.get_object(Bucket=bucket, Key=key)
             check(answer["Body"].read() == data, f"other bytes of {key}")
-            same(f"ETag of {key}", answer["ETag"], before[key][1])
+            if key != "parts" or self.place.parts:
+                same(f"ETag of {key}", answer["ETag"], before[key][1])
             check("tapegate" not in answer["Metadata"], f"{key} still has the reserved header")
             if key != "parts":
                 same(f"face of {key}", (answer["Metadata"], answer["ContentType"]), (METADATA, "text/plain"))
@@ -624,7 +627,8 @@ def contract():
     text = CONTRACT.read_text()
     paragraphs = re.findall(r"^\*\*([a-z_]+)\*\*", text, re.MULTILINE)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
-    differences = {(row[0], row[1]): f"{row[2]}: {row[3]}" for row in cells if row[0] in paragraphs}
+    # Other differences concern a part of the paragraph, which PLACES names.
+    differences = {(row[0], row[1]): row[3] for row in cells if row[0] in paragraphs and row[2] == "not offered"}
     return paragraphs, differences
 
 

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialect::reserved::{self, MarkerKey};
 use futures_util::{StreamExt, TryStreamExt};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use model::bucket::Survey;
 use model::limits::LIST_KEYS_MAX;
@@ -159,12 +160,17 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         if let Some(refusal) = self.refuse_reserved(&request) {
             return Ok(refusal);
         }
-        let lists_buckets = request.method() == Method::GET && request.uri().path() == "/";
-        let response = self.service.call(request).await?;
-        if lists_buckets && response.status() == StatusCode::OK {
-            self.hide_reserved(response).await
-        } else {
-            Ok(response)
+        // Whatever the method: there are stores that list their buckets for every one.
+        let lists_buckets = request.uri().path() == "/";
+        let told_length_only = request.method() == Method::HEAD;
+        let mut response = self.service.call(request).await?;
+        match response.status() {
+            StatusCode::OK if lists_buckets && told_length_only => {
+                response.headers_mut().remove(CONTENT_LENGTH);
+                Ok(response)
+            }
+            StatusCode::OK if lists_buckets => self.hide_reserved(response).await,
+            _ => Ok(response),
         }
     }
 

@@ -52,12 +52,7 @@ impl Ask {
 
     /// The request with a body of `length` bytes.
     pub(crate) fn send(self, body: Body, length: u64) -> Request<Body> {
-        let mut request = self.header("content-length", &length.to_string()).build(body);
-        request
-            .headers_mut()
-            .entry("content-type")
-            .or_insert(HeaderValue::from_static("binary/octet-stream"));
-        request
+        self.header("content-length", &length.to_string()).build(body)
     }
 
     /// The request without a body.
