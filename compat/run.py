@@ -13,6 +13,7 @@ import harness
 import races
 import races_direct
 import races_remote
+import semantics
 import stores
 import transparency
 from report import Report
@@ -32,6 +33,7 @@ def main():
     report = Report()
     for mode in harness.MODES:
         flow.run(report, options.binary, mode, seed)
+        semantics.run(report, options.binary, mode)
     badinput.run(report, options.binary)
     for mode in harness.MODES:
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
@@ -48,6 +50,7 @@ def with_store(report, options, name, seed):
         if options.long:
             transparency.prove(report, store)
         transparency.run(report, options.binary, store)
+        semantics.run(report, options.binary, name, store)
         flow_remote.run(report, options.binary, store, seed)
         races_remote.run(report, options.binary, store, ROUNDS_REMOTE[options.long], seed)
 
