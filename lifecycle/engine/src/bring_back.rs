@@ -41,6 +41,8 @@ pub(crate) enum Brought {
 pub(crate) struct How {
     /// What a write comes to.
     pub(crate) versioning: Versioning,
+    /// The fence's count of the bucket's switches before the store was asked.
+    pub(crate) switches: u64,
     /// Others may write past the gateway: the store's condition protects them.
     pub(crate) conditional: bool,
 }
@@ -48,6 +50,10 @@ pub(crate) struct How {
 /// Brings back an archived object, or takes the reserved header from one that a client wrote straight into a class.
 pub(crate) async fn bring_back(house: &House, row: &Archive, how: How) -> Result<Brought, Error> {
     let gate = house.fence.close(&row.bucket, &row.key).await?;
+    // What a write comes to was switched meanwhile: the next round asks again. From here on it is not.
+    if house.fence.switches(&row.bucket) != how.switches {
+        return Ok(Brought::Waits);
+    }
     // A mutation may have come between the reading of the row and the gate.
     let archive = house.archive(row.id).await?;
     if archive.touched || !is_wanted(&archive) {

@@ -1,7 +1,9 @@
 //! What may be done in a bucket at this moment: the operator's terms, what the store has set the bucket to, and the
 //! model's verdict on both. Looked at before objects are taken over, remembered for a while.
 //!
-//! A look that fails is a refusal to go on for now, never a permission.
+//! A look that fails is a refusal to go on for now, never a permission. A look is over when a client switches the
+//! bucket's versioning through the gateway: who holds the gate of one of its keys is told what a write comes to until
+//! that gate opens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -70,6 +72,8 @@ pub(crate) struct Buckets {
 #[derive(Clone)]
 struct Look {
     at: Timestamp,
+    /// The fence's count of switches before the store was asked.
+    switches: u64,
     survey: Result<Survey, String>,
     /// What the survey came to under the terms of the latest question.
     refusals: Vec<Refusal>,
@@ -87,8 +91,8 @@ impl Buckets {
         self.lock().remove(bucket);
     }
 
-    fn known(&self, bucket: &BucketName, now: Timestamp, interval: Duration) -> Option<Look> {
-        let look = self.lock().get(bucket).cloned()?;
+    fn known(&self, bucket: &BucketName, switches: u64, now: Timestamp, interval: Duration) -> Option<Look> {
+        let look = self.lock().get(bucket).filter(|look| look.switches == switches).cloned()?;
         let interval = if look.survey.is_ok() { interval } else { interval.min(AGAIN) };
         (now < look.at.plus_milliseconds(milliseconds(interval))).then_some(look)
     }
@@ -123,7 +127,8 @@ fn explained(refusals: &[Refusal]) -> String {
     refusals.iter().map(|refusal| refusal.explain()).collect::<Vec<_>>().join("; ")
 }
 
-/// What may be done in a bucket now.
+/// What may be done in a bucket now. Said with the gate of one of its keys held, what a write comes to stays so for as
+/// long as the gate is; said without, it may be over at once.
 pub(crate) async fn leave(house: &House, name: &BucketName) -> Result<Leave, Error> {
     let terms = house.terms(name).await?;
     if !terms.mode.migrates() {
@@ -180,16 +185,20 @@ pub(crate) async fn view(house: &House) -> Result<Vec<BucketView>, Error> {
 
 /// The bucket's settings, from memory when they were asked for lately, and the verdict under these terms.
 async fn look(house: &House, name: &BucketName, terms: &Terms) -> Look {
-    let known = || house.buckets.known(name, house.now(), house.settings.survey_interval);
-    let (at, survey) = match known() {
-        Some(look) => (look.at, look.survey),
+    let switches = || house.fence.switches(name);
+    let known = || house.buckets.known(name, switches(), house.now(), house.settings.survey_interval);
+    let mut is_new = false;
+    let (at, asked, survey) = match known() {
+        Some(look) => (look.at, look.switches, look.survey),
         None => {
             let _asking = house.buckets.asking.lock().await;
             match known() {
-                Some(look) => (look.at, look.survey),
+                Some(look) => (look.at, look.switches, look.survey),
                 None => {
+                    let before = switches();
                     let survey = house.store.survey(name).await.map_err(|error| chain(&error));
-                    (house.now(), survey)
+                    is_new = true;
+                    (house.now(), before, survey)
                 }
             }
         }
@@ -206,7 +215,12 @@ async fn look(house: &House, name: &BucketName, terms: &Terms) -> Look {
         tracing::error!(bucket = %name, code = CODE, why, "nothing of the bucket is taken over");
     }
     let refused = refused.then(|| since.unwrap_or_else(|| house.now()));
-    let look = Look { at, survey, refusals, refused };
-    looks.insert(name.clone(), look.clone());
+    // An answer across a switch is not remembered, nor is one again that was forgotten meanwhile.
+    let stands =
+        if is_new { asked == switches() } else { before.is_some_and(|b| b.at == at && b.switches == asked) };
+    let look = Look { at, switches: asked, survey, refusals, refused };
+    if stands {
+        looks.insert(name.clone(), look.clone());
+    }
     look
 }

@@ -177,12 +177,13 @@ async fn draining(house: &House) -> Result<BTreeMap<BucketName, How>, Error> {
         if terms.mode != Mode::Draining {
             continue;
         }
+        let switches = house.fence.switches(&row.name);
         match house.store.survey(&row.name).await {
             Ok(survey) => {
                 // Where nobody writes past the gateway the key's gate is enough.
                 let alone = capabilities.in_place || terms.exclusive;
                 let conditional = !alone && bucket::conditional(&capabilities, survey.versioning);
-                draining.insert(row.name, How { versioning: survey.versioning, conditional });
+                draining.insert(row.name, How { versioning: survey.versioning, switches, conditional });
             }
             Err(error) => tracing::warn!(bucket = %row.name, error = chain(&error), "not drained now"),
         }

@@ -1,6 +1,7 @@
 //! The key fence of one gateway process: an in-memory entry per key in use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use model::{BucketName, ObjectKey};
 use tokio::sync::Notify;
 
 type Key = (BucketName, ObjectKey);
+
+/// Buckets share this many counters of switches, for clients may name any number of buckets: one that shares another's
+/// is looked at anew too often, never too seldom.
+const COUNTERS: usize = 32;
 
 /// Readers-writer exclusion by key, with mutations as readers and flips as writers; a waiting flip holds back
 /// mutations that come after it.
@@ -24,6 +29,7 @@ struct Keys {
     used: Mutex<BTreeMap<Key, Usage>>,
     /// Buckets no flip may begin in. Taken after `used` where both are.
     shut: Mutex<BTreeSet<BucketName>>,
+    switches: [AtomicU64; COUNTERS],
     /// A key was opened, or a bucket.
     opened: Notify,
 }
@@ -53,6 +59,11 @@ impl Keys {
 
     fn shut(&self) -> MutexGuard<'_, BTreeSet<BucketName>> {
         self.shut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn switches(&self, bucket: &BucketName) -> &AtomicU64 {
+        let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
+        &self.switches[bucket.as_str().bytes().fold(0, mix) % COUNTERS]
     }
 
     /// Whether a flip of the bucket is under way or in doubt.
@@ -163,6 +174,8 @@ struct Shut {
 
 impl Drop for Shut {
     fn drop(&mut self) {
+        // Before any key can be closed: what was learned until now holds no longer.
+        self.keys.switches(&self.bucket).fetch_add(1, Ordering::SeqCst);
         self.keys.shut().remove(&self.bucket);
         self.keys.opened.notify_waiters();
     }
@@ -195,7 +208,12 @@ impl KeyFence for MemoryFence {
         // From here on no flip begins.
         let shut = Shut { keys: self.keys.clone(), bucket: bucket.clone() };
         self.keys.wait_for_open(|| (!self.keys.is_closed_in(bucket)).then_some(())).await?;
+        self.keys.switches(bucket).fetch_add(1, Ordering::SeqCst);
         Ok(Gate::new(shut))
+    }
+
+    fn switches(&self, bucket: &BucketName) -> u64 {
+        self.keys.switches(bucket).load(Ordering::SeqCst)
     }
 }
 
@@ -246,13 +264,17 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!closing.is_finished());
+        let before = fence.switches(&bucket);
         drop(flip);
         let gate = closing.await.unwrap().unwrap();
+        let during = fence.switches(&bucket);
+        assert!(before < during);
         assert!(fence.close(&bucket, &key).await.is_err());
         drop(fence.enter(&bucket, &key).await.unwrap());
         let other = BucketName::parse("other").unwrap();
         drop(fence.close(&other, &key).await.unwrap());
         drop(gate);
+        assert!(during < fence.switches(&bucket));
         drop(fence.close(&bucket, &key).await.unwrap());
         assert!(fence.keys.lock().is_empty() && fence.keys.shut().is_empty());
     }

@@ -1,7 +1,8 @@
 //! The flip: hot bytes are replaced by a stub, under the key's gate, and only evidence says how it ended.
 //!
 //! 1. close the key's gate: nothing is in flight, new mutations wait
-//! 2. look at the object; anything but the identity that was packed withdraws the archive
+//! 2. ask what a write comes to in the bucket, which is not switched while the gate is held; look at the object;
+//!    anything but the identity that was packed withdraws the archive
 //! 3. write down `Flipping` with the attempt's deadline
 //! 4. send the stub
 //! 5. look again: our id is evidence; another identity is, once the deadline has passed; the rest is doubt
@@ -22,7 +23,7 @@ use model::{Archive, ArchiveId, ArchiveState, BodyError, Identity, Timestamp};
 
 use futures_util::TryStreamExt;
 
-use crate::buckets::Leave;
+use crate::buckets::{self, Leave};
 use crate::canary;
 use crate::error::Error;
 use crate::fit;
@@ -49,11 +50,15 @@ pub enum Flipped {
 /// Flips an archive whose copies are all on tape.
 ///
 /// `Err` before the stub was sent leaves the archive `Taped`, to be tried again.
-pub(crate) async fn flip(house: &House, mut archive: Archive, leave: Leave) -> Result<Flipped, Error> {
+pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error> {
     let gate = house.fence.close(&archive.bucket, &archive.key).await?;
     // A mutation may have come between the reading of the row and the gate.
     archive = house.archive(archive.id).await?;
     if archive.state.stage() != ArchiveStage::Taped {
+        return Ok(Flipped::Waits);
+    }
+    let leave = buckets::leave(house, &archive.bucket).await?;
+    if !leave.migrates {
         return Ok(Flipped::Waits);
     }
     let head = house.store.inspect(&target(house, &archive)).await?;
@@ -81,7 +86,7 @@ async fn passed_over(house: &House, mut archive: Archive) -> Result<Flipped, Err
 }
 
 /// Looks at a flip in doubt, and sends the stub again when the last attempt can no longer arrive.
-pub(crate) async fn settle(house: &House, archive: Archive, leave: Leave) -> Result<Flipped, Error> {
+pub(crate) async fn settle(house: &House, archive: Archive) -> Result<Flipped, Error> {
     // A refused flip is not repeated at once; a client's write ends it at once.
     if !archive.touched && house.later.rests(archive.id, house.now()) {
         return Ok(Flipped::Waits);
@@ -100,6 +105,7 @@ pub(crate) async fn settle(house: &House, archive: Archive, leave: Leave) -> Res
     match look_again(house, archive.id, over).await {
         Ok((_, Look::Over(flipped))) => Ok(flipped),
         Ok((archive, Look::Again(number, head))) => {
+            let leave = buckets::leave(house, &archive.bucket).await?;
             let objection = fit::objection(house, leave.versioning, &head);
             if leave.migrates && objection.is_none() {
                 return attempt(house, archive, *head, number + 1, gate, leave).await;
@@ -216,6 +222,11 @@ fn put_off(house: &House, archive: &Archive, answer: Option<&StoreError>) -> Fli
     match answer {
         Some(StoreError::Full { .. }) => house.refusals.refused(Some(again)),
         Some(StoreError::Refused { .. }) => house.refusals.refused(None),
+        // It did not change. Perhaps the bucket did, by other ways than ours, and its conditions with it.
+        Some(StoreError::Changed { .. }) => {
+            house.buckets.forget(&archive.bucket);
+            return Flipped::Doubt;
+        }
         _ => return Flipped::Doubt,
     }
     Flipped::Refused

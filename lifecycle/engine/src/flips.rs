@@ -26,9 +26,8 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
         promote::promote(house).await?;
     }
     house.canary.begin_batch();
-    let settle = |house: Arc<House>, archive: Archive, leave: Leave| async move {
-        flip::settle(&house, archive, leave).await
-    };
+    let settle =
+        |house: Arc<House>, archive: Archive, _: Leave| async move { flip::settle(&house, archive).await };
     let settled = each(house, ArchiveStage::Flipping, settle).await?;
     if settled.refused || settled.halted.is_some() || house.refusals.full(house.now()) {
         return settled.end();
@@ -39,7 +38,7 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
             || !flip::grace_is_over(&archive, house.now(), settings.grace)
             || house.later.rests(archive.id, house.now())
             || !house.pace.take(settings.flips_per_second, house.now());
-        if waits { Ok(Flipped::Waits) } else { flip::flip(&house, archive, leave).await }
+        if waits { Ok(Flipped::Waits) } else { flip::flip(&house, archive).await }
     };
     let ready = each(house, ArchiveStage::Taped, flip).await?;
     Round { ended: settled.ended + ready.ended, ..ready }.end()
@@ -82,6 +81,7 @@ where
         let page = house.catalog.archives_in(stage, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
+        // Who may not begin; and few have to ask the store with a key closed.
         let leaves = buckets::leaves(house, page.iter().map(|archive| &archive.bucket)).await?;
         let refused = AtomicBool::new(false);
         let at_a_time = if house.refusals.careful() { 1 } else { FLIPS_AT_A_TIME };

@@ -149,6 +149,62 @@ async fn versioning_suspended_in_the_middle_of_a_flip_loses_no_version() {
     world.rig.stop().await;
 }
 
+/// Longer than any test waits.
+const SELDOM: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versioning_suspended_between_look_and_flip_loses_no_version() {
+    let world = World::start(WEAK, Versioning::Off, |settings| {
+        (settings.grace, settings.survey_interval) = (Duration::from_secs(5), SELDOM);
+    })
+    .await;
+    let rig = &world.rig;
+    let [null, numbered, other, later] = [1, 2, 3, 4].map(|seed| bytes(seed, 200_000));
+    rig.put("below", &null).await.unwrap();
+    world.switch(Versioning::Enabled).await;
+    rig.put("below", &numbered).await.unwrap();
+    rig.put("above", &other).await.unwrap();
+    rig.put_rule().await;
+    for key in ["below", "above"] {
+        wait_for("it to be on tape", || async {
+            rig.archive_of(key).await.filter(|row| row.state.stage() == ArchiveStage::Taped)
+        })
+        .await;
+    }
+    world.switch(Versioning::Suspended).await;
+    rig.put("above", &later).await.unwrap();
+    let bodies = |key| world.store.versions(BUCKET, key).into_iter().map(|v| v.body).collect::<Vec<_>>();
+    let reason = world.failed("below").await;
+    assert!(reason.contains("suspended"), "{reason}");
+    assert_eq!(bodies("below"), [numbered, null], "a stub would have been the version null");
+    let archive = rig.wait_archived("above").await;
+    assert_eq!(world.stubs("above"), [true, false]);
+    assert_eq!(bodies("above")[1], other);
+    rig.restore(&archive).await;
+    assert_eq!(rig.restored(archive.id).await, later);
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_switch_of_versioning_stalls_flips() {
+    for past_the_gateway in [false, true] {
+        let seldom = |settings: &mut Settings| settings.survey_interval = SELDOM;
+        let world = World::start(WEAK, Versioning::Off, seldom).await;
+        world.rig.put("off", &bytes(1, 200_000)).await.unwrap();
+        world.rig.put_rule().await;
+        world.rig.wait_archived("off").await;
+        // The store refuses the conditions that it honoured before.
+        if past_the_gateway {
+            world.store.set_versioning(BUCKET, Versioning::Enabled);
+        } else {
+            world.switch(Versioning::Enabled).await;
+        }
+        world.rig.put("on", &bytes(2, 200_000)).await.unwrap();
+        world.rig.wait_archived("on").await;
+        world.rig.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_lags_behind_loses_no_stub() {
     let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, |_| {}).await;

@@ -42,6 +42,11 @@ pub trait KeyFence: Send + Sync {
     /// Keeps flips out of a whole bucket while its versioning is changed: granted once no key of it is closed; while the
     /// gate is held [`Self::close`] of its keys is refused. Mutations go on.
     async fn close_bucket(&self, bucket: &BucketName) -> Result<Gate, FenceBusy>;
+
+    /// A number that grows whenever a gate of this bucket is granted or dropped, and now and then besides. What was
+    /// learned of the bucket's versioning holds while a key's gate is held and the number is the one it was before the
+    /// store was asked.
+    fn switches(&self, bucket: &BucketName) -> u64;
 }
 
 /// Something the background work should look at soon. Losing a hint costs a poll interval, never an object.

@@ -60,6 +60,12 @@ impl World {
         self.store.versions(BUCKET, key).iter().map(|version| version.is_stub()).collect()
     }
 
+    /// A client's PutBucketVersioning, as the edge lets it through.
+    pub async fn switch(&self, versioning: Versioning) {
+        let _gate = self.rig.fence.close_bucket(&self.rig.bucket).await.unwrap();
+        self.store.set_versioning(BUCKET, versioning);
+    }
+
     pub async fn row(&self, archive: &Archive) -> Archive {
         self.rig.catalog.archive(archive.id).await.unwrap().unwrap()
     }
