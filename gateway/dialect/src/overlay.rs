@@ -24,8 +24,8 @@ pub enum OverlayError {
     /// More bytes, or more entries, than a page can have.
     #[error("the listing is longer than any page")]
     TooLong,
-    /// Not well-formed, or not the listing expected, or an entry lacks a key, an ETag, a date or a size, or says one of
-    /// them twice.
+    /// Not well-formed, or not the listing expected, or an entry lacks a key, a date or a size, or says one of them, or
+    /// its ETag, twice.
     #[error("the listing cannot be read")]
     Form,
 }
@@ -35,8 +35,8 @@ pub enum OverlayError {
 pub struct Entry {
     /// Key, decoded.
     pub key: ObjectKey,
-    /// ETag.
-    pub etag: ETag,
+    /// ETag; none where the store lists no usable one, as some do once the tags of an object were deleted.
+    pub etag: Option<ETag>,
     /// Last-Modified.
     pub last_modified: Timestamp,
     /// Size of what the store holds, in bytes.
@@ -80,7 +80,7 @@ impl Entry {
     fn of(item: &Item) -> Result<Self, OverlayError> {
         Ok(Self {
             key: item.key()?,
-            etag: item.etag()?,
+            etag: item.etag(),
             last_modified: item.last_modified()?,
             size: item.size()?,
         })

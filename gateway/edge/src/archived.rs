@@ -97,7 +97,8 @@ pub(crate) fn row_of<'a>(
 }
 
 /// Whether what the store told is what the row expects as its version. While a flip is under way the right signature
-/// is all there is; so it is while a direct write is not yet written down.
+/// is all there is; so it is while a direct write is not yet written down. The date counts only as long as no mutation
+/// was let through: there are stores that give an object another one when its tags or its ACL are set.
 fn stands(archive: &Archive, told: &Told) -> bool {
     let unsettled = matches!(archive.state.stage(), ArchiveStage::Flipping | ArchiveStage::Declared);
     let known = archive.standing.as_ref();
@@ -108,7 +109,7 @@ fn stands(archive: &Archive, told: &Told) -> bool {
     unsettled
         || known.is_some_and(|known| {
             known.etag == told.etag
-                && known.last_modified_seconds == told.last_modified.seconds()
+                && (archive.touched || known.last_modified_seconds == told.last_modified.seconds())
                 && same_version(known.version.as_ref())
         })
 }

@@ -8,6 +8,7 @@ mod attributes;
 mod bring_back;
 mod canary;
 mod copies;
+mod pages;
 mod protection;
 pub(crate) mod request;
 mod reserved_bucket;
@@ -216,17 +217,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         after: Option<&ObjectKey>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let what = format!("list of {bucket}");
-        let mut ask = Ask::bucket(Method::GET, bucket)
-            .query("list-type", "2")
-            .query("encoding-type", "url")
-            .query("max-keys", &limit.clamp(1, LIST_KEYS_MAX).to_string())
-            .query("prefix", prefix);
-        if let Some(after) = after {
-            ask = ask.query("start-after", after.as_str());
-        }
-        let response = self.ask(&what, ask.bare()).await?;
-        answer::page(&what, &document(&what, response, "ListBucketResult", LISTING_BYTES_MAX).await?)
+        self.page_of(bucket, prefix, after, limit.clamp(1, LIST_KEYS_MAX)).await
     }
 
     async fn inspect(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError> {

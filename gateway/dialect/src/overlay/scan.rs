@@ -228,8 +228,9 @@ impl Item {
         ObjectKey::parse(&key).map_err(|_| OverlayError::Form)
     }
 
-    pub(super) fn etag(&self) -> Result<ETag, OverlayError> {
-        ETag::parse(self.text("ETag")?.trim_ascii()).map_err(|_| OverlayError::Form)
+    /// Its ETag, if it has a usable one.
+    pub(super) fn etag(&self) -> Option<ETag> {
+        ETag::parse(self.field("ETag")?.text.trim_ascii()).ok()
     }
 
     pub(super) fn last_modified(&self) -> Result<Timestamp, OverlayError> {

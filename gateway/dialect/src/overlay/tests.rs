@@ -25,7 +25,8 @@ fn overlay(restore: Option<Visible>) -> Overlay {
 #[test]
 fn entries_are_read_in_any_order_of_children() {
     let listed = entries(FOREIGN.as_bytes()).unwrap();
-    let told: Vec<_> = listed.iter().map(|e| (e.key.as_str(), e.etag.as_str(), e.size)).collect();
+    let told: Vec<_> =
+        listed.iter().map(|e| (e.key.as_str(), e.etag.as_ref().unwrap().as_str(), e.size)).collect();
     assert_eq!(told, [("a&b", "stub", 1531), ("c", "hot", 7)]);
     assert_eq!(listed[0].last_modified, Timestamp::from_seconds(1_356_048_000));
 }
@@ -39,6 +40,22 @@ fn only_what_changes_changes() {
         .replacen("<Size>1531", "<Size>99", 1)
         .replacen("<StorageClass>STANDARD", "<StorageClass>GLACIER", 1);
     assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn an_unusable_etag_is_none_and_stays_unless_it_is_overlaid() {
+    for blank in ["<ETag>&quot;&quot;</ETag>", "<ETag>\"\"</ETag>", "<ETag></ETag>", "<ETag/>", ""] {
+        let document = FOREIGN.replacen("<ETag>&quot;stub&quot;</ETag>", blank, 1);
+        let listed = entries(document.as_bytes()).unwrap();
+        assert_eq!((&listed[0].etag, listed[0].size), (&None, 1531), "{blank}");
+        assert!(listed[1].etag.is_some());
+        assert_eq!(rewrite(document.as_bytes(), |_| None).unwrap(), document.as_bytes());
+        let shown = rewrite(document.as_bytes(), |entry| entry.etag.is_none().then(|| overlay(None)));
+        let shown = entries(&shown.unwrap()).unwrap();
+        assert_eq!((shown[0].etag.clone(), shown[0].size), (ETag::parse("true-2").ok(), 99), "{blank}");
+    }
+    let twice = FOREIGN.replacen("<ETag>", "<ETag/><ETag>", 1);
+    assert_eq!(entries(twice.as_bytes()), Err(OverlayError::Form));
 }
 
 #[test]

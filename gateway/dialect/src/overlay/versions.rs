@@ -27,8 +27,8 @@ pub struct VersionEntry {
 /// What a listed version holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// ETag.
-    pub etag: ETag,
+    /// ETag; none where the store lists no usable one.
+    pub etag: Option<ETag>,
     /// Size of what the store holds, in bytes.
     pub size: u64,
 }
@@ -91,7 +91,7 @@ impl VersionEntry {
             _ => return Err(OverlayError::Form),
         };
         let content = match item.name {
-            VERSION => Some(Content { etag: item.etag()?, size: item.size()? }),
+            VERSION => Some(Content { etag: item.etag(), size: item.size()? }),
             _ => None,
         };
         Ok(Self {
@@ -180,6 +180,21 @@ mod tests {
         });
         let expected = PAGE.replacen("<VersionId>null", "<VersionId>v9", 1);
         assert_eq!(String::from_utf8(out.unwrap()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_version_listed_without_an_etag_can_still_be_shown() {
+        let blank = PAGE.replacen("&quot;stub&quot;", "&quot;&quot;", 1);
+        let content = version_entries(blank.as_bytes()).unwrap().swap_remove(0).content;
+        assert_eq!(content, Some(Content { etag: None, size: 1531 }));
+        let kept = rewrite_versions(blank.as_bytes(), |_| VersionEdit::Keep).unwrap();
+        assert_eq!(kept, blank.as_bytes());
+        let edit = |entry: &VersionEntry| match entry.version.as_str() {
+            "v2" => show("v1"),
+            _ => VersionEdit::Keep,
+        };
+        let shown = rewrite_versions(blank.as_bytes(), edit).unwrap();
+        assert_eq!(shown, rewrite_versions(PAGE.as_bytes(), edit).unwrap());
     }
 
     #[test]

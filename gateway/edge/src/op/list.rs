@@ -59,8 +59,9 @@ async fn overlays(
         }
     }
     let restores = restores(house, archived.iter().map(|(_, row)| row), asks_restores).await?;
-    let overlaid = archived.into_iter().zip(restores).map(|((entry, row), restore)| {
-        (entry.key.clone(), overlaid(&row, &entry.etag, entry.last_modified, restore))
+    let overlaid = archived.into_iter().zip(restores).filter_map(|((entry, row), restore)| {
+        let overlay = overlaid(&row, entry.etag.as_ref(), entry.last_modified, restore)?;
+        Some((entry.key.clone(), overlay))
     });
     Ok(overlaid.collect())
 }
@@ -91,32 +92,57 @@ pub(super) async fn restores(
     Ok(jobs.into_iter().map(visible).collect())
 }
 
-/// What is to be said of an archived object in the place of what the store says.
+/// What is to be said of an archived object in the place of what the store says; nothing while neither knows its ETag.
 pub(super) fn overlaid(
     row: &Archive,
-    etag: &ETag,
+    etag: Option<&ETag>,
     last_modified: Timestamp,
     restore: Option<Visible>,
-) -> Overlay {
-    Overlay {
-        etag: client_etag(row).unwrap_or(etag).clone(),
+) -> Option<Overlay> {
+    Some(Overlay {
+        etag: client_etag(row).or(etag)?.clone(),
         last_modified: row.last_modified.unwrap_or(last_modified),
         size: row.size,
         class: StorageClass::Tape(row.class),
         restore,
+    })
+}
+
+/// What a listed line is to an archive, by its ETag and date alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// What stands for it.
+    Stands,
+    /// Perhaps what stands for it: only a look at the object tells.
+    Unsure,
+    /// Something else.
+    Other,
+}
+
+/// Compares a line with what is known to stand for an archive. A write of tags or of the ACL may give the object
+/// another date, and may leave the line without an ETag until the next write.
+pub(super) fn likeness(row: &Archive, etag: Option<&ETag>, last_modified: Timestamp) -> Likeness {
+    let Some(known) = &row.standing else { return Likeness::Other };
+    let same_second = known.last_modified_seconds == last_modified.seconds();
+    match etag {
+        Some(etag) if known.etag != *etag => Likeness::Other,
+        Some(_) if same_second => Likeness::Stands,
+        Some(_) if !row.touched => Likeness::Other,
+        _ => Likeness::Unsure,
     }
 }
 
 /// The archive that an entry is, if clients see it as one.
 async fn shown(house: &House, entry: &Entry, rows: Vec<Archive>) -> Result<Option<Archive>> {
     for row in rows {
-        let stands = row.standing.as_ref().is_some_and(|known| {
-            known.etag == entry.etag && known.last_modified_seconds == entry.last_modified.seconds()
-        });
+        let likeness = likeness(&row, entry.etag.as_ref(), entry.last_modified);
+        let stands = likeness == Likeness::Stands;
         let shown = match row.state.stage() {
             // The stub may be there already while the row does not say so yet.
             ArchiveStage::Flipping if !stands && entry.size <= STUB_BYTES => is_ours(house, &row).await?,
-            _ => stands && row.is_archived_for_clients(),
+            _ if !row.is_archived_for_clients() => false,
+            _ if likeness == Likeness::Unsure => is_ours(house, &row).await?,
+            _ => stands,
         };
         if shown {
             return Ok(Some(row));

@@ -14,7 +14,7 @@ use model::limits::STUB_BYTES;
 use model::store::ObjectRef;
 use model::{Archive, Body, BucketName, ObjectKey, VersionId};
 
-use super::list::{asks_restores, overlaid, restores};
+use super::list::{Likeness, asks_restores, likeness, overlaid, restores};
 use crate::body::collect;
 use crate::error::{Error, Result, catalog, store};
 use crate::house::{Ask, House};
@@ -96,7 +96,8 @@ async fn edits(
     let restores = restores(house, found.iter().map(|(_, row, _)| *row), asks_restores).await?;
     let edited = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
         let content = entry.content.as_ref();
-        let overlay = || content.map(|content| overlaid(row, &content.etag, entry.last_modified, restore));
+        let overlay =
+            || content.and_then(|content| overlaid(row, content.etag.as_ref(), entry.last_modified, restore));
         let known = versions::to_clients(row).filter(|id| !id.is_null() || !nulls.contains(&entry.key));
         let version = known.unwrap_or_else(|| entry.version.clone());
         let edit = match shown {
@@ -112,13 +113,19 @@ async fn edits(
 /// What a line is to an archive of its key, if it is anything to it.
 async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Option<Shown>> {
     let Some(content) = &entry.content else { return Ok(None) };
-    let stands = row.standing.as_ref().is_some_and(|known| {
-        known.etag == content.etag
-            && known.last_modified_seconds == entry.last_modified.seconds()
-            && known.version.as_ref().is_none_or(|version| *version == entry.version)
-    });
+    let known = row.standing.as_ref().and_then(|known| known.version.as_ref());
+    let likeness = match known.is_none_or(|version| *version == entry.version) {
+        true => likeness(row, content.etag.as_ref(), entry.last_modified),
+        false => Likeness::Other,
+    };
+    let stands = likeness == Likeness::Stands;
     if row.state.stage() != ArchiveStage::Flipping || (stands && row.direct) {
-        return Ok((stands && row.is_archived_for_clients()).then_some(Shown::Archived));
+        let shown = row.is_archived_for_clients()
+            && match likeness {
+                Likeness::Unsure => is_ours(house, row, Some(&entry.version)).await? == Some(true),
+                _ => stands,
+            };
+        return Ok(shown.then_some(Shown::Archived));
     }
     let original = versions::to_clients(row);
     let bytes = if row.keeps_bytes() { row.size } else { STUB_BYTES };

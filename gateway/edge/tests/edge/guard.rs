@@ -10,13 +10,15 @@ use http_body_util::BodyExt;
 use model::Body;
 use model::body::{empty, full};
 use model::store::{Capabilities, Signer, StoreError};
-use store::{EmbeddedStore, OwnRequest, S3Service, Swap};
+use store::{OwnRequest, S3Service, Swap};
+
+use crate::redating::Redating;
 
 /// What decides on a request: who signed it, method, target.
 type Denial = Box<dyn Fn(&Signer, &Method, &str) -> bool + Send + Sync>;
 
 pub struct Guarded {
-    inner: EmbeddedStore,
+    inner: Redating,
     denial: Mutex<Option<Denial>>,
     heard: Mutex<Vec<Heard>>,
     knows_rules: AtomicBool,
@@ -32,13 +34,18 @@ pub struct Heard {
 }
 
 impl Guarded {
-    pub fn new(inner: EmbeddedStore) -> Self {
+    pub fn new(inner: Redating) -> Self {
         Self {
             inner,
             denial: Mutex::new(None),
             heard: Mutex::new(Vec::new()),
             knows_rules: AtomicBool::new(false),
         }
+    }
+
+    /// The service below.
+    pub fn inner(&self) -> &Redating {
+        &self.inner
     }
 
     /// From now on buckets have lifecycle rules, or none, as on a store that knows such.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::failing::{Failing, Lossy};
 use crate::guard::Guarded;
+use crate::redating::Redating;
 use bytes::Bytes;
 use dialect::reserved::MarkerKey;
 use dialect::sigv4::{PayloadToken, Secret, Signer};
@@ -122,7 +123,8 @@ impl World {
     pub async fn with(pretend_remote: bool, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = Options { sync: false, pretend_remote, ..Options::default() };
-        let embedded = Guarded::new(EmbeddedStore::open(directory.path(), options).unwrap());
+        let embedded = EmbeddedStore::open(directory.path(), options).unwrap();
+        let embedded = Guarded::new(Redating::new(embedded));
         let marker_key = MarkerKey::new([7; 32]);
         let reserved = Reserved { bucket: bucket("tapegate-reserved"), catalog: "test".to_owned() };
         let store =

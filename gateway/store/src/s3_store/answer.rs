@@ -5,8 +5,8 @@ use dialect::reserved::{self, MarkerKey};
 use dialect::xml::{self, Element};
 use dialect::{checksum::Algorithm, date};
 use http::{HeaderMap, Response, StatusCode};
-use model::store::{Listed, ObjectHead, ObjectRef, Page, StoreError};
-use model::{Body, BucketName, ETag, VersionId};
+use model::store::{ObjectHead, ObjectRef, StoreError};
+use model::{Body, BucketName, ETag, ObjectKey, Timestamp, VersionId};
 
 use super::request::unescape_key;
 use crate::service::StoreFull;
@@ -124,19 +124,26 @@ fn pairs(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Vec<(String, Str
     found
 }
 
-/// A page of ListObjectsV2 asked for with `encoding-type=url`.
-pub(crate) fn page(what: &str, listing: &Element) -> Result<Page, StoreError> {
-    let entries = listing.all("Contents").map(|entry| listed(entry).ok_or_else(|| nonsense(what, "entry")));
-    Ok(Page {
-        entries: entries.collect::<Result<_, _>>()?,
-        more: leaf(listing, "IsTruncated") == Some("true"),
-    })
+/// One line of a page. Its ETag may be unusable: there are stores that list an empty one once the tags of the object
+/// were deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) key: ObjectKey,
+    pub(crate) etag: Option<ETag>,
+    pub(crate) size: u64,
+    pub(crate) last_modified: Timestamp,
 }
 
-fn listed(entry: &Element) -> Option<Listed> {
-    Some(Listed {
+/// A page of ListObjectsV2 asked for with `encoding-type=url`, and whether more follows.
+pub(crate) fn page(what: &str, listing: &Element) -> Result<(Vec<Line>, bool), StoreError> {
+    let lines = listing.all("Contents").map(|entry| line(entry).ok_or_else(|| nonsense(what, "entry")));
+    Ok((lines.collect::<Result<_, _>>()?, leaf(listing, "IsTruncated") == Some("true")))
+}
+
+fn line(entry: &Element) -> Option<Line> {
+    Some(Line {
         key: unescape_key(entry.child("Key")?.exact().ok()?)?,
-        etag: ETag::parse(leaf(entry, "ETag")?).ok()?,
+        etag: leaf(entry, "ETag").and_then(|etag| ETag::parse(etag).ok()),
         size: leaf(entry, "Size")?.parse().ok()?,
         last_modified: date::parse_iso(leaf(entry, "LastModified")?)?,
     })
@@ -203,6 +210,23 @@ mod tests {
             };
             assert_eq!(seen, expected, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn an_entry_without_a_usable_etag_is_still_an_entry() {
+        let page_of = |etag: &str| {
+            let entry = format!(
+                "<L><Contents><Key>a%20b</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>{etag}<Size>7</Size></Contents>\
+                 <IsTruncated>true</IsTruncated></L>"
+            );
+            page("it", &xml::read(entry.as_bytes(), "L", 1 << 20).unwrap()).unwrap()
+        };
+        for blank in ["<ETag>&quot;&quot;</ETag>", "<ETag></ETag>", "<ETag/>", ""] {
+            let (lines, more) = page_of(blank);
+            let told: Vec<_> = lines.iter().map(|line| (line.key.as_str(), &line.etag, line.size)).collect();
+            assert_eq!((told, more), (vec![("a b", &None, 7)], true), "{blank}");
+        }
+        assert_eq!(page_of("<ETag>&quot;e&quot;</ETag>").0[0].etag, ETag::parse("e").ok());
     }
 
     #[test]
