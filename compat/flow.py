@@ -135,6 +135,11 @@ class Flow:
         for key, entry in after.items():
             same(f"listing of {key!r}", entry, (*self.before[bucket][key][:3], "GLACIER"))
 
+    def face(self, key):
+        """What the headers of an archived odd key say: whole seconds, where a store may list finer."""
+        size, etag, listed, _ = self.before[ODD][key]
+        return size, etag, listed.replace(microsecond=0), "GLACIER"
+
     # --- refused ---
 
     def archived_objects_are_refused(self):
@@ -144,9 +149,7 @@ class Flow:
                  (403, "InvalidObjectState", GET_REFUSED, "GLACIER"))
             head = self.s3.head_object(Bucket=ODD, Key=key)
             seen = (head["ContentLength"], head["ETag"], head["LastModified"], head["StorageClass"])
-            size, etag, listed, _ = self.before[ODD][key]
-            # A head tells whole seconds; a store may list finer.
-            same(f"HEAD of {key!r}", seen, (size, etag, listed.replace(microsecond=0), "GLACIER"))
+            same(f"HEAD of {key!r}", seen, self.face(key))
             same("type", (head["ContentType"], head["CacheControl"]), ("text/x-odd", "no-store"))
             same(f"metadata of {key!r}", head["Metadata"], METADATA)
             check("Restore" not in head, "x-amz-restore on an object never restored")
@@ -222,7 +225,7 @@ class Flow:
             answer = self.s3.get_object(Bucket=ODD, Key=key)
             check(answer["Body"].read() == data, f"other bytes of {key!r}")
             seen = (answer["ContentLength"], answer["ETag"], answer["LastModified"], answer["StorageClass"])
-            same(f"GET of {key!r}", seen, (*self.before[ODD][key][:3], "GLACIER"))
+            same(f"GET of {key!r}", seen, self.face(key))
         self.parts_of_a_restored_copy()
         for bucket in (TREE, ODD):
             self.unchanged(bucket, listing(self.s3, bucket))

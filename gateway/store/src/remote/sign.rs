@@ -45,9 +45,12 @@ impl Keys {
             Signer::Service => &self.service,
             Signer::Own(id) => self.own.get(id).ok_or_else(|| unknown(id))?,
             Signer::Nobody => {
-                // The framing of a body is told by this header even where nobody signs.
-                let token = HeaderValue::try_from(payload.to_string());
-                token.map(|token| parts.headers.insert("x-amz-content-sha256", token)).map_err(internal)?;
+                // The framing of a body is told by this header even where nobody signs. Any other token without a
+                // signature is refused by Garage.
+                if let PayloadToken::StreamingUnsignedTrailer = payload {
+                    let token = HeaderValue::try_from(payload.to_string()).map_err(internal)?;
+                    parts.headers.insert("x-amz-content-sha256", token);
+                }
                 return Ok(());
             }
         };
