@@ -82,7 +82,12 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
             () = broken => "the metadata of the store could not be written".to_owned(),
         }
     });
-    Ok(Gateway { edge: Edge::new(ports, edge_settings(config, &installation, root)), engine, broken, behind })
+    Ok(Gateway {
+        edge: Edge::new(ports, edge_settings(config, &installation, root, deadline)),
+        engine,
+        broken,
+        behind,
+    })
 }
 
 async fn open_catalog(
@@ -169,7 +174,12 @@ fn spool_bytes(config: &Config, data: &DataDir) -> Result<u64, Error> {
     Ok((disk.f_bavail.saturating_mul(disk.f_frsize) / SPOOL_PART).max(SPOOL_BYTES_MIN))
 }
 
-fn edge_settings(config: &Config, installation: &Installation, root: &Root) -> edge::Settings {
+fn edge_settings(
+    config: &Config,
+    installation: &Installation,
+    root: &Root,
+    store_deadline: Duration,
+) -> edge::Settings {
     let known = |(id, identity): (&String, &Identity)| {
         let upstream = match identity.upstream {
             Upstream::Service => edge::Upstream::Service,
@@ -191,6 +201,7 @@ fn edge_settings(config: &Config, installation: &Installation, root: &Root) -> e
         buckets: config.buckets.clone(),
         classes: config.classes.clone(),
         marker_key: installation.marker_key.clone(),
+        store_deadline,
         limits: Limits { drain: DRAIN, ..Limits::default() },
     }
 }

@@ -19,10 +19,9 @@ use crate::error::{Error, Result, catalog};
 use crate::house::{Ask, House, trouble};
 use crate::versions;
 
-/// A key entered for a mutation; others may be in it too, but no flip. A key of a bucket that is not managed is entered
-/// without any of this.
+/// A key entered for a mutation; others may be in it too, but no flip.
 pub(crate) struct Entered {
-    _passage: Option<Passage>,
+    _passage: Passage,
     /// Live archives of the key, oldest first.
     pub(crate) rows: Vec<Archive>,
 }
@@ -120,17 +119,13 @@ pub(crate) fn may_end(row: &Archive, named: Option<&VersionId>) -> bool {
     named.is_some_and(|named| *named == stored || versions::to_clients(row).as_ref() == Some(named))
 }
 
-/// Enters a key's fence; nothing is to be entered in a bucket that is not managed.
-pub(crate) async fn enter(house: &House, bucket: &BucketName, key: &ObjectKey) -> Result<Option<Passage>> {
-    if !house.is_managed(bucket).await? {
-        return Ok(None);
-    }
-    let passage = house.ports.fence.enter(bucket, key).await.map_err(|source| Error::EnterFence {
+/// Enters a key's fence, in a bucket that is not managed too: a long upload may still be under way when it becomes so.
+pub(crate) async fn enter(house: &House, bucket: &BucketName, key: &ObjectKey) -> Result<Passage> {
+    house.ports.fence.enter(bucket, key).await.map_err(|source| Error::EnterFence {
         bucket: bucket.clone(),
         key: key.clone(),
         source,
-    })?;
-    Ok(Some(passage))
+    })
 }
 
 /// An If-Match of what stands on the store in the form in which the store honours it, if it does.

@@ -51,6 +51,8 @@ pub struct Settings {
     pub classes: BTreeMap<TapeClass, PoolName>,
     /// Signs the reserved header.
     pub marker_key: MarkerKey,
+    /// How long a message can still change the store after its sender gave up.
+    pub store_deadline: Duration,
     /// What a connection may use.
     pub limits: Limits,
 }

@@ -52,7 +52,7 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
     let _passage = match onto_itself {
         true => None,
-        false => enter(&house, &named.bucket, &named.key).await?,
+        false => Some(enter(&house, &named.bucket, &named.key).await?),
     };
     let rows = house.archives_at(&named.bucket, &named.key).await?;
     let source = find(&house, &mut ask, &named, &rows, class.is_some()).await?;

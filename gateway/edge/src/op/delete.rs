@@ -77,7 +77,7 @@ async fn enter_all(
     let (mut passages, mut busy) = (Vec::new(), BTreeSet::new());
     while let Some((entered, key)) = entering.next().await {
         match entered {
-            Ok(passage) => passages.extend(passage),
+            Ok(passage) => passages.push(passage),
             Err(Error::EnterFence { .. }) => drop(busy.insert(key)),
             Err(error) => return Err(error),
         }

@@ -3,6 +3,7 @@
 use model::TapeClass;
 use model::bucket::{BucketSettings, Mode, Terms};
 use model::catalog::{Bucket, Catalog, Change};
+use model::fence::KeyFence;
 
 use crate::world::{World, bucket, large};
 
@@ -20,6 +21,17 @@ async fn remote() -> World {
     assert_eq!(world.ask("PUT", "/free", &[], b"").await.status, 200);
     world.store.guard().heard();
     world
+}
+
+#[tokio::test]
+async fn a_write_that_began_before_its_bucket_was_managed_holds_flips_back() {
+    let world = remote().await;
+    let key = (bucket("free"), crate::world::object_key("key"));
+    let gate = world.fence.close(&key.0, &key.1).await.unwrap();
+    let refused = world.ask("PUT", "/free/key", &[], b"x").await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (503, "SlowDown"));
+    drop(gate);
+    assert_eq!(world.ask("PUT", "/free/key", &[], b"x").await.status, 200);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use model::TapeClass;
 use model::catalog::{Catalog, Change};
+use model::fence::KeyFence;
 use model::store::{ObjectRef, ObjectStore};
 
 use crate::world::{Answer, World, bucket, large, object_key};
@@ -202,6 +203,17 @@ async fn versioning_is_not_changed_under_a_flip() {
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"));
     drop(gate);
     assert_eq!(set_versioning(&world, "Suspended").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_switch_without_an_answer_holds_flips_back_until_it_can_no_longer_arrive() {
+    let world = versioned(true).await;
+    world.store.lose();
+    assert_eq!(set_versioning(&world, "Suspended").await.status, 503);
+    let key = (bucket("bkt"), object_key("key"));
+    assert!(world.fence.close(&key.0, &key.1).await.is_err(), "it may still be carried out");
+    drop(world.fence.close_bucket(&key.0).await.expect("its time is over"));
+    world.fence.close(&key.0, &key.1).await.expect("nothing holds it back");
 }
 
 #[tokio::test]

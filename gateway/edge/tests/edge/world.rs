@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::failing::{Failing, Lossy};
 use crate::guard::Guarded;
@@ -31,6 +32,8 @@ use sha2::{Digest, Sha256};
 use store::{EmbeddedStore, Options, Reserved, S3Store};
 
 pub const KEY_ID: &str = "AKIDEXAMPLE";
+/// Less than a closed bucket is waited for.
+pub const STORE_DEADLINE: Duration = Duration::from_secs(1);
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 pub struct World {
@@ -152,6 +155,7 @@ impl World {
             buckets: BucketSettings::all(),
             classes: BTreeMap::from([(TapeClass::Glacier, pool.clone())]),
             marker_key,
+            store_deadline: STORE_DEADLINE,
             limits: Limits::default(),
         };
         change(&mut settings);
