@@ -90,13 +90,12 @@ impl Entered {
         Ok(())
     }
 
-    /// Marks the archives of the key that a request may end as touched, together with `changes`, durably.
+    /// Marks the archives of the key that a request may change as touched, together with `changes`, durably.
     pub(crate) async fn touch(&self, house: &House, route: &Route, mut changes: Vec<Change>) -> Result<()> {
         let named = versions::named(&route.query)?;
-        // What nobody has heard of may do anything.
-        let anything = route.operation == Operation::Unknown;
-        let ended = self.rows.iter().filter(|row| anything || may_end(row, named.as_ref()));
-        changes.extend(ended.map(|row| Change::Touch(row.id)));
+        let anything = may_date_anew(route.operation);
+        let touched = self.rows.iter().filter(|row| anything || may_end(row, named.as_ref()));
+        changes.extend(touched.map(|row| Change::Touch(row.id)));
         if changes.is_empty() {
             return Ok(());
         }
@@ -109,6 +108,21 @@ impl Entered {
             house.ports.wake.wake(Work::Touched);
         }
     }
+}
+
+/// Whether an operation may change the version that stands for an archive and leave it there, also when it names none.
+/// What nobody has heard of may do anything.
+fn may_date_anew(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::PutObjectTagging
+            | O::DeleteObjectTagging
+            | O::PutObjectAcl
+            | O::PutObjectLegalHold
+            | O::PutObjectRetention
+            | O::Unknown
+    )
 }
 
 /// Whether a mutation that names this version, or none, may end an archive: a version with an id of its own is ended by

@@ -120,14 +120,13 @@ pub(super) enum Likeness {
 }
 
 /// Compares a line with what is known to stand for an archive. A write of tags or of the ACL may give the object
-/// another date, and may leave the line without an ETag until the next write.
+/// another date, also after its answer was lost, and may leave the line without an ETag until the next write.
 pub(super) fn likeness(row: &Archive, etag: Option<&ETag>, last_modified: Timestamp) -> Likeness {
     let Some(known) = &row.standing else { return Likeness::Other };
     let same_second = known.last_modified_seconds == last_modified.seconds();
     match etag {
         Some(etag) if known.etag != *etag => Likeness::Other,
         Some(_) if same_second => Likeness::Stands,
-        Some(_) if !row.touched => Likeness::Other,
         _ => Likeness::Unsure,
     }
 }

@@ -18,7 +18,7 @@ async fn set_versioning(world: &World, status: &str) -> Answer {
 }
 
 /// A world with versions, and whether stubs are versions of their own in it.
-async fn versioned(remote: bool) -> World {
+pub async fn versioned(remote: bool) -> World {
     let world = World::with(remote, |_| {}).await;
     assert_eq!(set_versioning(&world, "Enabled").await.status, 200);
     world
