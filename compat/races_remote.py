@@ -99,7 +99,8 @@ class Races(Clients):
             data, metadata, more = fresh(one.key, which), {"turn": which}, {}
             if self.full:
                 more = {"Tagging": "turn=first&seat=1", "ACL": "public-read" if one.public else "private"}
-            answer = self.s3.put_object(Bucket=one.bucket.name, Key=one.key, Body=data, Metadata=metadata, **more)
+            answer = self.attempt(self.s3.put_object, Bucket=one.bucket.name, Key=one.key, Body=data,
+                                  Metadata=metadata, **more)
             version = of_put(data, metadata, answer.get("VersionId"), tags=FIRST_TAGS if self.full else (),
                              public=one.public)
             key = self.keys[one]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 use model::archive::ArchiveStage;
+use model::catalog::CatalogError;
 use model::{Archive, ArchiveId};
 
 use crate::buckets::{self, Leave};
@@ -117,10 +118,11 @@ where
     Ok(round)
 }
 
-/// Trouble that goes on is told once in a while; a key in use is none.
+/// Trouble that goes on is told once in a while; a key in use is none, nor is a row that a client just touched.
 pub(crate) fn tell(house: &House, archive: ArchiveId, what: &str, error: &Error) {
     let now = house.now();
-    if matches!(error, Error::Fence(_)) || house.told.rests(archive, now) {
+    let in_use = matches!(error, Error::Fence(_) | Error::Catalog(CatalogError::Conflict { .. }));
+    if in_use || house.told.rests(archive, now) {
         tracing::debug!(%archive, error = chain(error), "{what}");
         return;
     }

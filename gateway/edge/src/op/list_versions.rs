@@ -1,7 +1,8 @@
 //! ListObjectVersions: the store's pages, in which a stub is the version it stands for.
 //!
 //! While a flip by PUT is under way the store may have both, the version and its stub above it. Then the stub's line is
-//! left out and the version's has the archive's face; once the version is gone the stub is shown under its id.
+//! left out and the version's has the archive's face; once the version is gone the stub is shown under its id. The flip
+//! goes on while a page is edited: of the lines that are the same archive only the first is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use crate::versions;
 type Line = (ObjectKey, VersionId);
 
 /// What a line comes to.
+#[derive(PartialEq, Eq)]
 enum Shown {
     /// The archive's version, with the archive's face.
     Archived,
@@ -82,10 +84,12 @@ async fn edits(
     let rows = rows.map_err(catalog("the archives of a page"))?;
     let rows: BTreeMap<ObjectKey, Vec<Archive>> = keys.into_iter().zip(rows).collect();
     let mut found = Vec::new();
+    let mut has_line = BTreeSet::new();
     for entry in entries {
         for row in rows.get(&entry.key).map(Vec::as_slice).unwrap_or_default() {
             if let Some(shown) = shown(house, entry, row).await? {
-                found.push((entry, row, shown));
+                let again = shown != Shown::Surplus && !has_line.insert(row.id);
+                found.push((entry, row, if again { Shown::Surplus } else { shown }));
                 break;
             }
         }
@@ -123,7 +127,7 @@ async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Opt
         let shown = row.is_archived_for_clients()
             && match likeness {
                 Likeness::Unsure => is_ours(house, row, Some(&entry.version)).await? == Some(true),
-                _ => stands,
+                _ => stands || was_replaced(row, entry),
             };
         return Ok(shown.then_some(Shown::Archived));
     }
@@ -139,6 +143,15 @@ async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Opt
         },
         _ => None,
     })
+}
+
+/// Whether a line is of the version that the stub replaced, as it stood when the page was made.
+fn was_replaced(row: &Archive, entry: &VersionEntry) -> bool {
+    let (Some(identity), Some(content)) = (&row.identity, &entry.content) else { return false };
+    versions::to_clients(row).as_ref() == Some(&entry.version)
+        && content.etag.as_ref().is_none_or(|etag| *etag == identity.etag)
+        && content.size == row.size
+        && identity.last_modified_seconds == entry.last_modified.seconds()
 }
 
 /// Whether a version bears this archive's marker; none when there is no such version.

@@ -195,6 +195,25 @@ async fn a_version_and_its_stub_are_shown_once() {
 }
 
 #[tokio::test]
+async fn a_page_made_before_a_flip_ended_shows_the_version_once() {
+    let world = versioned(true).await;
+    put(&world, &large()).await;
+    let before = world.ask("GET", "/bkt?versions", &[], b"").await;
+    let mut row = world.archive_as("key", GLACIER, true).await;
+    // The store still lists both; the row says by now that the stub stands.
+    let target = ObjectRef { bucket: row.bucket.clone(), key: row.key.clone(), version: None };
+    let stub = world.store.head(&target).await.unwrap().unwrap();
+    let standing = row.standing.as_mut().unwrap();
+    (standing.etag, standing.version) = (stub.etag, stub.version);
+    standing.last_modified_seconds = stub.last_modified.seconds();
+    row.state = model::ArchiveState::Archived;
+    world.catalog.commit(vec![Change::Archive(row)]).await.unwrap();
+    let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
+    assert_eq!(listed.text().replace("GLACIER", "STANDARD"), before.text());
+    assert!(listed.text().contains("GLACIER"));
+}
+
+#[tokio::test]
 async fn versioning_is_not_changed_under_a_flip() {
     let world = versioned(true).await;
     put(&world, &large()).await;
