@@ -39,14 +39,15 @@ VARIES = "varies_by_storage_class"
 
 
 def wait_until(condition, seconds, what):
-    """Polls `condition` until it gives something true, which is returned; fails after `seconds`."""
+    """Polls `condition` until it gives something true, which is returned; fails after `seconds` with `what`, which may
+    be a function."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Failed(f"after {seconds} s still not: {what}")
+            raise Failed(f"after {seconds} s still not: {what() if callable(what) else what}")
         time.sleep(POLL_SECONDS)
 
 

@@ -244,17 +244,19 @@ class Races(Clients):
                 self.set_versioning(bucket.name, ENABLED)
         by_name = {(one.bucket.name, one.key): one for one in plan}
 
+        hot = []
+
         def settled():
-            archived = True
+            hot.clear()
             for bucket in self.buckets:
                 lines = self.listed(bucket)
                 for one in by_name.values():
-                    if one.bucket == bucket:
-                        archived &= self.settled(one, lines.pop(one.key, []))
+                    if one.bucket == bucket and not self.settled(one, lines.pop(one.key, [])):
+                        hot.append(self.told(one))
                 same(f"further keys in {bucket.name}", sorted(lines), [])
-            return archived
+            return not hot
 
-        wait_until(settled, STUCK_SECONDS, "everything is archived")
+        wait_until(settled, STUCK_SECONDS, lambda: f"everything is archived; {len(hot)} are not, as {hot[:5]}")
         for bucket in self.buckets:
             lines = self.listed(bucket)
             for one in plan:

@@ -97,8 +97,8 @@ pub(crate) fn row_of<'a>(
 }
 
 /// Whether what the store told is what the row expects as its version. While a flip is under way the right signature
-/// is all there is; so it is while a direct write is not yet written down. The date counts only as long as no mutation
-/// was let through: there are stores that give an object another one when its tags or its ACL are set.
+/// is all there is; so it is while a direct write is not yet written down. The date does not count: there are stores
+/// that give an object another one when its tags or its ACL are set.
 fn stands(archive: &Archive, told: &Told) -> bool {
     let unsettled = matches!(archive.state.stage(), ArchiveStage::Flipping | ArchiveStage::Declared);
     let known = archive.standing.as_ref();
@@ -106,12 +106,7 @@ fn stands(archive: &Archive, told: &Told) -> bool {
         (Some(known), Some(told)) => known == told,
         _ => true,
     };
-    unsettled
-        || known.is_some_and(|known| {
-            known.etag == told.etag
-                && (archive.touched || known.last_modified_seconds == told.last_modified.seconds())
-                && same_version(known.version.as_ref())
-        })
+    unsettled || known.is_some_and(|known| known.etag == told.etag && same_version(known.version.as_ref()))
 }
 
 /// What every answer about an object says.

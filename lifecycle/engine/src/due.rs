@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use model::archive::ArchiveStage;
+use model::archive::{ArchiveStage, Standing};
 use model::catalog::CatalogError;
 use model::store::{ObjectHead, StoreError};
 use model::{Archive, ArchiveId, ArchiveState, ByteStream, Identity};
@@ -13,6 +13,7 @@ use crate::error::{Error, is_fatal};
 use crate::fit;
 use crate::flip::standing;
 use crate::house::{House, held};
+use crate::listed;
 use crate::record::record;
 use crate::set_aside::set_aside;
 
@@ -96,24 +97,28 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
     let target = held(&archive);
     let head = house.store.inspect(&target).await.map_err(|error| fit::explained(error.into()))?;
     let same = |head: &ObjectHead| {
-        let known = archive.standing.as_ref();
-        known.is_some_and(|s| s.etag == head.etag && s.last_modified_seconds == head.last_modified.seconds())
+        archive.standing.as_ref().is_some_and(|known| known.etag == head.etag)
             && head.marker.as_ref().is_none_or(|marker| marker.archive == archive.id)
     };
-    let Some(head) = head.filter(same) else {
+    let known = archive.standing.as_ref().map(|known| known.last_modified_seconds);
+    let (Some(head), Some(known)) = (head.filter(same), known) else {
         house.advance(&mut archive, ArchiveState::Withdrawn).await?;
         return Ok(None);
     };
+    if listed::seconds(house, &archive, &head, known).await? != known {
+        house.advance(&mut archive, ArchiveState::Withdrawn).await?;
+        return Ok(None);
+    }
     if let Some(objection) = fit::objection(house, leave.versioning, &head) {
         return Err(objection);
     }
     archive.extents.clear();
     archive.identity = Some(Identity::of(&head));
-    archive.standing = Some(standing(&head));
+    archive.standing = Some(Standing { last_modified_seconds: known, ..standing(&head) });
     archive.size = head.size;
-    // A listing may tell a date finer than a head does; clients go on seeing it.
-    let listed = archive.last_modified.filter(|listed| listed.seconds() == head.last_modified.seconds());
-    archive.last_modified = Some(listed.unwrap_or(head.last_modified));
+    // A listing may tell a date finer than a head does, or the date of the write where a head tells that of its tags;
+    // clients go on seeing it.
+    archive.last_modified.get_or_insert(head.last_modified);
     archive.checksums = head.checksums.clone();
     if head.etag.as_str().contains('-') {
         archive.part_bytes = house.store.part_bytes(&target, &head.etag).await?;

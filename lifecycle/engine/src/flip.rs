@@ -279,13 +279,15 @@ fn target(house: &House, archive: &Archive) -> ObjectRef {
 }
 
 /// Whether the object is the one that was packed. The bytes of a direct write bear their archive's id: its tags and
-/// ACL may have changed since, and the stub takes them over as they are now.
+/// ACL may have changed since, and its date with them, and the stub takes them over as they are now.
 fn is_unchanged(archive: &Archive, head: &ObjectHead) -> bool {
     let Some(packed) = &archive.identity else { return false };
     let seen = Identity::of(head);
     let direct = archive.direct && head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
-    let packed_digest = if direct { seen.attributes_digest } else { packed.attributes_digest };
-    Identity { attributes_digest: packed_digest, ..packed.clone() } == seen
+    match direct {
+        true => (&packed.etag, &packed.version) == (&seen.etag, &seen.version),
+        false => *packed == seen,
+    }
 }
 
 /// User metadata the stub will not carry.

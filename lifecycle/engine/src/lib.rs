@@ -31,6 +31,7 @@ mod gates;
 mod hot;
 mod house;
 mod lapse;
+mod listed;
 mod notice;
 mod pace;
 mod packing;

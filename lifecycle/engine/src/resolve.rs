@@ -1,12 +1,13 @@
 //! Looks again at archives whose key a client may have changed, and at direct writes of unknown outcome.
 
-use model::archive::ArchiveStage;
+use model::archive::{ArchiveStage, Standing};
 use model::store::ObjectHead;
 use model::{Archive, ArchiveState, Timestamp};
 
 use crate::error::Error;
 use crate::flip::{milliseconds, standing};
 use crate::house::{House, current, is_pinned};
+use crate::listed;
 use crate::versions;
 
 /// What another look came to.
@@ -59,8 +60,10 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
             if is_pinned(&archive) {
                 versions::remove_surplus(house, &archive, head.version.as_ref()).await?;
                 // A stub written twice is newer than it was.
-                if archive.standing.as_ref().is_some_and(|known| known.etag == head.etag) {
-                    next.standing = Some(standing(&head));
+                if let Some(known) = archive.standing.as_ref().filter(|known| known.etag == head.etag) {
+                    let seconds =
+                        listed::seconds(house, &archive, &head, known.last_modified_seconds).await?;
+                    next.standing = Some(Standing { last_modified_seconds: seconds, ..standing(&head) });
                 }
             }
             house.save(&mut archive, next).await?;
@@ -112,8 +115,10 @@ fn stands(archive: &Archive, head: &ObjectHead) -> bool {
     !archive.direct
         && archive.state.stage() != ArchiveStage::Archived
         && archive.standing.as_ref().is_some_and(|known| {
-            // A listing, which `Due` rows come from, names no version.
-            known.etag == head.etag && known.last_modified_seconds == head.last_modified.seconds()
+            // What a `Due` row knows is from a listing, which names no version.
+            let identity = archive.identity.as_ref();
+            let seconds = identity.map_or(known.last_modified_seconds, |seen| seen.last_modified_seconds);
+            known.etag == head.etag && seconds == head.last_modified.seconds()
         })
 }
 

@@ -6,10 +6,13 @@ use model::clock::archive_id;
 use model::limits::LIST_KEYS_MAX;
 use model::rule::LifecycleConfiguration;
 use model::store::{Listed, ObjectRef};
-use model::{Archive, ArchiveState, BucketName, Identity, ObjectKey, StorageClass, TapeClass};
+use model::{
+    Archive, ArchiveState, BucketName, ETag, Identity, ObjectKey, StorageClass, TapeClass, Timestamp,
+};
 
 use crate::error::Error;
 use crate::house::House;
+use crate::listed;
 use crate::rules::{self, Action, Subject};
 
 /// What a scan of one bucket came to.
@@ -129,9 +132,8 @@ fn decide(
     let unsettled = rows.iter().any(|row| row.touched || row.state.stage() == ArchiveStage::Flipping);
     // The listing may be older than the rows: what it shows is what has been replaced since.
     let replaced = rows.iter().any(|row| {
-        row.identity.as_ref().is_some_and(|identity| {
-            identity.etag == entry.etag && identity.last_modified_seconds == entry.last_modified.seconds()
-        })
+        row.identity.as_ref().is_some_and(|identity| identity.etag == entry.etag)
+            && row.last_modified.is_some_and(|date| date.seconds() == entry.last_modified.seconds())
     });
     if unsettled || (replaced && standing.is_none()) {
         return None;
@@ -187,8 +189,13 @@ async fn expire(house: &House, bucket: &BucketName, entry: &Listed) -> Result<bo
     let target = ObjectRef { bucket: bucket.clone(), key: entry.key.clone(), version: None };
     let _gate = house.fence.close(bucket, &entry.key).await?;
     let Some(head) = house.store.head(&target).await? else { return Ok(false) };
-    if head.etag != entry.etag || head.last_modified.seconds() != entry.last_modified.seconds() {
-        return Ok(false);
+    let listed =
+        |etag: &ETag, date: Timestamp| entry.etag == *etag && entry.last_modified.seconds() == date.seconds();
+    if !listed(&head.etag, head.last_modified) {
+        let line = listed::line(house, bucket, &entry.key).await?;
+        if !line.is_some_and(|line| line.etag == head.etag && listed(&line.etag, line.last_modified)) {
+            return Ok(false);
+        }
     }
     let touches: Vec<Change> = house
         .catalog

@@ -168,6 +168,30 @@ async fn a_tag_written_during_migration_is_on_the_stub() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_whose_head_tells_the_date_of_its_tags_is_archived_once() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, |_| {}).await;
+    world.store.write_directly(BUCKET, "key", &[("x-amz-tagging", "a=old")], &bytes(1, 200_000));
+    world.store.retag(BUCKET, "key", "a=new");
+    let hot = world.store.versions(BUCKET, "key").remove(0);
+    assert_ne!(hot.dated.seconds(), hot.modified.seconds());
+    world.rig.put_rule().await;
+    let archive = world.rig.wait_archived("key").await;
+    assert_eq!(archive.last_modified.map(Timestamp::seconds), Some(hot.modified.seconds()));
+
+    world.store.retag(BUCKET, "key", "a=newer");
+    world.touch(&archive).await;
+    wait_for("a look", || async { (!world.row(&archive).await.touched).then_some(()) }).await;
+    world.go_round().await;
+    let row = world.row(&archive).await;
+    let stub = world.store.versions(BUCKET, "key").remove(0);
+    let standing = row.standing.clone().unwrap();
+    assert_eq!(standing.last_modified_seconds, stub.modified.seconds(), "as it is listed");
+    assert_eq!((row.state.stage(), row.touched), (ArchiveStage::Archived, false));
+    assert_eq!(world.rig.archive_of("key").await.unwrap().id, archive.id);
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_buckets_are_left_alone_and_shown() {
     let not_exclusive = |settings: &mut Settings| settings.buckets.otherwise = Terms::MANAGED;
     let world = World::start(WEAK, Versioning::Off, not_exclusive).await;

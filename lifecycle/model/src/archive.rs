@@ -68,12 +68,14 @@ pub struct Extent {
 }
 
 /// What the store was last seen to have under the key: the hot object before the flip, the stub (or the small object
-/// kept whole) after it. A listing entry is this archive when its ETag and Last-Modified equal these.
+/// kept whole) after it. A listing entry is this archive when its ETag and Last-Modified equal these. A head may tell
+/// another date than a listing does: in a bucket with versions Ceph RGW dates an object anew for its head alone when
+/// its tags or its ACL are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// ETag of what stands under the key now.
     pub etag: ETag,
-    /// Its Last-Modified, in whole seconds.
+    /// Its Last-Modified as listings tell it, in whole seconds.
     pub last_modified_seconds: i64,
     /// Its version id, where the store has one.
     pub version: Option<VersionId>,

@@ -151,7 +151,7 @@ fn was_replaced(row: &Archive, entry: &VersionEntry) -> bool {
     versions::to_clients(row).as_ref() == Some(&entry.version)
         && content.etag.as_ref().is_none_or(|etag| *etag == identity.etag)
         && content.size == row.size
-        && identity.last_modified_seconds == entry.last_modified.seconds()
+        && row.last_modified.is_some_and(|date| date.seconds() == entry.last_modified.seconds())
 }
 
 /// Whether a version bears this archive's marker; none when there is no such version.

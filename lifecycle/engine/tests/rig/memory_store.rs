@@ -26,7 +26,10 @@ pub struct Version {
     pub is_marker: bool,
     pub body: Bytes,
     pub headers: BTreeMap<String, String>,
+    /// As listings tell it.
     pub modified: Timestamp,
+    /// As heads tell it.
+    pub dated: Timestamp,
 }
 
 impl Version {
@@ -128,11 +131,12 @@ impl MemoryStore {
         assert_eq!(self.write(bucket, key, &map.collect(), Bytes::copy_from_slice(body)).status(), 200);
     }
 
-    /// Tags the current version anew.
+    /// Tags the current version anew, which dates its head.
     pub fn retag(&self, bucket: &str, key: &str, tags: &str) {
         let mut buckets = self.buckets.lock().unwrap();
         let current = &mut buckets.get_mut(bucket).unwrap().keys.get_mut(key).unwrap()[0];
         current.headers.insert("x-amz-tagging".to_owned(), tags.to_owned());
+        current.dated = current.dated.plus_milliseconds(5_000);
     }
 
     fn write(&self, bucket: &str, key: &str, headers: &HeaderMap, body: Bytes) -> Response<Body> {
@@ -167,6 +171,7 @@ impl MemoryStore {
             body,
             headers,
             modified: RealClock.now(),
+            dated: RealClock.now(),
         };
         let (id, etag) = (version.id.clone(), version.etag());
         add(versions, version);
@@ -226,6 +231,7 @@ impl MemoryStore {
                     body: Bytes::new(),
                     headers: BTreeMap::new(),
                     modified: RealClock.now(),
+                    dated: RealClock.now(),
                 };
                 add(versions, marker);
             }
@@ -263,7 +269,7 @@ impl MemoryStore {
             return refuse(412, "PreconditionFailed");
         }
         let mut response =
-            Response::builder().header("etag", etag).header("last-modified", date::http(version.modified));
+            Response::builder().header("etag", etag).header("last-modified", date::http(version.dated));
         let shown = |name: &str| name != "x-amz-tagging" && !name.starts_with("x-amz-grant");
         for (name, value) in version.headers.iter().filter(|(name, _)| shown(name)) {
             response = response.header(name, value);
