@@ -22,6 +22,8 @@ from side import Side
 DISTINCT_MIN = 200
 # What the gateway manages while it is compared: nothing of it is archived, so nothing may show.
 MANAGED = ("main", "other", "versions", "public")
+# What the name of a bucket begins with that the gateway keeps to itself.
+RESERVED = b"tapegate-reserved-"
 
 
 class Comparison:
@@ -47,6 +49,8 @@ class Comparison:
         return self
 
     def judge(self, case, answers, found):
+        if RESERVED in answers[1].body:
+            self.found.append(Difference(case.name, "the reserved bucket", ("", answers[1].text())))
         entry = self.listed.get(case.name)
         if entry is None:
             self.found += found

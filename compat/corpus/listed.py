@@ -29,6 +29,9 @@ LISTS = "the gateway reads lists of deletes, since some may be of archived objec
 FORMS = "the gateway takes forms apart itself, and refuses those that are none with S3's codes"
 FORM_PUT = "the gateway makes a PutObject of a form, and this store refuses nobody's otherwise than nobody's form"
 SELECT = "a store would search the stub of an archived object, so a managed bucket has no select"
+TOTALS = "the gateway keeps restored copies on the store: what the store counts of all buckets together counts them too"
+UNTOLD = "the length of the list would tell that there is one bucket more than it shows"
+ADDRESS = "this store tells the address its operator gave it; the gateway tells its own, as the client reached it"
 UNSIGNED = "the gateway sends bodies on as UNSIGNED-PAYLOAD, and this store refuses those by another code"
 
 
@@ -63,6 +66,8 @@ LISTED = {
         "get chunks": Listed(DECODES, ("header content-encoding",)),
         "head of chunks": Listed(DECODES, ("header content-encoding",)),
         "get chunks-gzip": Listed(DECODES, ("header content-encoding",)),
+        "usage of the service": Listed(TOTALS, ("body",), (200, None)),
+        "usage of the service, not as XML": Listed(TOTALS, ("body",), (200, None)),
     } | refusals(CHECKS, {
         "put with a wrong CRC32": (400, "BadDigest"),
         "put with a wrong SHA-256": (400, "BadDigest"),
@@ -77,7 +82,11 @@ LISTED = {
         "POST to an object": (400, "InvalidArgument"),
         "restore of a hot object of another bucket": (400, "InvalidArgument"),
     }),
-    "garage": refusals(NAMES, {
+    "garage": {
+        "HEAD of the service": Listed(UNTOLD, ("header content-length",)),
+        "complete": Listed(ADDRESS, ("body",), (200, None)),
+        "complete the copies": Listed(ADDRESS, ("body",), (200, None)),
+    } | refusals(NAMES, {
         "a bucket under a name nobody may have": (400, "InvalidBucketName"),
         "a bucket of two letters": (400, "InvalidBucketName"),
     }) | refusals(JUDGES, {

@@ -5,11 +5,14 @@
 //! written anew: every other byte, known to us or not, leaves as it came.
 //!
 //! Works on ListObjects and ListObjectsV2 (`ListBucketResult`), and with [`version_entries`] and [`rewrite_versions`] on
-//! ListObjectVersions (`ListVersionsResult`); with keys plain or percent-encoded.
+//! ListObjectVersions (`ListVersionsResult`); with keys plain or percent-encoded. [`without_bucket`] leaves a bucket out
+//! of whatever tells of many.
 
+mod hide;
 mod scan;
 mod versions;
 
+pub use hide::without_bucket;
 use model::restore::Visible;
 use model::{ETag, ObjectKey, StorageClass, Timestamp};
 use scan::{Item, Kind, Listing};

@@ -31,7 +31,7 @@ pub use date::AmzDate;
 pub use error::AuthError;
 pub use key::{BrokenLink, Secret, Signature, SignatureChain};
 pub use payload::{Payload, PayloadToken};
-pub use sign::{SignError, Signer};
+pub use sign::{SignError, Signer, host};
 pub use verify::{Caller, FormClaim, RequestView, Verdict, Verifier};
 
 /// The only algorithm spoken here.

@@ -24,6 +24,7 @@ mod direct;
 mod error;
 mod house;
 mod listen;
+mod location;
 mod mutation;
 mod op;
 mod payload;

@@ -51,6 +51,14 @@ pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     Ok(response)
 }
 
+/// A mutation of what no archive can stand for as it came: only flips are kept off, should the bucket become managed
+/// before it is over.
+pub(crate) async fn pass(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
+    let target = ask.target()?;
+    let _passage = enter(&house, &target.bucket, &target.key).await?;
+    house.forward(ask, body).await
+}
+
 // === impl Entered ===
 
 impl Entered {

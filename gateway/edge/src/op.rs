@@ -68,7 +68,7 @@ pub(crate) async fn perform(house: &Arc<House>, ask: Ask, body: Body) -> Result<
             false if is_unheard(ask.route.operation) && !house.settings.forwards_unknown => {
                 Err(not_offered().into())
             }
-            false => house.forward(ask, body).await,
+            false => of_unmanaged(house, ask, body).await,
         },
         _ => house.forward(ask, body).await,
     }
@@ -98,6 +98,20 @@ async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Result<Response
             Method::GET | Method::HEAD => read::forward(house, ask, body).await,
             _ => carried(mutation::forward(own(), ask, body)).await,
         },
+        _ => house.forward(ask, body).await,
+    }
+}
+
+/// A bucket that is not managed now may be when the store carries a request out: what must not meet a flip does not.
+async fn of_unmanaged(house: &Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
+    use Operation as O;
+    let own = || Arc::clone(house);
+    match ask.route.operation {
+        O::DeleteObjects => delete::pass(house, ask, body).await,
+        O::PutBucketVersioning => carried(versioning::put(own(), ask, body)).await,
+        _ if ask.route.key.is_some() && !matches!(ask.head.method, Method::GET | Method::HEAD) => {
+            carried(mutation::pass(own(), ask, body)).await
+        }
         _ => house.forward(ask, body).await,
     }
 }

@@ -46,7 +46,11 @@ pub(crate) fn bare(status: StatusCode) -> Response<Body> {
 /// The answer to the client.
 pub(crate) fn respond(context: &Context, now: Timestamp, outcome: Result<Response<Body>>) -> Response<Body> {
     let mut response = match outcome {
-        Ok(response) => response,
+        // A refusal the store's adapter made itself: it did not know the request's names.
+        Ok(mut response) => match response.extensions_mut().remove::<S3Error>() {
+            Some(error) => refusal(context, &error),
+            None => response,
+        },
         Err(error) => {
             log(context, &error);
             refusal(context, &s3(&error))

@@ -267,7 +267,7 @@ impl S3Service for RemoteStore {
         let to_head = method == Method::HEAD;
         match self.forward(head, body).await {
             Ok(response) => Ok(response),
-            Err(Failure::Refused(error)) => Ok(reply::refusal(&error, to_head)),
+            Err(Failure::Refused(error)) => Ok(reply::refusal(error, to_head)),
             Err(Failure::Silent(source)) => {
                 let what = format!("{method} {}", target.path());
                 Err(StoreError::Doubt { what, source: Box::new(source) })

@@ -296,6 +296,7 @@ impl Item {
     }
 }
 
-fn position(reader: &Reader<&[u8]>) -> usize {
+/// How far a document was read, in bytes.
+pub(super) fn position(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).expect("a listing is far shorter than the address space")
 }

@@ -161,7 +161,11 @@ fn respell(uri: &mut Uri) -> String {
     path
 }
 
-fn host(headers: &mut HeaderMap, uri: &Uri) -> Result<(), SignError> {
+/// Sets the Host header of a request to this URI, unless there is one.
+///
+/// # Errors
+/// [`SignError::NoHost`] when the URI names none.
+pub fn host(headers: &mut HeaderMap, uri: &Uri) -> Result<(), SignError> {
     if headers.contains_key(HOST) {
         return Ok(());
     }

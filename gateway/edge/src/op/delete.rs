@@ -64,6 +64,21 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     told(outcome?, &rows, &refusals).await
 }
 
+/// DeleteObjects of a bucket that is not managed, as it came. Which keys it names is not read, so none is entered: had
+/// the bucket become managed meanwhile, a flip could have put a stub where the store had deleted already, and the
+/// client is told to ask again.
+pub(super) async fn pass(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
+    let bucket = ask.route.bucket()?.clone();
+    let (mut parts, body) = house.forward(ask, body).await?.into_parts();
+    // Stores answer while they delete: it is over when the answer is.
+    let answer = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
+    if house.is_managed(&bucket).await? {
+        return Err(Code::SlowDown.into());
+    }
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(answer.len()));
+    Ok(Response::from_parts(parts, full(answer)))
+}
+
 /// Enters every key once. Gives those that are busy.
 async fn enter_all(
     house: &House,
@@ -181,13 +196,16 @@ async fn told(response: Response<Body>, rows: &Rows, refusals: &Refusals) -> Res
     if (rows.is_empty() && refusals.is_empty()) || !response.status().is_success() {
         return Ok(response);
     }
-    let unusable = || Error::ReadAnswer { operation: "DeleteObjects", missing: "result" };
     let (mut parts, body) = response.into_parts();
     let theirs = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
     let theirs = xml::read(&theirs, "DeleteResult", ANSWER_BYTES_MAX).map_err(|_| unusable())?;
     let whole = result(&theirs.children, rows, refusals);
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     Ok(Response::from_parts(parts, full(whole)))
+}
+
+fn unusable() -> Error {
+    Error::ReadAnswer { operation: "DeleteObjects", missing: "result" }
 }
 
 /// The document of these outcomes.

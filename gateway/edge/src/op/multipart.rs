@@ -15,6 +15,7 @@ use crate::body::collect;
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result, catalog};
 use crate::house::{Ask, House, escaped, with_query};
+use crate::location;
 use crate::mutation::Entered;
 
 /// Longest answer to CreateMultipartUpload, in bytes.
@@ -70,12 +71,19 @@ pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Res
     let upload = declared_by(&entered, &ask);
     // The upload's own row too: the engine leaves uploads alone until it is told that one may have been completed.
     entered.touch(&house, &ask.route, Vec::new()).await?;
+    let origin = location::origin(ask.headers());
     let outcome = house.forward(ask, body).await;
     if let Some(id) = upload {
         completed(&house, &target, id, &outcome_status(&outcome)).await;
     }
     entered.wake(&house);
-    outcome
+    let response = outcome?;
+    Ok(match origin {
+        Some(origin) if response.status().is_success() => {
+            location::readdress(response, origin, &target.bucket)
+        }
+        _ => response,
+    })
 }
 
 /// AbortMultipartUpload

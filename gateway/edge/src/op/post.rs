@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dialect::post_form::{Form, LengthRange, Policy, Success};
 use dialect::{Code, route};
-use http::header::{CONTENT_LENGTH, ETAG, HOST, HeaderValue, LOCATION};
+use http::header::{CONTENT_LENGTH, ETAG, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use model::store::Signer;
 use model::{Body, BucketName, ETag, ObjectKey};
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::house::{Ask, House, object_uri};
 use crate::mutation::carried;
 use crate::respond::{bare, document};
-use crate::{authenticate, authorise, versions};
+use crate::{authenticate, authorise, location, versions};
 use upload::Upload;
 
 pub(super) async fn post(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
@@ -70,8 +70,7 @@ fn request(bucket: &BucketName, key: &ObjectKey, headers: HeaderMap, signer: Sig
 
 /// The URL of the object.
 fn location(ask: &Ask, put: &Ask) -> String {
-    let host = ask.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    format!("http://{host}{}", put.head.uri.path())
+    format!("{}{}", location::origin(ask.headers()).unwrap_or_default(), put.head.uri.path())
 }
 
 /// What the form wants to be told of a file that is stored.

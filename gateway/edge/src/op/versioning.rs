@@ -13,9 +13,7 @@ pub(super) async fn put(house: Arc<House>, ask: Ask, body: Body) -> Result<Respo
     let closing = house.ports.fence.close_bucket(&bucket).await;
     let gate = closing.map_err(|source| Error::CloseBucket { bucket, source })?;
     let outcome = house.forward(ask, body).await;
-    let answered = outcome.as_ref().is_ok_and(|response| {
-        !response.status().is_server_error() && response.status() != StatusCode::REQUEST_TIMEOUT
-    });
+    let answered = outcome.as_ref().is_ok_and(|response| is_verdict(response.status()));
     if !answered {
         // The store may still carry it out: no flip begins before that is over.
         let deadline = house.settings.store_deadline;
@@ -25,4 +23,25 @@ pub(super) async fn put(house: Arc<House>, ask: Ask, body: Body) -> Result<Respo
         });
     }
     outcome
+}
+
+/// Whether a store that answers so will do nothing more.
+fn is_verdict(status: StatusCode) -> bool {
+    let doubt = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+    // There are stores without versions, and they say so.
+    !doubt || status == StatusCode::NOT_IMPLEMENTED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_without_versions_leaves_no_doubt() {
+        for (status, verdict) in
+            [(200, true), (403, true), (408, false), (500, false), (501, true), (503, false)]
+        {
+            assert_eq!(StatusCode::from_u16(status).map(is_verdict).ok(), Some(verdict), "{status}");
+        }
+    }
 }

@@ -93,3 +93,17 @@ async fn a_lost_copy_is_no_answer() {
     world.store.delete_copy(row.id).await.unwrap();
     assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "SlowDown");
 }
+
+#[tokio::test]
+async fn refusals_of_the_stores_adapter_name_the_request() {
+    let world = World::new().await;
+    for (method, target) in [("GET", "/tapegate-reserved/catalog"), ("DELETE", "/tapegate-reserved/x")] {
+        let answer = world.ask(method, target, &[], b"").await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (404, "NoSuchBucket"));
+        for (element, header) in [("RequestId", "x-amz-request-id"), ("HostId", "x-amz-id-2")] {
+            let named = format!("<{element}>{}</{element}>", answer.header(header).unwrap());
+            assert!(answer.text().contains(&named), "{target}: {}", answer.text());
+        }
+    }
+    assert_eq!(world.ask("HEAD", "/tapegate-reserved/catalog", &[], b"").await.status, 404);
+}

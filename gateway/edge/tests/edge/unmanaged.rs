@@ -1,5 +1,9 @@
 //! Buckets that are the store's alone, and operations nobody here has heard of.
 
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use model::TapeClass;
 use model::bucket::{BucketSettings, Mode, Terms};
 use model::catalog::{Bucket, Catalog, Change};
@@ -28,10 +32,45 @@ async fn a_write_that_began_before_its_bucket_was_managed_holds_flips_back() {
     let world = remote().await;
     let key = (bucket("free"), crate::world::object_key("key"));
     let gate = world.fence.close(&key.0, &key.1).await.unwrap();
-    let refused = world.ask("PUT", "/free/key", &[], b"x").await;
-    assert_eq!((refused.status.as_u16(), refused.code()), (503, "SlowDown"));
+    let writes = [
+        ("PUT", "/free/key"),
+        ("POST", "/free/key?x-vendor"),
+        ("PUT", "/free/key?renameObject"),
+        ("POST", "/free/key?restore"),
+    ];
+    let asked = join_all(writes.map(|(method, target)| world.ask(method, target, &[], b"x")));
+    for (answer, (_, target)) in asked.await.into_iter().zip(writes) {
+        assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"), "{target}");
+    }
+    assert_eq!(
+        world.ask("GET", "/free/key?x-vendor", &[], b"").await.status,
+        200,
+        "a read waits for nothing"
+    );
     drop(gate);
     assert_eq!(world.ask("PUT", "/free/key", &[], b"x").await.status, 200);
+    assert_eq!(world.ask("POST", "/free/key?x-vendor", &[], b"x").await.text(), "x");
+}
+
+#[tokio::test]
+async fn a_list_of_deletes_is_not_acknowledged_when_its_bucket_became_managed_meanwhile() {
+    let world = remote().await;
+    assert_eq!(world.ask("PUT", "/free/key", &[], b"x").await.status, 200);
+    let delete = "<Delete><Object><Key>key</Key></Object></Delete>";
+    let md5 = dialect::checksum::Md5::of(delete.as_bytes()).to_base64();
+    let ask = async || world.ask("POST", "/free?delete", &[("content-md5", &md5)], delete.as_bytes()).await;
+    let answer = ask().await;
+    assert_eq!((answer.status.as_u16(), answer.text().matches("<Deleted>").count()), (200, 1));
+    let mut row = Bucket::new(bucket("free"));
+    row.terms = Some(Terms::MANAGED);
+    let (catalog, enabled) = (world.catalog.clone(), Mutex::new(Some(Change::Bucket(row))));
+    world.store.guard().deny(move |_, _, _| {
+        let enabled = enabled.lock().unwrap().take();
+        enabled.is_some_and(|row| catalog.commit(vec![row]).now_or_never().unwrap().is_err())
+    });
+    let answer = ask().await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"));
+    assert_eq!(ask().await.status, 200, "asked again it enters the keys");
 }
 
 #[tokio::test]

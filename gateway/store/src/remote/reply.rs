@@ -54,8 +54,8 @@ pub(super) async fn relay(
     if failed && !to_head { message::fill(parts, body).await } else { Response::from_parts(parts, body) }
 }
 
-/// A refusal of our own.
-pub(super) fn refusal(error: &S3Error, to_head: bool) -> Response<Body> {
+/// A refusal of our own. It carries its error, for whoever can name the request it is about.
+pub(super) fn refusal(error: S3Error, to_head: bool) -> Response<Body> {
     let document = if to_head { Vec::new() } else { error.document("", "remote") };
     let mut response = Response::new(Body::default());
     *response.status_mut() = error.status();
@@ -67,6 +67,7 @@ pub(super) fn refusal(error: &S3Error, to_head: bool) -> Response<Body> {
     for (name, value) in &error.headers {
         headers.insert(name.clone(), value.clone());
     }
+    response.extensions_mut().insert(error);
     response.map(|_: Body| model::body::full(document))
 }
 

@@ -45,6 +45,7 @@ impl Keys {
             Signer::Service => &self.service,
             Signer::Own(id) => self.own.get(id).ok_or_else(|| unknown(id))?,
             Signer::Nobody => {
+                sigv4::host(&mut parts.headers, &parts.uri).map_err(internal)?;
                 // The framing of a body is told by this header even where nobody signs. Any other token without a
                 // signature is refused by Garage.
                 if let PayloadToken::StreamingUnsignedTrailer = payload {

@@ -2,6 +2,7 @@
 
 use dialect::S3Error;
 use dialect::copy::CopySource;
+use dialect::overlay::without_bucket;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use model::body::{empty, full};
@@ -110,7 +111,8 @@ impl<S: S3Service> S3Store<S> {
         }
     }
 
-    /// The answer to a client's request that names the reserved bucket, which for clients is not there.
+    /// The answer to a client's request that names the reserved bucket, which for clients is not there. It carries its
+    /// error, for whoever can name the request it is about.
     pub(super) fn refuse_reserved(&self, request: &Request<Body>) -> Option<Response<Body>> {
         let path = request.uri().path();
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
@@ -125,33 +127,79 @@ impl<S: S3Service> S3Store<S> {
         let mut response = Response::new(body);
         *response.status_mut() = error.status();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        response.extensions_mut().insert(error);
         Some(response)
     }
 
-    /// Takes the reserved bucket out of a ListBuckets answer and leaves the rest as it is.
+    /// Takes the reserved bucket out of an answer about buckets and leaves the rest as it is.
     pub(super) async fn hide_reserved(&self, response: Response<Body>) -> Result<Response<Body>, StoreError> {
+        let unusable = |source| StoreError::Doubt { what: "answer about all buckets".to_owned(), source };
         let (mut parts, body) = response.into_parts();
-        let body = collect(body, LISTING_BYTES_MAX).await.map_err(|source| StoreError::Doubt {
-            what: "list of buckets".to_owned(),
-            source: Box::new(source),
-        })?;
-        let text = without_bucket(&String::from_utf8_lossy(&body), self.reserved.bucket.as_str());
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-        Ok(Response::from_parts(parts, full(text)))
+        let body = collect(body, LISTING_BYTES_MAX).await.map_err(|source| unusable(Box::new(source)))?;
+        let body =
+            without_bucket(&body, &self.reserved.bucket).map_err(|source| unusable(Box::new(source)))?;
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Ok(Response::from_parts(parts, full(body)))
     }
 }
 
-/// The document without the `Bucket` element of this name.
-fn without_bucket(document: &str, name: &str) -> String {
-    const END: &str = "</Bucket>";
-    let wanted = format!("<Name>{name}</Name>");
-    let Some(at) = document.find(&wanted) else {
-        return document.to_owned();
-    };
-    let start = document[..at].rfind("<Bucket>");
-    let end = document[at..].find(END).map(|end| at + end + END.len());
-    match (start, end) {
-        (Some(start), Some(end)) => format!("{}{}", &document[..start], &document[end..]),
-        _ => document.to_owned(),
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use async_trait::async_trait;
+    use dialect::reserved::MarkerKey;
+    use http::StatusCode;
+    use model::BucketName;
+    use model::store::{Capabilities, ObjectStore};
+
+    use super::*;
+    use crate::remote::UNPROVEN;
+    use crate::service::Swap;
+
+    /// A store that says the same of everything.
+    struct Says(StatusCode, &'static str);
+
+    #[async_trait]
+    impl S3Service for Says {
+        async fn call(&self, _: Request<Body>) -> Result<Response<Body>, StoreError> {
+            let length = self.1.len();
+            let response = Response::builder().status(self.0).header(CONTENT_LENGTH, length);
+            Ok(response.body(full(self.1)).unwrap())
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            UNPROVEN
+        }
+
+        async fn swap_in_place(&self, _: Swap) -> Result<(), StoreError> {
+            Err(StoreError::Missing { what: "everything".to_owned() })
+        }
+    }
+
+    async fn heard(status: u16, document: &'static str, target: &str) -> Result<String, StoreError> {
+        let reserved = Reserved { bucket: BucketName::parse("kept-1").unwrap(), catalog: "c".to_owned() };
+        let service = Says(StatusCode::from_u16(status).unwrap(), document);
+        let store = S3Store::look(service, reserved, MarkerKey::new([7; 32]));
+        let request = Request::get(target).body(empty()).unwrap();
+        let response = ObjectStore::call(&store, request).await?;
+        let length = response.headers()[CONTENT_LENGTH].to_str().unwrap().to_owned();
+        let body = collect(response.into_body(), 1 << 10).await.unwrap();
+        assert_eq!(length, body.len().to_string());
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn no_answer_about_all_buckets_names_it() {
+        let usage = "<Usage><B><Entry><Bucket>a</Bucket><N>1</N></Entry><Entry><Bucket>kept-1</Bucket><N>2</N></Entry></B></Usage>";
+        let left = "<Usage><B><Entry><Bucket>a</Bucket><N>1</N></Entry></B></Usage>";
+        assert_eq!(heard(200, usage, "/?usage").await.unwrap(), left);
+        assert_eq!(heard(200, "[{\"Name\":\"kept-1\"}]", "/?format=json").await.unwrap(), "[]");
+        assert_eq!(heard(200, usage, "/bkt?usage").await.unwrap(), usage, "an object may say what it likes");
+        for document in ["kept-1,5", "<Usage><!-- kept-1 --></Usage>"] {
+            assert!(
+                heard(200, document, "/?usage").await.is_err(),
+                "{document}: rather nothing than its name"
+            );
+        }
     }
 }

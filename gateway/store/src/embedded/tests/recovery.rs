@@ -1,10 +1,13 @@
 //! What the next start finds, and what it does about it.
 
+use std::sync::Arc;
+
 use http::{Request, Response};
 use model::Body;
 use model::store::{Capabilities, StoreError};
 
 use super::{Fixture, open, options};
+use crate::conformance::Client;
 use crate::conformance::client::noise;
 use crate::{EmbeddedStore, Error, Reserved, S3Service, S3Store, Swap};
 
@@ -95,10 +98,13 @@ async fn a_file_that_cannot_be_removed_holds_up_no_other() {
         fixture.client.send(http::Method::DELETE, &format!("/bkt/{key}"), &[], "").await;
     }
     fixture.swept_to(0).await;
-    // Once it can be removed, it is.
+    // Once it can be removed, it is. Nobody is to look in between.
+    let Fixture { client, directory } = fixture;
+    drop(client);
     std::fs::remove_dir(&first).unwrap();
     std::fs::write(&first, "x").unwrap();
-    fixture.reopen().await.swept_to(0).await;
+    let client = Client::new(Arc::new(open(directory.path(), options(false)).await));
+    Fixture { client, directory }.swept_to(0).await;
 }
 
 #[tokio::test]

@@ -296,7 +296,10 @@ async fn requests_beyond_the_room_are_told_to_slow_down() {
     let called = call(&store, get("/bkt/k"));
     let mut talk = raw.accept().await;
     talk.head().await;
-    let crowded = answer(call(&store, get("/bkt/k"))).await;
+    let crowded = call(&store, get("/bkt/k")).await.unwrap().unwrap();
+    let refusal = crowded.extensions().get::<dialect::S3Error>().map(|error| error.code);
+    assert_eq!(refusal, Some(dialect::Code::SlowDown), "whoever names the request says it");
+    let crowded = Answer::of(crowded).await.unwrap();
     assert_eq!((crowded.status.as_u16(), crowded.element("Code")), (503, "SlowDown"));
     talk.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(answer(called).await.status, 200);

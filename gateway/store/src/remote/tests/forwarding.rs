@@ -70,6 +70,7 @@ async fn signs_as_the_request_says() {
         let answer = house.call(list(signer.clone())).await;
         assert_eq!(answer.status, 200, "{signer:?} {}", answer.text());
         assert_eq!(house.front.last().caller, caller, "{signer:?}");
+        assert_eq!(house.front.last().head.headers["host"], house.front.address.to_string(), "{signer:?}");
         let hashed = house.front.last().head.headers.contains_key("x-amz-content-sha256");
         assert_eq!(hashed, signer != Some(Signer::Nobody), "{signer:?}");
     }
