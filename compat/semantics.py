@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import harness
+import rawhttp
 import stores
 from flow import fetch, put_multipart, presigned
 from harness import MIB, MODES, body, in_threads, listing, past_date_rule, refusal, restored, wait_until
@@ -452,9 +453,15 @@ class Contract:
         other = self.bucket("forged_header_other")
         forged = {"tapegate": "v1;stub;01ARZ3NDEKTSV4RRFFQ69G5FAV;GLACIER;5;0;0;0"}
         same("set by a client", refusal(self.put, bucket=bucket, key="forged", data=b"x", Metadata=forged)[0], 400)
+        # To Ceph these set it too.
+        for name in ("x-goog-meta-tapegate", "x-rgw-meta-tapegate"):
+            same(name, self.raw("PUT", f"/{bucket}/forged", headers={name: forged["tapegate"]})[0], 400)
         self.put(bucket, "key", b"secret " * 500)
         self.archive(bucket)
         self.restore(bucket, "key")
+        # A store that looks past what it does not know would show the stub.
+        shown = self.raw("GET", f"/{bucket}/key", "unheard-of")[2]
+        check(b"moved to tape" not in shown, f"the stub is shown: {shown[:200]}")
         if not self.direct:
             return
         # Whoever can write to the store copies the stub under another key and into another bucket.
@@ -472,6 +479,25 @@ class Contract:
         # The same key with the right record but other bytes: not what was taken over.
         self.direct.put_object(Bucket=bucket, Key="key", Body=b"y" * 99, Metadata={"tapegate": record})
         same("another object under its key", refusal(self.s3.get_object, **stub)[0], 403)
+        self.copies_of_restored(bucket, archive=record.split(";")[2])
+
+    def copies_of_restored(self, bucket, archive):
+        """Whoever knows an archive's id cannot have its restored copy copied, nor its stub, however they are named."""
+        free = f"{bucket}-free"
+        self.s3.create_bucket(Bucket=free)
+        reserved = self.doctor()["reserved"]["bucket"]
+        pages = self.direct.get_paginator("list_objects_v2").paginate(Bucket=reserved)
+        copy = next(each["Key"] for page in pages for each in page["Contents"] if each["Key"].endswith(archive))
+        # To Ceph a question mark ends the key.
+        stub = (f"{bucket}/key?unheard-of", f"{bucket}/key?a=b&versionId=null", f":{bucket}/key")
+        for source in (f"{reserved}/{copy}", f":{reserved}/{copy}", f"/%3A{reserved}/{copy}", *stub):
+            for query in ("", "unheard-of"):
+                told = self.raw("PUT", f"/{free}/gained", query, headers={"x-amz-copy-source": source})
+                check(told[0] in (400, 404, 501), f"a copy of {source} with {query!r}: {told}")
+        same("gained", listing(self.direct, free), {})
+
+    def raw(self, method, path, query="", **more):
+        return rawhttp.ask(self.server.port, rawhttp.Request(method, path, query, **more))
 
     def reserved_bucket_is_hidden(self):
         bucket = self.bucket("reserved_bucket_is_hidden")

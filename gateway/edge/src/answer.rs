@@ -43,6 +43,7 @@ fn admit(house: &House, context: &mut Context, mut head: Parts, body: Body) -> R
     context.operation = Some(route.operation);
     let signer = authorise::authorise(&house.settings, &caller, route.operation)?;
     authenticate::refuse_reserved(&head, &route.query)?;
+    authenticate::refuse_obscure_source(&head.headers)?;
     if !house.settings.forwards_unknown {
         // A store that knows owners judges the header itself.
         bucket::expected_owner(&head.headers)?;

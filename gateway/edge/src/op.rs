@@ -16,10 +16,12 @@ mod versioning;
 
 use std::sync::Arc;
 
+use dialect::copy::CopySource;
 use dialect::{Code, Operation, S3Error};
 use http::{Method, Response};
 use model::Body;
 
+use crate::authenticate::COPY_SOURCE;
 use crate::error::Result;
 use crate::house::{Ask, House};
 use crate::mutation::{self, carried};
@@ -93,6 +95,8 @@ async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Result<Response
         // A stub speaks for its own key alone.
         O::RenameObject => Err(not_offered().into()),
         _ if !house.settings.forwards_unknown => Err(not_offered().into()),
+        // A store that knows no such question would copy, stub or not.
+        _ if ask.headers().contains_key(COPY_SOURCE) => Err(not_offered().into()),
         // Whatever it does, it may do it to the object.
         _ if ask.route.key.is_some() => match ask.head.method {
             Method::GET | Method::HEAD => read::forward(house, ask, body).await,
@@ -116,7 +120,14 @@ async fn of_unmanaged(house: &Arc<House>, ask: Ask, body: Body) -> Result<Respon
     }
 }
 
+/// Whether the request is about a managed bucket: its own, or that of a source it names, whatever it does with that.
 async fn managed(house: &House, ask: &Ask) -> Result<bool> {
+    let named = CopySource::parse(ask.headers()).ok().filter(|_| ask.route.operation == Operation::Unknown);
+    if let Some(named) = named
+        && house.is_managed(&named.bucket).await?
+    {
+        return Ok(true);
+    }
     match &ask.route.bucket {
         Some(bucket) => house.is_managed(bucket).await,
         None => Ok(false),

@@ -21,16 +21,15 @@ use model::store::ObjectRef;
 use model::{Archive, Body, ETag, TapeClass, Timestamp, VersionId};
 
 use crate::archived::{Seen, Told, View, mistrusted, recognise};
+use crate::authenticate::COPY_SOURCE;
 use crate::body::collect;
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result};
-use crate::house::{Ask, House, head_of, object_uri, trouble, with_query};
+use crate::house::{Ask, House, head_of, object_uri, record, trouble, with_query};
 use crate::mutation::{Entered, enter};
 use crate::respond::document;
 use crate::versions;
 
-/// The header that makes a request a copy.
-const SOURCE: &str = "x-amz-copy-source";
 /// Longest document of tags, in bytes.
 const TAGS_BYTES_MAX: usize = 64 << 10;
 
@@ -55,7 +54,7 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
         false => Some(enter(&house, &named.bucket, &named.key).await?),
     };
     let rows = house.archives_at(&named.bucket, &named.key).await?;
-    let source = find(&house, &mut ask, &named, &rows, class.is_some()).await?;
+    let source = find(&house, &mut ask, &named, &rows, true).await?;
     entered.translate(&house, &target, &mut ask.head).await?;
     let view = source.as_ref().and_then(|source| Some((source.view.as_ref()?, &source.headers)));
     if let Some((view, _)) = view
@@ -131,30 +130,30 @@ async fn source_of(house: &House, ask: &Ask) -> Result<Option<CopySource>> {
     if concerned { Ok(Some(named?)) } else { Ok(None) }
 }
 
-/// Looks at the source where that is needed, with the caller's key: its bucket has archives, or its metadata must be
-/// carried over by us. Its key has been entered, so that no flip comes between. The request is made to name the
-/// version the store knows.
+/// Looks at the source with the caller's key where its bucket is managed or its metadata may come along, so that a stub
+/// somebody else put there is not copied on. Its key has been entered, so that no flip comes between. The request is
+/// made to name just what is looked at, in the version the store knows: no store is to read it in another way.
 async fn find(
     house: &House,
     ask: &mut Ask,
     named: &CopySource,
     rows: &[Archive],
-    needed: bool,
+    takes_metadata: bool,
 ) -> Result<Option<Source>> {
     let managed = house.is_managed(&named.bucket).await?;
-    // A managed source is looked at even where no archive is known: a stub somebody else put there is not copied on.
-    if !needed && !managed {
-        return Ok(None);
-    }
     let version = stored(house, named, rows).await?;
-    if version != named.version {
-        let source = object_uri(&named.bucket, &named.key, version.as_ref());
-        ask.head.headers.insert(SOURCE, text(&source.to_string()));
+    let source = object_uri(&named.bucket, &named.key, version.as_ref());
+    ask.head.headers.insert(COPY_SOURCE, text(&source.to_string()));
+    if !takes_metadata && !managed {
+        return Ok(None);
     }
     let head = source_head(ask, named, version.as_ref());
     // The store tells a client what is missing better than we could.
     let Some(headers) = house.looked(&head).await? else { return Ok(None) };
     let target = ObjectRef { bucket: named.bucket.clone(), key: named.key.clone(), version };
+    if !managed && record(&headers).is_some() {
+        return Err(mistrusted(&target, "it is a stub where there is no archive"));
+    }
     if !managed {
         return Ok(Some(Source { headers, view: None }));
     }

@@ -63,13 +63,18 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
     Err(mistrusted(&target, reason))
 }
 
-/// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL.
-pub(super) async fn forward(house: &House, mut ask: Ask, body: Body) -> Result<Response<Body>> {
+/// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL. A
+/// store that knows no such question may take it for a plain read and answer with the stub itself: so do we then.
+pub(super) async fn forward(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
     let rows = house.archives_at(ask.route.bucket()?, ask.route.key()?).await?;
+    let mut head = ask.head.clone();
     if let Some(uri) = versions::mapped(house, &ask, &rows).await? {
-        ask.head.uri = uri;
+        head.uri = uri;
     }
-    let mut response = house.forward(ask, body).await?;
+    let mut response = house.call(&head, body).await?;
+    if response.status().is_success() && record(response.headers()).is_some() {
+        return read(house, &ask).await;
+    }
     versions::give_back(&rows, response.headers_mut(), versions::HEADER);
     Ok(response)
 }

@@ -31,6 +31,8 @@ pub struct Heard {
     pub method: Method,
     pub target: String,
     pub class: Option<String>,
+    /// What it copies from.
+    pub source: Option<String>,
 }
 
 impl Guarded {
@@ -71,8 +73,9 @@ impl S3Service for Guarded {
         }
         let signer = request.extensions().get::<Signer>().cloned().unwrap_or(Signer::Service);
         let (method, target) = (request.method().clone(), request.uri().to_string());
-        let class =
-            request.headers().get("x-amz-storage-class").map(|class| class.to_str().unwrap().to_owned());
+        let headers = request.headers().clone();
+        let header = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (class, source) = (header("x-amz-storage-class"), header("x-amz-copy-source"));
         let denied =
             self.denial.lock().unwrap().as_ref().is_some_and(|denial| denial(&signer, &method, &target));
         self.heard.lock().unwrap().push(Heard {
@@ -80,6 +83,7 @@ impl S3Service for Guarded {
             method: method.clone(),
             target: target.clone(),
             class,
+            source,
         });
         if denied {
             let document = "<Error><Code>AccessDenied</Code><Message>The store says no</Message></Error>";
@@ -98,7 +102,7 @@ impl S3Service for Guarded {
             let body = request.into_body().collect().await.unwrap().to_bytes();
             return Ok(Response::builder().header("x-vendor-answer", "yes").body(full(body)).unwrap());
         }
-        self.inner.call(request).await
+        self.inner.call(without_unheard(request)).await
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -108,4 +112,13 @@ impl S3Service for Guarded {
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
         self.inner.swap_in_place(swap).await
     }
+}
+
+/// The request as a store takes it that looks past what it has not heard of.
+fn without_unheard(request: Request<Body>) -> Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    if let Some(path) = parts.uri.to_string().strip_suffix("?x-unheard") {
+        parts.uri = path.parse().unwrap();
+    }
+    Request::from_parts(parts, body)
 }

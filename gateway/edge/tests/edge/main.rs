@@ -8,6 +8,7 @@ mod copies;
 mod direct;
 mod failing;
 mod faults;
+mod forged;
 mod forms;
 mod gate;
 mod guard;
