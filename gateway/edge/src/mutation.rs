@@ -134,11 +134,15 @@ fn may_date_anew(operation: Operation) -> bool {
 }
 
 /// Whether a mutation that names this version, or none, may end an archive: a version with an id of its own is ended by
-/// that id alone.
+/// that id alone, and what clients know as the null version by what is written as null.
 pub(crate) fn may_end(row: &Archive, named: Option<&VersionId>) -> bool {
     let stored = versions::on_store(row).filter(|version| !version.is_null());
     let Some(stored) = stored.filter(|_| row.state.stage() == ArchiveStage::Archived) else { return true };
-    named.is_some_and(|named| *named == stored || versions::to_clients(row).as_ref() == Some(named))
+    let known = versions::to_clients(row);
+    match named {
+        Some(named) => *named == stored || known.as_ref() == Some(named),
+        None => known.is_some_and(|known| known.is_null()),
+    }
 }
 
 /// Enters a key's fence, in a bucket that is not managed too: a long upload may still be under way when it becomes so.

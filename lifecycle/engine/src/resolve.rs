@@ -54,6 +54,10 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         (ArchiveStage::Declared, _) if house.now() <= over => Ok(Resolved::Later),
         // The upload may be completed at any time; the edge ends the row when it is completed or aborted.
         (ArchiveStage::Declared, _) if archive.upload.is_some() => Ok(Resolved::Later),
+        (ArchiveStage::Archived, Some(_)) if versions::null_was_replaced(house, &archive).await? => {
+            versions::remove_surplus(house, &archive, None).await?;
+            end(house, archive, ArchiveState::Dead).await
+        }
         (_, Some(head)) => {
             let mut next = archive.clone();
             next.touched = false;

@@ -88,6 +88,31 @@ pub(crate) async fn remove_surplus(
     Ok(())
 }
 
+/// Whether an archived null version, whose stub has an id of its own, was replaced by what was written as null since:
+/// to the store the two are versions beside each other.
+pub(crate) async fn null_was_replaced(house: &House, archive: &Archive) -> Result<bool, Error> {
+    let stub = archive.standing.as_ref().and_then(|standing| standing.version.as_ref());
+    if !keeps_versions(house) || !replaced(archive).is_null() || stub.is_none_or(VersionId::is_null) {
+        return Ok(false);
+    }
+    let versions = list(house, archive).await?;
+    match versions.iter().find(|version| version.version.is_null()) {
+        None => Ok(false),
+        // A delete marker.
+        Some(null) if null.size.is_none() => Ok(true),
+        // A listing may lag behind and show what was taken over.
+        Some(_) => {
+            let head = house.store.head(&at(archive, &VersionId::null())).await?;
+            let original = |head: &ObjectHead| {
+                archive.identity.as_ref().is_some_and(|known| {
+                    known.etag == head.etag && known.last_modified_seconds == head.last_modified.seconds()
+                })
+            };
+            Ok(head.is_some_and(|head| !original(&head)))
+        }
+    }
+}
+
 /// The object of an archive whose version is known, wherever it stands among the versions of its key.
 pub(crate) async fn find(
     house: &House,

@@ -312,6 +312,36 @@ async fn a_suspended_bucket_gives_its_null_versions_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_as_null_replaces_an_archived_null_version() {
+    let world = World::start(WEAK, Versioning::Off, |_| {}).await;
+    for key in ["put", "deleted", "kept"] {
+        world.rig.put(key, &bytes(1, 200_000)).await.unwrap();
+    }
+    world.store.set_versioning(BUCKET, Versioning::Enabled);
+    world.rig.put_rule().await;
+    let mut rows = Vec::new();
+    for key in ["put", "deleted", "kept"] {
+        rows.push(world.rig.wait_archived(key).await);
+        assert!(world.store.versions(BUCKET, key)[0].id != "null", "the stub has an id of its own");
+    }
+    world.switch(Versioning::Suspended).await;
+    world.rig.put("put", THEIRS).await.unwrap();
+    world.rig.delete("deleted").await.unwrap();
+    for row in &rows {
+        world.touch(row).await;
+    }
+    world.become_of(&rows[0], ArchiveStage::Dead).await;
+    world.become_of(&rows[1], ArchiveStage::Dead).await;
+    wait_for("a look", || async { (!world.row(&rows[2]).await.touched).then_some(()) }).await;
+    assert_eq!(world.row(&rows[2]).await.state.stage(), ArchiveStage::Archived);
+    for key in ["put", "deleted"] {
+        let left = world.store.versions(BUCKET, key);
+        assert_eq!(left.iter().map(|version| version.id.as_str()).collect::<Vec<_>>(), ["null"]);
+    }
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn encrypted_and_locked_objects_are_set_aside_with_a_reason() {
     let world = World::start(Capabilities::FAITHFUL, Versioning::Off, |_| {}).await;
     let cases = [

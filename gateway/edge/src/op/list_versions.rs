@@ -83,27 +83,27 @@ async fn edits(
     let rows = house.ports.catalog.archives_at_each(bucket, &keys).await;
     let rows = rows.map_err(catalog("the archives of a page"))?;
     let rows: BTreeMap<ObjectKey, Vec<Archive>> = keys.into_iter().zip(rows).collect();
+    let is_null = |entry: &&VersionEntry| entry.version.is_null();
+    let nulls: BTreeMap<&ObjectKey, &VersionEntry> =
+        entries.iter().filter(is_null).map(|entry| (&entry.key, entry)).collect();
     let mut found = Vec::new();
     let mut has_line = BTreeSet::new();
     for entry in entries {
         for row in rows.get(&entry.key).map(Vec::as_slice).unwrap_or_default() {
             if let Some(shown) = shown(house, entry, row).await? {
-                let again = shown != Shown::Surplus && !has_line.insert(row.id);
+                let over = nulls.get(&entry.key).is_some_and(|null| is_over(row, entry, null));
+                let again = over || shown != Shown::Surplus && !has_line.insert(row.id);
                 found.push((entry, row, if again { Shown::Surplus } else { shown }));
                 break;
             }
         }
     }
-    // An archived null version keeps the id of its stub beside what was written as null since.
-    let is_null = |entry: &&VersionEntry| entry.version.is_null();
-    let nulls: BTreeSet<&ObjectKey> = entries.iter().filter(is_null).map(|entry| &entry.key).collect();
     let restores = restores(house, found.iter().map(|(_, row, _)| *row), asks_restores).await?;
     let edited = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
         let content = entry.content.as_ref();
         let overlay =
             || content.and_then(|content| overlaid(row, content.etag.as_ref(), entry.last_modified, restore));
-        let known = versions::to_clients(row).filter(|id| !id.is_null() || !nulls.contains(&entry.key));
-        let version = known.unwrap_or_else(|| entry.version.clone());
+        let version = versions::to_clients(row).unwrap_or_else(|| entry.version.clone());
         let edit = match shown {
             Shown::Surplus => VersionEdit::Hide,
             Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: overlay() },
@@ -143,6 +143,14 @@ async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Opt
         },
         _ => None,
     })
+}
+
+/// Whether an archived null version, whose stub this line is, was replaced by what was written as null since.
+fn is_over(row: &Archive, entry: &VersionEntry, null: &VersionEntry) -> bool {
+    row.state.stage() == ArchiveStage::Archived
+        && !entry.version.is_null()
+        && versions::to_clients(row).is_some_and(|known| known.is_null())
+        && !was_replaced(row, null)
 }
 
 /// Whether a line is of the version that the stub replaced, as it stood when the page was made.
