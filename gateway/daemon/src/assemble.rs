@@ -146,7 +146,7 @@ fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) ->
     Ok(Settings {
         buckets: config.buckets.clone(),
         survey_interval: SURVEY_INTERVAL,
-        flips_per_second: None,
+        flips_per_second: config.flips_per_second,
         day: config.pace.day,
         scan_interval: config.pace.scan_interval,
         lapse_interval: config.pace.lapse_interval,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use store::Addressing;
+use store::{Addressing, BucketOwner};
 
 use crate::command::write;
 use crate::config::{Config, StoreConfig};
@@ -60,6 +60,7 @@ fn describe(config: &Config) -> Value {
         "pool": config.pools.iter().map(pool).collect::<Vec<_>>(),
         "class": classes.collect::<serde_json::Map<_, _>>(),
         "spool": {"bytes_max": config.spool_bytes_max},
+        "lifecycle": {"flips_per_second": config.flips_per_second},
     })
 }
 
@@ -73,6 +74,7 @@ fn store(store: &StoreConfig) -> Value {
             "endpoint": remote.endpoint.to_string(),
             "region": remote.region,
             "access_key_id": remote.key.access_key_id,
+            "expected_owner": remote.expected_owner.as_ref().map(BucketOwner::as_str),
             "addressing": match remote.addressing {
                 Addressing::Path => "path",
                 Addressing::Virtual => "virtual",

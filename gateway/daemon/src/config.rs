@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub classes: BTreeMap<TapeClass, PoolName>,
     /// Most bytes on the spool; a fifth of the free disk when not said.
     pub spool_bytes_max: Option<u64>,
+    /// Most flips begun in a second; as many as go when none.
+    pub flips_per_second: Option<NonZeroU32>,
     /// How fast time goes.
     pub pace: Pace,
     /// Rounds of the race when a remote store is probed.

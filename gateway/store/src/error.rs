@@ -38,6 +38,12 @@ pub enum Error {
         /// What was given.
         endpoint: String,
     },
+    /// Not an owner of buckets.
+    #[error("{owner:?} is no owner of buckets (an account of 12 digits, or an id as the store names it)")]
+    ParseOwner {
+        /// What was given.
+        owner: String,
+    },
     /// The way to a remote store could not be prepared.
     #[error("cannot prepare connections to {endpoint}")]
     OpenRemote {
@@ -86,9 +92,10 @@ impl Error {
             Self::OpenStore { .. } | Self::Layout { .. } | Self::CheckStore { .. } => {
                 Remedy::Operator("ST-0103")
             }
-            Self::ParseEndpoint { .. } | Self::OpenRemote { .. } | Self::Probe { .. } => {
-                Remedy::Operator("ST-0105")
-            }
+            Self::ParseEndpoint { .. }
+            | Self::ParseOwner { .. }
+            | Self::OpenRemote { .. }
+            | Self::Probe { .. } => Remedy::Operator("ST-0105"),
             Self::PrepareReserved { source, .. } => source.remedy(),
             Self::ForeignReserved { .. } => Remedy::Operator("ST-0104"),
         }

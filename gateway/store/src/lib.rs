@@ -21,8 +21,8 @@ pub use error::Error;
 pub use faulty::{Fault, Faults, Faulty};
 pub use probe::{Evidence, Finding, RACE_ROUNDS, Verdict, probe};
 pub use remote::{
-    Addressing, ClientCertificate, Endpoint, RemoteSettings, RemoteStore, Silence, StoreKey, Timeouts,
-    TlsFiles, UNPROVEN,
+    Addressing, BucketOwner, ClientCertificate, Endpoint, OWNER_BYTES_MAX, RemoteSettings, RemoteStore,
+    Silence, StoreKey, Timeouts, TlsFiles, UNPROVEN,
 };
 pub use s3_store::{Reserved, S3Store};
 pub use service::{OwnRequest, S3Service, StoreFull, Swap};

@@ -57,7 +57,8 @@ use sign::Keys;
 use trailed::Trailed;
 
 pub use settings::{
-    Addressing, ClientCertificate, Endpoint, RemoteSettings, StoreKey, Timeouts, TlsFiles, UNPROVEN,
+    Addressing, BucketOwner, ClientCertificate, Endpoint, OWNER_BYTES_MAX, RemoteSettings, StoreKey,
+    Timeouts, TlsFiles, UNPROVEN,
 };
 pub use silence::Silence;
 
@@ -70,6 +71,7 @@ const RETRIES_MAX: usize = 3;
 pub struct RemoteStore {
     endpoint: Endpoint,
     addressing: Addressing,
+    expected_owner: Option<BucketOwner>,
     timeouts: Timeouts,
     keys: Keys,
     pool: Arc<Pool>,
@@ -106,6 +108,7 @@ impl RemoteStore {
             capabilities: RwLock::new(settings.capabilities),
             endpoint: settings.endpoint,
             addressing: settings.addressing,
+            expected_owner: settings.expected_owner,
             timeouts: settings.timeouts,
         })
     }
@@ -120,9 +123,12 @@ impl RemoteStore {
         &self.endpoint
     }
 
-    async fn forward(&self, head: Parts, body: Body) -> Result<Response<Body>, Failure> {
+    async fn forward(&self, mut head: Parts, body: Body) -> Result<Response<Body>, Failure> {
         let permit = self.room().await?;
         let own = head.extensions.get::<OwnRequest>().is_some();
+        if let Some(owner) = self.expected_owner.as_ref().filter(|_| own) {
+            head::expect_owner(&mut head, owner);
+        }
         let signer = if own { Signer::Service } else { signer(&head) };
         let trailers = self.capabilities().trailers || head.extensions.get::<Trial>().is_some();
         let check = if own || trailers { Check::none() } else { Check::of(&head)? };

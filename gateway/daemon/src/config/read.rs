@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SECRET_LENGTH_MIN: usize = 8;
 const DAY_SECONDS_MAX: u64 = 86_400;
 const PROBE_ROUNDS_MAX: u64 = 10_000;
+const FLIPS_PER_SECOND_MAX: u64 = 1_000_000;
 /// Part of a cartridge its index partition takes at most.
 const INDEX_PART: u64 = 20;
 
@@ -59,6 +61,11 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         spool.end();
         bytes
     });
+    let flips_per_second = root.table("lifecycle").and_then(|mut lifecycle| {
+        let flips = lifecycle.small("flips_per_second", 1..=FLIPS_PER_SECOND_MAX).and_then(NonZeroU32::new);
+        lifecycle.end();
+        flips
+    });
     if listen == admin_listen && listen.port() != 0 {
         root.fault("admin_listen", format!("{listen} is taken by listen"), "give it another port");
     }
@@ -75,6 +82,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         pools,
         classes,
         spool_bytes_max,
+        flips_per_second,
         pace,
         probe_rounds,
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use model::BucketName;
 use model::bucket::{BucketSettings, Mode, Terms};
-use store::{Addressing, ClientCertificate, Endpoint, RemoteSettings, StoreKey, Timeouts, TlsFiles};
+use store::{
+    Addressing, BucketOwner, ClientCertificate, Endpoint, RemoteSettings, StoreKey, Timeouts, TlsFiles,
+};
 
 use super::REGION_DEFAULT;
 use super::read::{access_key_id, region, secret};
@@ -33,12 +35,13 @@ impl StoreConfig {
 
 /// How long an answer of a remote store may be waited for. A key whose flip is in doubt stays closed that long.
 const REQUEST_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
-const REMOTE_KEYS: [&str; 8] = [
+const REMOTE_KEYS: [&str; 9] = [
     "endpoint",
     "access_key_id",
     "secret_access_key",
     "secret_access_key_file",
     "addressing",
+    "expected_owner",
     "ca_file",
     "client_certificate_file",
     "client_key_file",
@@ -91,6 +94,8 @@ fn remote(section: &mut Section<'_>, folder: &Path) -> Option<RemoteSettings> {
         "virtual" => Ok(Addressing::Virtual),
         _ => Err("is no way of addressing"),
     });
+    let owner_fix = "write the account's 12 digits, or the user's or account's id as the store names it";
+    let expected_owner = section.parsed("expected_owner", owner_fix, BucketOwner::parse);
     let tls = tls(section, folder);
     let mut timeouts = Timeouts::default();
     if let Some(seconds) = section.seconds("request_timeout_seconds") {
@@ -104,6 +109,7 @@ fn remote(section: &mut Section<'_>, folder: &Path) -> Option<RemoteSettings> {
     let region = region.unwrap_or_else(|| REGION_DEFAULT.to_owned());
     Some(RemoteSettings {
         addressing: addressing.unwrap_or_default(),
+        expected_owner,
         tls,
         timeouts,
         ..RemoteSettings::new(endpoint?, region, key)

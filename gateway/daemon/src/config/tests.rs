@@ -26,7 +26,7 @@ fn nothing_said_is_a_whole_house() {
     assert_eq!(config.classes[&TapeClass::DeepArchive], pool("deep"));
     let glacier = &config.pools[&pool("glacier")];
     assert_eq!((glacier.pack_bytes_target, glacier.quiet), (1 << 30, Duration::from_secs(5)));
-    assert_eq!(config.pace, Pace::default());
+    assert_eq!((config.pace, config.flips_per_second), (Pace::default(), None));
 }
 
 #[test]
@@ -40,6 +40,7 @@ fn every_key_is_understood() {
         bucket.archive = { managed = true, exclusive = true }
         identity = [{ access_key_id = "reader", secret_access_key = "0123456789" }]
         spool.bytes_max = 1_000_000_000
+        lifecycle.flips_per_second = 50
         [[library]]
         name = "small"
         kind = "virtual"
@@ -89,6 +90,7 @@ fn every_key_is_understood() {
     assert_eq!(config.pace.day, DayLength::Seconds(20));
     assert_eq!((config.pace.grace, config.pace.restore_hold), (Duration::ZERO, Duration::from_millis(250)));
     assert_eq!(config.spool_bytes_max, Some(1_000_000_000));
+    assert_eq!(config.flips_per_second.map(NonZeroU32::get), Some(50));
 }
 
 #[test]
@@ -136,6 +138,8 @@ fn each_fault_names_its_key() {
         ("[class.GLACIER]\npool = \"x\"", "class.\"GLACIER\".pool"),
         ("[class.STANDARD]\npool = \"deep\"", "class.\"STANDARD\"."),
         ("[spool]\nbytes_max = -1", "spool.bytes_max"),
+        ("[lifecycle]\nflips_per_second = 0", "lifecycle.flips_per_second"),
+        ("[store]\nexpected_owner = \"123456789012\"", "store.expected_owner"),
         ("[testing]\nday_seconds = 0", "testing.day_seconds"),
         ("[testing]\ngrace_seconds = nan", "testing.grace_seconds"),
         ("[testing]\nvirtual_time_scale = 1.0", "testing.virtual_time_scale"),
@@ -153,12 +157,13 @@ const REMOTE: &str = "kind = \"remote\"\nendpoint = \"http://127.0.0.1:17480\"\n
 #[test]
 fn a_remote_store_manages_the_buckets_named_alone() {
     let text = format!(
-        "[store]\n{REMOTE}[bucket.\"films\"]\nexclusive = true\n[[identity]]\naccess_key_id = \"reader\"\n\
+        "[store]\n{REMOTE}expected_owner = \"123456789012\"\n[bucket.\"films\"]\nexclusive = true\n[[identity]]\naccess_key_id = \"reader\"\n\
          secret_access_key = \"0123456789\"\nupstream = \"own\""
     );
     let config = parse(&text).unwrap();
     let StoreConfig::Remote(remote) = &config.store else { panic!("{:?}", config.store) };
     assert_eq!(remote.endpoint.to_string(), "http://127.0.0.1:17480");
+    assert_eq!(remote.expected_owner.as_ref().map(store::BucketOwner::as_str), Some("123456789012"));
     assert_eq!(config.identities["reader"].upstream, Upstream::Own);
     let terms = |name: &str| config.buckets.terms(&model::BucketName::parse(name).unwrap(), None);
     assert!(terms("films").exclusive && terms("films").mode.migrates());
@@ -174,6 +179,7 @@ fn every_fault_of_a_remote_store_is_told_by_its_key() {
         (REMOTE.replace("127.0.0.1", "name:secret@127.0.0.1"), "store.endpoint"),
         (REMOTE.replace("access_key_id = \"service\"\n", ""), "store.access_key_id"),
         (format!("{REMOTE}addressing = \"both\""), "store.addressing"),
+        (format!("{REMOTE}expected_owner = \"1234\""), "store.expected_owner"),
         (format!("{REMOTE}request_timeout_seconds = 0.1"), "store.request_timeout_seconds"),
         (format!("{REMOTE}pretend_remote = true"), "store.pretend_remote"),
         (format!("{REMOTE}client_key_file = \"key.pem\""), "store.client_certificate_file"),

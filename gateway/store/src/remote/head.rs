@@ -7,11 +7,11 @@ use http::header::{
 };
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 use model::BucketName;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::settings::{Addressing, Endpoint};
+use super::settings::{Addressing, BucketOwner, Endpoint};
 
 /// Why a request cannot be put into words for the store.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,21 @@ pub(super) fn forward(
         }
     }
     Ok(parts)
+}
+
+/// Has a path-style request done only where every bucket it names is this owner's. A bucket about to be made has none.
+pub(super) fn expect_owner(head: &mut Parts, owner: &BucketOwner) {
+    let names = head.uri.path().trim_start_matches('/');
+    let (bucket, key) = names.split_once('/').unwrap_or((names, ""));
+    let makes_bucket = head.method == Method::PUT && key.is_empty() && head.uri.query().is_none();
+    if bucket.is_empty() || makes_bucket {
+        return;
+    }
+    let value = HeaderValue::try_from(owner.as_str()).expect("an owner is visible ASCII");
+    if head.headers.contains_key(COPY_SOURCE) {
+        head.headers.insert(SOURCE_OWNER, value.clone());
+    }
+    head.headers.insert(EXPECTED_OWNER, value);
 }
 
 /// Takes out what concerns one connection (RFC 9110 7.6.1), in either direction.
@@ -134,6 +149,10 @@ const HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
+const SOURCE_OWNER: HeaderName = HeaderName::from_static("x-amz-source-expected-bucket-owner");
 
 /// Headers that no Connection header can take out.
 const KEPT: [HeaderName; 1] = [CONTENT_LENGTH];

@@ -13,6 +13,11 @@ use model::store::{Capabilities, IfMatch};
 
 use crate::error::Error;
 
+/// Longest id of an owner, in bytes.
+pub const OWNER_BYTES_MAX: usize = 128;
+/// Length of an account's number.
+const ACCOUNT_DIGITS: usize = 12;
+
 /// A store about which nothing is proven: no promise beyond plain S3 is relied on.
 pub const UNPROVEN: Capabilities = Capabilities {
     in_place: false,
@@ -38,6 +43,8 @@ pub struct RemoteSettings {
     pub key: StoreKey,
     /// Where a bucket's name stands in a request.
     pub addressing: Addressing,
+    /// Who must own each bucket a request of our own names, for a store that knows owners; anybody when none.
+    pub expected_owner: Option<BucketOwner>,
     /// Secrets of callers whose requests go out under their own key, by access key id.
     pub own_keys: BTreeMap<String, Secret>,
     /// Files of TLS, for an `https` endpoint.
@@ -60,6 +67,10 @@ pub struct StoreKey {
     /// Secret access key.
     pub secret: Secret,
 }
+
+/// The owner of a bucket, as a store names it: an account of 12 digits, or an id of a user or an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketOwner(String);
 
 /// Scheme, host and port of a store; no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +132,7 @@ impl RemoteSettings {
             region: region.into(),
             key,
             addressing: Addressing::default(),
+            expected_owner: None,
             own_keys: BTreeMap::new(),
             tls: TlsFiles::default(),
             timeouts: Timeouts::default(),
@@ -139,6 +151,31 @@ impl Default for Timeouts {
             idle: Duration::from_secs(60),
             keep: Duration::from_secs(20),
         }
+    }
+}
+
+// === impl BucketOwner ===
+
+impl BucketOwner {
+    /// Reads 12 digits, or up to [`OWNER_BYTES_MAX`] letters, digits and `-_.@$:` that are not digits alone: a number of
+    /// another length is an account mistyped.
+    ///
+    /// # Errors
+    /// [`Error::ParseOwner`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@$:".contains(&byte);
+        let legal = (1..=OWNER_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain);
+        if legal && (!number || text.len() == ACCOUNT_DIGITS) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::ParseOwner { owner: text.to_owned() })
+        }
+    }
+
+    /// As the store names it.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -3,7 +3,7 @@
 
 use http::Request;
 
-use super::super::settings::{Addressing, Endpoint};
+use super::super::settings::{Addressing, BucketOwner, Endpoint};
 use super::forward;
 
 #[test]
@@ -48,5 +48,15 @@ fn endpoints() {
         "http://:80",
     ] {
         assert!(Endpoint::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn owners() {
+    for good in ["123456789012", "RGW12345678901234567", "tenant$user", "GK31c2f218a2e44f485b94239e"] {
+        assert_eq!(BucketOwner::parse(good).unwrap().as_str(), good);
+    }
+    for bad in ["", "12345678901", "1234567890123", "a b", "a\nb", &"a".repeat(129)] {
+        assert!(BucketOwner::parse(bad).is_err(), "{bad}");
     }
 }

@@ -11,7 +11,7 @@ use model::store::{Capabilities, Signer};
 use super::front::{Front, OWN};
 use super::{KEY, embedded, settings};
 use crate::conformance::client::{Answer, noise};
-use crate::{RemoteStore, S3Service};
+use crate::{BucketOwner, RemoteStore, S3Service};
 
 struct House {
     front: Front,
@@ -83,6 +83,36 @@ async fn signs_as_the_request_says() {
     own.extensions_mut().insert(crate::OwnRequest);
     house.call(own).await;
     assert_eq!(house.front.last().caller, key(KEY));
+}
+
+#[tokio::test]
+async fn an_owner_is_expected_of_every_bucket_we_name_ourselves() {
+    let house = House::new().await;
+    let mut settings = settings(house.front.address);
+    settings.expected_owner = Some(BucketOwner::parse("123456789012").unwrap());
+    let store = RemoteStore::open(settings).unwrap();
+    let (bucket, copied) = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner");
+    for (method, target, copies, ours, told) in [
+        (Method::HEAD, "/bkt", false, true, (true, false)),
+        (Method::GET, "/bkt?list-type=2", false, true, (true, false)),
+        (Method::PUT, "/bkt?versioning", false, true, (true, false)),
+        (Method::DELETE, "/bkt/a/b", false, true, (true, false)),
+        (Method::PUT, "/bkt/b", true, true, (true, true)),
+        (Method::PUT, "/other", false, true, (false, false)),
+        (Method::GET, "/", false, true, (false, false)),
+        (Method::HEAD, "/bkt/a", false, false, (false, false)),
+    ] {
+        let headers: &[(&str, &str)] = if copies { &[("x-amz-copy-source", "bkt/a")] } else { &[] };
+        let mut request = request(method.clone(), target, headers).body(empty()).unwrap();
+        if ours {
+            request.extensions_mut().insert(crate::OwnRequest);
+        }
+        store.call(request).await.unwrap();
+        let seen = house.front.last();
+        assert_eq!(seen.caller, key(KEY), "{method} {target}: the header is signed with the rest");
+        let told_of = |name| seen.head.headers.get(name).is_some_and(|owner| owner == "123456789012");
+        assert_eq!((told_of(bucket), told_of(copied)), told, "{method} {target}");
+    }
 }
 
 #[tokio::test]
