@@ -55,6 +55,13 @@ impl Switch<'_> {
         })
         .await?;
         if survey.rules.is_some() {
+            // What was put there since is written down nowhere yet.
+            if self.survey(name).await?.rules != survey.rules {
+                return Err(refused(format!(
+                    "the rules the store holds for {name} were changed at this moment, and none were removed there: \
+                     delete the store's or the gateway's, then enable again"
+                )));
+            }
             self.store.keep_rules(name, None).await.map_err(|error| failed(&error))?;
             if self.survey(name).await?.rules.is_some() {
                 let message = format!(
@@ -90,24 +97,24 @@ impl Switch<'_> {
         let Some(row) = self.row(name).await? else { return Ok(json!({"given_back": "none"})) };
         let (given_back, left_out) = self.give_back(&row).await?;
         let unmanaged = !self.settings.terms(name, None).mode.is_managed();
-        if unmanaged && !row.has_archives {
+        let mut plain = false;
+        self.change(name, |now| {
+            if now.lifecycle != row.lifecycle {
+                return Err(refused(format!("the rules of {name} were changed at this moment; try again")));
+            }
+            (now.lifecycle, now.store_rules) = (None, None);
+            now.terms = (!unmanaged).then_some(Terms::UNMANAGED);
+            plain = unmanaged && !now.has_archives;
+            Ok(())
+        })
+        .await?;
+        // Where the deaths of its archives are still to be written down, or the configuration would have it managed, a
+        // row stays.
+        if plain {
             match self.catalog.commit(vec![Change::ForgetBucket(name.clone())]).await {
                 Ok(()) | Err(CatalogError::Missing { .. }) => {}
                 Err(error) => return Err(failed(&error)),
             }
-        } else {
-            // The deaths of its archives are still to be written down, or the configuration would have it managed.
-            self.change(name, |now| {
-                if now.lifecycle != row.lifecycle {
-                    return Err(refused(format!(
-                        "the rules of {name} were changed at this moment; try again"
-                    )));
-                }
-                (now.lifecycle, now.store_rules) = (None, None);
-                now.terms = (!unmanaged).then_some(Terms::UNMANAGED);
-                Ok(())
-            })
-            .await?;
         }
         Ok(json!({"given_back": given_back, "left_out": left_out}))
     }

@@ -18,7 +18,13 @@ use super::*;
 struct RuleKeeper {
     inner: EmbeddedStore,
     rules: Arc<Mutex<Option<String>>>,
+    /// What somebody else puts there right after the next look at the rules.
+    next: Arc<Mutex<Option<String>>>,
+    meanwhile: Meanwhile,
 }
+
+/// What becomes of a bucket's row while rules are put there.
+type Meanwhile = Arc<Mutex<Option<(Arc<RedbCatalog>, Bucket)>>>;
 
 #[async_trait]
 impl S3Service for RuleKeeper {
@@ -29,7 +35,12 @@ impl S3Service for RuleKeeper {
         let mut answer = Response::new(empty());
         match *request.method() {
             Method::GET => match self.rules.lock().unwrap().clone() {
-                Some(text) => *answer.body_mut() = full(text),
+                Some(text) => {
+                    *answer.body_mut() = full(text);
+                    if let Some(next) = self.next.lock().unwrap().take() {
+                        *self.rules.lock().unwrap() = Some(next);
+                    }
+                }
                 None => *answer.status_mut() = http::StatusCode::NOT_FOUND,
             },
             Method::DELETE => *self.rules.lock().unwrap() = None,
@@ -37,6 +48,10 @@ impl S3Service for RuleKeeper {
                 use http_body_util::BodyExt;
                 let text = request.into_body().collect().await.unwrap().to_bytes();
                 *self.rules.lock().unwrap() = Some(String::from_utf8(text.to_vec()).unwrap());
+                let meanwhile = self.meanwhile.lock().unwrap().take();
+                if let Some((catalog, row)) = meanwhile {
+                    catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
+                }
             }
         }
         Ok(answer)
@@ -53,9 +68,11 @@ impl S3Service for RuleKeeper {
 
 /// A bucket on such a store.
 struct Ground {
-    catalog: RedbCatalog,
+    catalog: Arc<RedbCatalog>,
     store: S3Store<RuleKeeper>,
     rules: Arc<Mutex<Option<String>>>,
+    next: Arc<Mutex<Option<String>>>,
+    meanwhile: Meanwhile,
     settings: BucketSettings,
     name: BucketName,
     _folder: tempfile::TempDir,
@@ -76,18 +93,21 @@ impl Ground {
         let rules = Arc::new(Mutex::new(rules.map(str::to_owned)));
         let reserved =
             Reserved { bucket: BucketName::parse("reserved-of-tests").unwrap(), catalog: "tests".to_owned() };
-        let service = RuleKeeper { inner, rules: rules.clone() };
+        let next: Arc<Mutex<Option<String>>> = Arc::default();
+        let meanwhile = Meanwhile::default();
+        let service =
+            RuleKeeper { inner, rules: rules.clone(), next: next.clone(), meanwhile: meanwhile.clone() };
         let store = S3Store::open(service, reserved, MarkerKey::new([7; 32])).await.unwrap();
         let request = Request::put("/bucket").header("host", "localhost").body(empty()).unwrap();
         assert!(store.call(request).await.unwrap().status().is_success());
-        let catalog = RedbCatalog::open(folder.path().join("catalog.redb")).unwrap();
+        let catalog = Arc::new(RedbCatalog::open(folder.path().join("catalog.redb")).unwrap());
         let settings = BucketSettings { otherwise: Terms::UNMANAGED, ..BucketSettings::all() };
         let name = BucketName::parse("bucket").unwrap();
-        Self { catalog, store, rules, settings, name, _folder: folder }
+        Self { catalog, store, rules, next, meanwhile, settings, name, _folder: folder }
     }
 
     fn switch(&self) -> Switch<'_> {
-        Switch { catalog: &self.catalog, store: &self.store, settings: &self.settings }
+        Switch { catalog: &*self.catalog, store: &self.store, settings: &self.settings }
     }
 
     async fn enable(&self) -> Result<usize, AdminError> {
@@ -147,6 +167,32 @@ async fn rules_on_both_sides_are_refused() {
     let refusal = ground.enable().await.unwrap_err();
     assert!(refusal.status == 409 && refusal.message.contains("delete one of them"), "{refusal}");
     assert_eq!(ground.held().as_deref(), Some(TAPE));
+}
+
+#[tokio::test]
+async fn rules_put_on_the_store_at_the_same_moment_stay_there() {
+    let ground = Ground::new(Some(EXPIRES)).await;
+    *ground.next.lock().unwrap() = Some(TAPE.to_owned());
+    let refusal = ground.enable().await.unwrap_err();
+    assert!(refusal.status == 409 && refusal.message.contains("none were removed"), "{refusal}");
+    assert_eq!(ground.held().as_deref(), Some(TAPE));
+}
+
+/// The rules are given back, and a client changes them at the gateway before the row is let go of.
+#[tokio::test]
+async fn rules_changed_while_a_bucket_is_let_go_of_are_not_dropped() {
+    let ground = Ground::new(Some(EXPIRES)).await;
+    ground.enable().await.unwrap();
+    let row = ground.row().await.unwrap();
+    assert!(!row.has_archives);
+    let changed = Bucket { lifecycle: Some(read(TAPE).unwrap()), ..row };
+    *ground.meanwhile.lock().unwrap() = Some((ground.catalog.clone(), changed));
+    let switch = ground.switch();
+    let refusal = switch.let_go(&ground.name).await.unwrap_err();
+    assert!(refusal.status == 409 && refusal.message.contains("try again"), "{refusal}");
+    assert_eq!(ground.row().await.unwrap().lifecycle, Some(read(TAPE).unwrap()), "they are still known");
+    assert_eq!(switch.let_go(&ground.name).await.unwrap()["given_back"], "rendered");
+    assert_eq!(ground.row().await, None);
 }
 
 #[tokio::test]
