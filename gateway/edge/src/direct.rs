@@ -111,6 +111,18 @@ pub(crate) async fn declaration(house: &House, target: &ObjectRef, class: TapeCl
     })
 }
 
+/// Once the row is committed: it stands only if its bucket still takes tape classes. Whoever drains a bucket says so
+/// before counting its rows, so a write that was let through before has its row counted, or is refused here.
+///
+/// Errors: `SlowDown`, with nothing left of the row: by the next try the class is the store's own affair.
+pub(crate) async fn confirm(house: &House, bucket: &BucketName, id: ArchiveId) -> Result<()> {
+    if house.takes_tape(bucket).await? {
+        return Ok(());
+    }
+    withdraw(house, id).await?;
+    Err(S3Error::new(Code::SlowDown).into())
+}
+
 /// Puts the marker of a declared row into the headers of its write, in the place of the class.
 pub(crate) fn mark(house: &House, headers: &mut HeaderMap, archive: &Archive) {
     let marker =

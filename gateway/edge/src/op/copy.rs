@@ -77,6 +77,9 @@ pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Resul
     };
     let id = row.as_ref().map(|row| row.id);
     entered.touch(&house, &ask.route, row.into_iter().map(Change::Archive).collect()).await?;
+    if let Some(id) = id {
+        direct::confirm(&house, &target.bucket, id).await?;
+    }
     let outcome = match bytes {
         None => house.forward(ask, body).await,
         Some(bytes) => written(&house, ask, bytes, view.and_then(source_version)).await,

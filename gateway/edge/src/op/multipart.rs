@@ -46,9 +46,15 @@ async fn declare(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> R
         xml::read(&answer, "InitiateMultipartUploadResult", ANSWER_BYTES_MAX).map_err(|_| missing())?;
     let upload = document.leaf("UploadId").ok().flatten().ok_or_else(missing)?.to_owned();
     row.upload = Some(upload.clone());
-    if let Err(error) = house.ports.catalog.commit(vec![Change::Archive(row)]).await {
+    let id = row.id;
+    let committed = house.ports.catalog.commit(vec![Change::Archive(row)]).await;
+    let declared = match committed.map_err(catalog("a declaration")) {
+        Ok(()) => direct::confirm(house, &target.bucket, id).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = declared {
         abandon(house, with_query(&uri, &format!("uploadId={}", escaped(&upload)))).await;
-        return Err(catalog("a declaration")(error));
+        return Err(error);
     }
     Ok(Response::from_parts(parts, full(answer)))
 }

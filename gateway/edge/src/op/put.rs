@@ -27,6 +27,7 @@ async fn archive(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> R
     direct::mark(house, &mut ask.head.headers, &row);
     let id = row.id;
     entered.touch(house, &ask.route, vec![Change::Archive(row)]).await?;
+    direct::confirm(house, &target.bucket, id).await?;
     let outcome = house.forward(ask, body).await;
     direct::settle(house, &target, id, direct::Fate::of(&outcome)).await;
     entered.wake(house);

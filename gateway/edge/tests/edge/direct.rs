@@ -1,6 +1,8 @@
 //! Writes straight into a tape class.
 
 use model::archive::ArchiveStage;
+use model::bucket::{Mode, Terms};
+use model::catalog::{Bucket, Catalog};
 use model::fence::Work;
 use model::store::{ObjectHead, ObjectStore};
 
@@ -103,4 +105,28 @@ async fn a_multipart_upload_is_due_when_it_is_complete() {
     let row = &world.rows("key").await[0];
     assert_eq!((row.state.stage(), row.size), (ArchiveStage::Due, 5000));
     assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "InvalidObjectState");
+}
+
+/// Whoever drains a bucket counts its rows right after saying so: a write let through before is counted, or refused.
+#[tokio::test]
+async fn a_write_that_a_drain_overtakes_leaves_no_archive() {
+    for terms in [Terms { mode: Mode::Draining, ..Terms::MANAGED }, Terms::UNMANAGED] {
+        for (method, path, headers) in [
+            ("PUT", "/bkt/key", &[GLACIER][..]),
+            ("POST", "/bkt/key?uploads", &[GLACIER]),
+            ("PUT", "/bkt/key", &[GLACIER, ("x-amz-copy-source", "bkt/source")]),
+        ] {
+            let world = World::new().await;
+            world.put("source", b"old").await;
+            let row = world.catalog.bucket(&target("key").bucket).await.unwrap();
+            let row = row.unwrap_or_else(|| Bucket::new(target("key").bucket));
+            world.catalog.switch_before_next(Bucket { terms: Some(terms), ..row });
+            let answer = world.ask(method, path, headers, b"").await;
+            assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"), "{method} {path}");
+            assert!(world.rows("key").await.is_empty(), "{method} {path}");
+            assert!(world.store.head(&target("key")).await.unwrap().is_none(), "{method} {path}");
+            let uploads = world.ask("GET", "/bkt?uploads", &[], b"").await;
+            assert!(!uploads.text().contains("<UploadId>"), "{}", uploads.text());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A catalog that can be made to fail, and a store whose answers can get lost.
 
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -28,9 +29,15 @@ use crate::guard::Guarded;
 pub struct Failing {
     inner: MemoryCatalog,
     failed: AtomicBool,
+    draining: Mutex<Option<Bucket>>,
 }
 
 impl Failing {
+    /// The bucket's row becomes this one right before the next archive is committed.
+    pub fn switch_before_next(&self, row: Bucket) {
+        *self.draining.lock().unwrap() = Some(row);
+    }
+
     /// From now on every call fails.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);
@@ -48,6 +55,12 @@ impl Failing {
 impl Catalog for Failing {
     async fn commit(&self, changes: Vec<Change>) -> Result<(), CatalogError> {
         self.check()?;
+        if changes.iter().any(|change| matches!(change, Change::Archive(_))) {
+            let row = self.draining.lock().unwrap().take();
+            if let Some(row) = row {
+                self.inner.commit(vec![Change::Bucket(row)]).await?;
+            }
+        }
         self.inner.commit(changes).await
     }
 
@@ -271,6 +284,10 @@ impl ObjectStore for Lossy {
         self.inner.head(target).await
     }
 
+    async fn has_upload(&self, target: &ObjectRef, upload: &str) -> Result<bool, StoreError> {
+        self.inner.has_upload(target, upload).await
+    }
+
     async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError> {
         self.inner.part_bytes(target, etag).await
     }
@@ -306,6 +323,10 @@ impl ObjectStore for Lossy {
 
     async fn copy_bytes(&self, archive: ArchiveId) -> Result<Option<u64>, StoreError> {
         self.inner.copy_bytes(archive).await
+    }
+
+    async fn copies(&self, after: Option<ArchiveId>) -> Result<Vec<ArchiveId>, StoreError> {
+        self.inner.copies(after).await
     }
 
     async fn delete_copy(&self, archive: ArchiveId) -> Result<(), StoreError> {
