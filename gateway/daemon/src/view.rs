@@ -126,6 +126,7 @@ pub fn drain(progress: &DrainProgress) -> Value {
         "archived": progress.archived,
         "bytes": progress.archived_bytes,
         "others": progress.others,
+        "stuck_count": progress.stuck_count,
         "stuck": stuck.collect::<Vec<_>>(),
     })
 }

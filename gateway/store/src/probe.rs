@@ -106,6 +106,7 @@ async fn find<S: S3Service>(scratch: &Scratch<'_, S>, rounds: u32) -> Result<Evi
         (&mut can.create_only, conditions::create_only(scratch).await?),
         (&mut can.delete_if_match, conditions::delete_if_match(scratch).await?),
         (&mut can.copy_if_match, conditions::copy_if_match(scratch).await?),
+        (&mut can.complete_if_match, conditions::complete_if_match(scratch, if_match).await?),
         (&mut can.versions, features::versions(scratch).await?),
         (&mut can.tags, features::tags(scratch).await?),
         (&mut can.acls, features::acls(scratch).await?),

@@ -55,6 +55,8 @@ pub struct S3Store<S> {
     service: S,
     reserved: Reserved,
     secret: MarkerKey,
+    /// Held while the canary is heard.
+    canary: tokio::sync::Mutex<()>,
 }
 
 // === impl S3Store ===
@@ -63,14 +65,14 @@ impl<S: S3Service> S3Store<S> {
     /// Prepares the reserved bucket: made when it is not there, refused when it is another catalog's, and rid of
     /// uploads an earlier run left behind.
     pub async fn open(service: S, reserved: Reserved, secret: MarkerKey) -> Result<Self, Error> {
-        let store = Self { service, reserved, secret };
+        let store = Self::look(service, reserved, secret);
         store.prepare().await?;
         Ok(store)
     }
 
     /// Only to look at a store: nothing is prepared, and the reserved bucket may not be there.
     pub fn look(service: S, reserved: Reserved, secret: MarkerKey) -> Self {
-        Self { service, reserved, secret }
+        Self { service, reserved, secret, canary: tokio::sync::Mutex::default() }
     }
 
     /// The catalog that owns the reserved bucket; none when there is no such bucket, or nobody's name in it.
@@ -176,6 +178,8 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
     }
 
     async fn canary(&self) -> Result<bool, StoreError> {
+        // Two at the same time would be each other's foreign writer.
+        let _heard = self.canary.lock().await;
         self.hear_canary().await
     }
 
@@ -249,6 +253,18 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         limit: usize,
     ) -> Result<Vec<ListedVersion>, StoreError> {
         self.versions_of(bucket, key, limit.clamp(1, LIST_KEYS_MAX)).await
+    }
+
+    async fn has_upload(&self, target: &ObjectRef, upload: &str) -> Result<bool, StoreError> {
+        let what = format!("parts of an upload of {}/{}", target.bucket, target.key);
+        let ask = Ask::object(Method::GET, &target.bucket, target.key.as_str())
+            .query("uploadId", upload)
+            .query("max-parts", "1");
+        match self.ask(&what, ask.bare()).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError> {
@@ -346,6 +362,10 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn copies(&self, after: Option<ArchiveId>) -> Result<Vec<ArchiveId>, StoreError> {
+        self.copies_after(after).await
     }
 
     async fn delete_copy(&self, archive: ArchiveId) -> Result<(), StoreError> {

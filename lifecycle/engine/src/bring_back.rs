@@ -10,14 +10,16 @@
 //! While a message may still be on its way the gate stays closed, whatever was seen: it would overwrite a client's
 //! write. Nothing on tape is given up before the object was seen under its key.
 
+use bytes::Bytes;
+use futures_util::StreamExt;
 use model::archive::ArchiveStage;
 use model::bucket::Versioning;
 use model::catalog::Change;
 use model::fence::Gate;
-use model::limits::LIST_KEYS_MAX;
+use model::limits::{LIST_KEYS_MAX, PUT_BYTES_MAX};
 use model::marker::MarkerKind;
 use model::store::{BackFrom, BringBack, ObjectHead, ObjectRef, StoreError};
-use model::{Archive, ArchiveState, ETag, VersionId};
+use model::{Archive, ArchiveState, BodyError, ByteStream, ETag, VersionId};
 
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
@@ -74,6 +76,15 @@ pub(crate) async fn bring_back(house: &House, row: &Archive, how: How) -> Result
     }
 }
 
+/// Whether an archived object could be brought back as things are, had it its restored copy. Not under its key's gate:
+/// [`bring_back`] looks again.
+pub(crate) async fn can_come_back(house: &House, archive: &Archive, how: How) -> Result<bool, Error> {
+    match house.store.head(&current(archive)).await? {
+        Some(head) if is_ours(archive, &head) => Ok(obstacle(house, archive, &head, how).await?.is_none()),
+        _ => Ok(false),
+    }
+}
+
 /// Whether a row speaks for an object that clients see as archived and that is there.
 pub(crate) fn is_wanted(archive: &Archive) -> bool {
     use ArchiveStage::{Archived, Due, Failed, Flipping, Packed, Taped};
@@ -109,6 +120,9 @@ async fn obstacle(
     if whole && head.size != archive.size || !whole && !needs_copy(archive) {
         return Ok(Some("what stands under its key is not what the catalog says: find out who wrote it"));
     }
+    if let Some(why) = unprotected(house, archive.size, &archive.part_bytes, how) {
+        return Ok(Some(why));
+    }
     let numbered = head.version.as_ref().is_some_and(|version| !version.is_null());
     if how.versioning != Versioning::Suspended || !numbered {
         return Ok(None);
@@ -119,6 +133,17 @@ async fn obstacle(
         "versioning is suspended, and what is written would replace the version null of its key: enable versioning, \
          or delete that version",
     ))
+}
+
+/// What goes back in parts is put there by the completion of an upload, whose condition is another one than a PUT's.
+fn unprotected(house: &House, size: u64, part_bytes: &[u64], how: How) -> Option<&'static str> {
+    let in_parts = !part_bytes.is_empty() || size > PUT_BYTES_MAX;
+    let protected = !how.conditional || house.store.capabilities().complete_if_match;
+    (in_parts && !protected).then_some(
+        "it goes back in parts, and the store is not known to heed a condition when an upload is completed: stop those \
+         who write past the gateway and say that the bucket is exclusive, or, if the store was upgraded or never asked \
+         about this, have it probed anew (tapegate doctor --probe)",
+    )
 }
 
 async fn attempt(
@@ -134,6 +159,9 @@ async fn attempt(
     let mut part_bytes = archive.part_bytes.clone();
     if whole && archive.state.stage() != ArchiveStage::Archived && part_bytes.is_empty() {
         part_bytes = house.store.part_bytes(&target, &stub.etag).await?;
+    }
+    if let Some(why) = unprotected(house, archive.size, &part_bytes, how) {
+        return Err(Error::Stuck { reason: why.to_owned() });
     }
     let back = BringBack {
         target,
@@ -202,10 +230,11 @@ async fn beneath(house: &House, archive: Archive, seen: Option<ObjectHead>) -> R
         house.catalog.commit(vec![Change::Touch(archive.id)]).await?;
         return Ok(Brought::Waits);
     };
-    if let (Some(seen), Some(stub)) = (seen, house.store.inspect(&target).await?)
-        && is_back(&archive, &seen, &headers(&archive, &stub), None)
-    {
-        return over(house, &archive).await;
+    if let (Some(seen), Some(stub)) = (seen, house.store.inspect(&target).await?) {
+        let headers = headers(&archive, &stub);
+        if is_back(&archive, &seen, &headers, None) || is_same(house, &archive, &seen, &headers).await? {
+            return over(house, &archive).await;
+        }
     }
     let reason = "a newer version or a delete marker stands above it, and what is brought back would stand above that: \
                   delete the archived version, or what stands above";
@@ -253,6 +282,58 @@ fn is_back(archive: &Archive, head: &ObjectHead, headers: &[(String, String)], t
     let as_it_was = archive.identity.as_ref().is_some_and(|identity| identity.etag == head.etag);
     let same = as_told || as_it_was && head.headers == headers;
     head.marker.is_none() && head.size == archive.size && same
+}
+
+/// Whether what stands there is the object byte for byte. The ETag of what was written in other parts than the client's
+/// is known from the store's answer alone, which may have been lost.
+async fn is_same(
+    house: &House,
+    archive: &Archive,
+    head: &ObjectHead,
+    headers: &[(String, String)],
+) -> Result<bool, Error> {
+    let alike = head.marker.is_none() && head.size == archive.size && head.headers == headers;
+    if !alike || house.store.copy_bytes(archive.id).await? != Some(archive.size) {
+        return Ok(false);
+    }
+    let target = ObjectRef { version: head.version.clone(), ..current(archive) };
+    let there = house.store.read(&target, &head.etag, 0..head.size).await?;
+    let copy = house.store.read_copy(archive.id, 0..head.size).await?;
+    same_bytes(there, copy).await.map_err(|source| {
+        let what = format!("comparison of {}/{} with its restored copy", archive.bucket, archive.key);
+        StoreError::Doubt { what, source: source.into() }.into()
+    })
+}
+
+/// Whether both streams are of the same bytes, in whatever pieces.
+async fn same_bytes(mut one: ByteStream, mut other: ByteStream) -> Result<bool, BodyError> {
+    let (mut left, mut right) = (Bytes::new(), Bytes::new());
+    loop {
+        if left.is_empty() {
+            left = piece(&mut one).await?;
+        }
+        if right.is_empty() {
+            right = piece(&mut other).await?;
+        }
+        let length = left.len().min(right.len());
+        if length == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left.split_to(length) != right.split_to(length) {
+            return Ok(false);
+        }
+    }
+}
+
+/// The next piece that is not empty; an empty one at the end.
+async fn piece(stream: &mut ByteStream) -> Result<Bytes, BodyError> {
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        if !piece.is_empty() {
+            return Ok(piece);
+        }
+    }
+    Ok(Bytes::new())
 }
 
 /// What the stub carries for the object, and what it had no room for.

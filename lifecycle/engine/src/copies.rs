@@ -20,6 +20,19 @@ pub(crate) struct Copies {
     latches: Mutex<BTreeMap<ArchiveId, Weak<tokio::sync::Mutex<()>>>>,
     /// Copies whose removal failed or had to wait. Lost with the process.
     leftovers: Mutex<BTreeSet<ArchiveId>>,
+    swept: Mutex<Swept>,
+}
+
+/// How far the copies that an earlier process left on the store were looked through.
+#[derive(Clone, Copy, Default)]
+enum Swept {
+    /// Nothing was.
+    #[default]
+    Nothing,
+    /// Up to this one.
+    UpTo(ArchiveId),
+    /// To the end: from now on [`Copies::leftovers`] knows them all.
+    All,
 }
 
 impl Copies {
@@ -82,6 +95,27 @@ pub(crate) async fn retry(house: &House) -> Result<(), Error> {
     for archive in leftovers {
         forget(house, archive).await?;
     }
+    Ok(())
+}
+
+/// Looks through a page of the copies on the store, until all were since the start: one that no restore speaks for is
+/// what an end in between left behind.
+pub(crate) async fn sweep(house: &House) -> Result<(), Error> {
+    let after = match *lock(&house.copies.swept) {
+        Swept::Nothing => None,
+        Swept::UpTo(last) => Some(last),
+        Swept::All => return Ok(()),
+    };
+    let found = house.store.copies(after).await?;
+    let restores = house.catalog.restores_of_each(&found).await?;
+    for (archive, restore) in found.iter().zip(restores) {
+        let stage = restore.map(|job| job.state.stage());
+        if !stage.is_some_and(|stage| stage == RestoreStage::Copied || stage.is_running()) {
+            tracing::info!(%archive, "a restored copy was left behind");
+            forget(house, *archive).await?;
+        }
+    }
+    *lock(&house.copies.swept) = found.last().map_or(Swept::All, |last| Swept::UpTo(*last));
     Ok(())
 }
 

@@ -12,17 +12,16 @@ use model::catalog::Change;
 use model::clock::job_id;
 use model::fence::Gate;
 use model::restore::{Tier, Visible};
-use model::{
-    Archive, ArchiveId, ArchiveState, BucketName, ObjectKey, Remedy, RestoreJob, RestoreState, Timestamp,
-};
+use model::{Archive, ArchiveId, ArchiveState, BucketName, Remedy, RestoreJob, RestoreState, Timestamp};
 
-use crate::bring_back::{Brought, How, bring_back, is_wanted, needs_copy};
+use crate::bring_back::{Brought, How, bring_back, can_come_back, is_wanted, needs_copy};
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::flips::tell;
-use crate::house::House;
+use crate::house::{House, current};
 use crate::notice::Notice;
 use crate::rest::Resting;
+use crate::stuck::{Stuck, StuckObjects};
 
 /// Objects being written back at a time.
 const BACK_AT_A_TIME: usize = 16;
@@ -33,9 +32,6 @@ const AHEAD_BYTES_MAX: u64 = 64 << 30;
 const DAYS: u32 = 7;
 /// How long an object is left alone that cannot be brought back as things are.
 const STUCK_MILLISECONDS: i64 = 5 * 60_000;
-/// Objects remembered as stuck, for people.
-const STUCK_MAX: usize = 1_000;
-const CODE: &str = "EN-0109";
 const PAGE: usize = 1_000;
 /// Stages in which hot bytes are still there, or may be.
 const HOT: [ArchiveStage; 5] = [
@@ -54,20 +50,7 @@ pub(crate) struct Backs {
     /// Archives that are left alone for a while.
     resting: Resting<ArchiveId>,
     /// Why archives cannot be brought back.
-    stuck: Mutex<BTreeMap<ArchiveId, Stuck>>,
-}
-
-/// An object that cannot be brought back as things are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    /// Bucket.
-    pub bucket: BucketName,
-    /// Key.
-    pub key: ObjectKey,
-    /// Why, and what helps.
-    pub why: String,
-    /// Since when.
-    pub since: Timestamp,
+    stuck: StuckObjects,
 }
 
 /// How far the draining of a bucket is, counted from the rows.
@@ -79,7 +62,9 @@ pub struct DrainProgress {
     pub archived_bytes: u64,
     /// Other rows that still speak for keys: being flipped, in doubt, or written straight into a class.
     pub others: u64,
-    /// Objects that cannot be brought back as things are; some of them when there are many.
+    /// How many of them cannot be brought back as things are.
+    pub stuck_count: u64,
+    /// Some of those, described.
     pub stuck: Vec<Stuck>,
 }
 
@@ -106,26 +91,12 @@ impl Backs {
 
     fn note(&self, archive: &Archive, why: String, now: Timestamp) {
         self.resting.rest(archive.id, now.plus_milliseconds(STUCK_MILLISECONDS));
-        let mut stuck = lock(&self.stuck);
-        let since = stuck.get(&archive.id).map_or(now, |known| known.since);
-        if stuck.len() < STUCK_MAX || stuck.contains_key(&archive.id) {
-            let (bucket, key) = (archive.bucket.clone(), archive.key.clone());
-            stuck.insert(archive.id, Stuck { bucket, key, why, since });
-        }
+        self.stuck.note(archive, why, now);
     }
 
-    /// What cannot be brought back, for people: one notice a bucket.
+    /// What cannot be brought back, for people.
     pub(crate) fn notices(&self) -> Vec<Notice> {
-        let stuck = lock(&self.stuck);
-        let mut notices: BTreeMap<&BucketName, (usize, &Stuck)> = BTreeMap::new();
-        for one in stuck.values() {
-            notices.entry(&one.bucket).or_insert((0, one)).0 += 1;
-        }
-        let notice = |(bucket, (count, first)): (&BucketName, (usize, &Stuck))| {
-            let text = format!("{count} of {bucket} cannot be brought back, as {}: {}", first.key, first.why);
-            Notice { stage: "drain", code: Some(CODE), text, since: first.since }
-        };
-        notices.into_iter().map(notice).collect()
+        self.stuck.notices()
     }
 }
 
@@ -155,11 +126,12 @@ pub(crate) async fn hold_gates(house: &House) -> Result<(), Error> {
 pub(crate) async fn drain(house: &House) -> Result<(u64, u64), Error> {
     house.backs.release(house.now());
     let draining = draining(house).await?;
-    lock(&house.backs.stuck).retain(|_, stuck| draining.contains_key(&stuck.bucket));
+    house.backs.stuck.retain(|bucket| draining.contains_key(bucket));
     if draining.is_empty() {
         return Ok((0, 0));
     }
     house.canary.begin_batch();
+    look_at_uploads(house, &draining).await?;
     let mut done = 0;
     for stage in HOT {
         done += drain_hot(house, &draining, stage).await?;
@@ -216,6 +188,37 @@ async fn drain_hot(
     Ok(done)
 }
 
+/// Uploads straight into a class: as long as the store has one it can be completed, and nobody but its owner can say
+/// that it is not wanted. The row of one that is gone is touched, and [`crate::resolve`] looks what became of it.
+async fn look_at_uploads(house: &House, draining: &BTreeMap<BucketName, How>) -> Result<(), Error> {
+    let mut after: Option<ArchiveId> = None;
+    while !house.spool.is_closed() {
+        let page = house.catalog.archives_in(ArchiveStage::Declared, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for archive in page.iter().filter(|archive| draining.contains_key(&archive.bucket)) {
+            let Some(upload) = archive.upload.as_ref().filter(|_| !archive.touched) else { continue };
+            if house.backs.resting.rests(archive.id, house.now()) {
+                continue;
+            }
+            let again = milliseconds(house.settings.retry_after);
+            house.backs.resting.rest(archive.id, house.now().plus_milliseconds(again));
+            match house.store.has_upload(&current(archive), upload).await {
+                Ok(true) => {
+                    let why = format!("the upload {upload} into a tape class is open: complete or abort it");
+                    house.backs.stuck.note(archive, why, house.now());
+                }
+                Ok(false) => {
+                    house.backs.stuck.remove(archive);
+                    house.catalog.commit(vec![Change::Touch(archive.id)]).await?;
+                }
+                Err(error) => tell(house, archive.id, "an upload not looked at yet", &error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn drain_archived(house: &House, draining: &BTreeMap<BucketName, How>) -> Result<(u64, u64), Error> {
     let (mut back, mut asked) = (0, 0);
     let mut ahead = Ahead::default();
@@ -240,24 +243,66 @@ async fn drain_archived(house: &House, draining: &BTreeMap<BucketName, How>) -> 
                 break;
             }
             match restore.as_ref().map_or(Visible::Archived, |job| job.visible(house.now())) {
-                Visible::Readable { .. } => ready.push(archive),
+                Visible::Readable { .. } => {
+                    ahead.count(&archive);
+                    ready.push(archive);
+                }
                 Visible::Ongoing => ahead.count(&archive),
                 Visible::Archived => {
                     if let Some(RestoreState::Failed { reason }) = restore.map(|job| job.state) {
                         house.backs.note(&archive, format!("its restore failed: {reason}"), house.now());
                     }
                     ahead.count(&archive);
-                    wanted.push(restore_of(house, &archive));
+                    wanted.push(archive);
                 }
             }
         }
-        if !wanted.is_empty() {
-            asked += wanted.len() as u64;
-            house.catalog.commit(wanted).await?;
-        }
+        asked += ask_for_copies(house, draining, wanted, &mut ready, &mut ahead).await?;
         back += bring_all_back(house, draining, ready).await?;
     }
     Ok((back, asked))
+}
+
+/// Asks for the restores of those that can come back as things are; the others are `ready`, to be told why not, before
+/// a tape is read for them in vain. Counts the restores.
+async fn ask_for_copies(
+    house: &House,
+    draining: &BTreeMap<BucketName, How>,
+    wanted: Vec<Archive>,
+    ready: &mut Vec<Archive>,
+    ahead: &mut Ahead,
+) -> Result<u64, Error> {
+    let looks = wanted
+        .into_iter()
+        .filter_map(|archive| draining.get(&archive.bucket).map(|how| (archive, *how)))
+        .map(|(archive, how)| async move {
+            let comes = can_come_back(house, &archive, how).await;
+            (archive, comes)
+        });
+    let mut looks = stream::iter(looks).buffer_unordered(BACK_AT_A_TIME);
+    let mut restores = Vec::new();
+    while let Some((archive, comes)) = looks.next().await {
+        match comes {
+            Ok(true) => {
+                restores.push(restore_of(house, &archive));
+                continue;
+            }
+            Ok(false) => {
+                ahead.forget(&archive);
+                ready.push(archive);
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => {
+                ahead.forget(&archive);
+                tell(house, archive.id, "an object not looked at yet", &error);
+            }
+        }
+    }
+    let asked = restores.len() as u64;
+    if asked > 0 {
+        house.catalog.commit(restores).await?;
+    }
+    Ok(asked)
 }
 
 /// What is under way to be brought back.
@@ -271,6 +316,11 @@ impl Ahead {
     fn count(&mut self, archive: &Archive) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(archive.size);
+    }
+
+    fn forget(&mut self, archive: &Archive) {
+        self.count -= 1;
+        self.bytes = self.bytes.saturating_sub(archive.size);
     }
 
     fn is_full(&self) -> bool {
@@ -314,7 +364,7 @@ async fn bring_all_back(
         match ended {
             Ok(Brought::Back) => {
                 back += 1;
-                lock(&house.backs.stuck).remove(&archive.id);
+                house.backs.stuck.remove(&archive);
             }
             Ok(Brought::Waits) => {
                 let again = milliseconds(house.settings.retry_after);
@@ -335,7 +385,7 @@ async fn bring_all_back(
 /// How far a bucket's draining is.
 pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<DrainProgress, Error> {
     let mut progress = DrainProgress::default();
-    let stuck = lock(&house.backs.stuck).clone();
+    let stuck = house.backs.stuck.of(bucket);
     for stage in ArchiveStage::ALL.into_iter().filter(|stage| stage.is_live()) {
         let mut after: Option<ArchiveId> = None;
         loop {
@@ -343,7 +393,8 @@ pub(crate) async fn progress(house: &House, bucket: &BucketName) -> Result<Drain
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             for archive in page.iter().filter(|archive| archive.bucket == *bucket) {
-                progress.stuck.extend(stuck.get(&archive.id).cloned());
+                progress.stuck_count += u64::from(stuck.has(archive.id));
+                progress.stuck.extend(stuck.described(archive.id).cloned());
                 if stage == ArchiveStage::Archived {
                     progress.archived += 1;
                     progress.archived_bytes += archive.size;

@@ -47,13 +47,20 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         return Ok(Resolved::Later);
     }
     let over = archive.since.plus_milliseconds(milliseconds(house.settings.store_deadline));
+    // Asked before the object is looked for: an upload completed in between is then an object.
+    if let (ArchiveStage::Declared, Some(upload)) = (stage, &archive.upload)
+        && house.store.has_upload(&current(&archive), upload).await?
+    {
+        // It may be completed at any time; the edge ends the row when it is completed or aborted.
+        let later = milliseconds(house.settings.store_deadline);
+        house.later.rest(archive.id, house.now().plus_milliseconds(later));
+        return Ok(Resolved::Later);
+    }
     let seen = versions::find(house, &archive, |head| stands(&archive, head)).await?;
     match (stage, seen) {
         (ArchiveStage::Declared, Some(head)) => declared_is_due(house, archive, &head).await,
         // The write may still arrive.
         (ArchiveStage::Declared, _) if house.now() <= over => Ok(Resolved::Later),
-        // The upload may be completed at any time; the edge ends the row when it is completed or aborted.
-        (ArchiveStage::Declared, _) if archive.upload.is_some() => Ok(Resolved::Later),
         (ArchiveStage::Archived, Some(_)) if versions::null_was_replaced(house, &archive).await? => {
             versions::remove_surplus(house, &archive, None).await?;
             end(house, archive, ArchiveState::Dead).await

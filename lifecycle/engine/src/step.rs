@@ -15,7 +15,8 @@ use crate::plan::{self, Bounds, Candidate};
 use crate::scan::{Scanned, scan};
 use crate::stage::{Bells, Stage};
 use crate::{
-    buckets, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes, writing,
+    buckets, copies, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes,
+    writing,
 };
 
 /// Scratch volumes kept at hand in each library.
@@ -212,6 +213,7 @@ async fn verify_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
 /// Looks after copies, volumes and scratch cartridges; one's trouble holds up none of the others, the first is told.
 async fn lapse_all(house: &Arc<House>) -> Result<(), Error> {
     let mut result = lapse::lapse(house).await.map(drop);
+    result = result.and(copies::sweep(house).await);
     result = result.and(volumes::reconcile(house).await.map(drop));
     for name in house.libraries.keys().filter(|name| house.settings.labels_blank.contains(*name)) {
         result = result.and(scratch::prepare_scratch(house, name, SCRATCH_LOW_WATER).await.map(drop));

@@ -304,6 +304,8 @@ async fn versions_come_back(pretend_remote: bool) {
     assert_eq!(versions(&rig, "before").await, [Some(30_000)]);
     assert_eq!(versions(&rig, "free").await, [Some(20_000)], "one version, of another id");
     assert_eq!(versions(&rig, "covered").await.len(), 2, "the client's stays above");
+    let restore = rig.catalog.restore_of(stub.id).await.unwrap();
+    assert!(restore.is_none(), "no tape is read for what cannot come back: {restore:?}");
     let notices = rig.engine.notices();
     assert!(notices.iter().any(|notice| notice.code == Some("EN-0109")), "{notices:?}");
 

@@ -32,6 +32,9 @@ pub struct Capabilities {
     pub delete_if_match: bool,
     /// `x-amz-copy-source-if-match` is honoured.
     pub copy_if_match: bool,
+    /// If-Match on the completion of an upload is honoured. What an earlier probe did not ask is not proven.
+    #[serde(default)]
+    pub complete_if_match: bool,
     /// Buckets can have versions.
     pub versions: bool,
     /// Objects can have tags.
@@ -65,6 +68,7 @@ impl Capabilities {
         create_only: true,
         delete_if_match: true,
         copy_if_match: true,
+        complete_if_match: true,
         versions: true,
         tags: true,
         acls: true,
@@ -311,6 +315,9 @@ pub trait ObjectStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ListedVersion>, StoreError>;
 
+    /// Whether the store still has this multipart upload, so that it may be completed at any time.
+    async fn has_upload(&self, target: &ObjectRef, upload: &str) -> Result<bool, StoreError>;
+
     /// Sizes of the parts the object was uploaded in; empty when it was one PUT.
     async fn part_bytes(&self, target: &ObjectRef, etag: &ETag) -> Result<Vec<u64>, StoreError>;
 
@@ -345,6 +352,9 @@ pub trait ObjectStore: Send + Sync {
 
     /// Size of a restored copy, `None` when there is none.
     async fn copy_bytes(&self, archive: ArchiveId) -> Result<Option<u64>, StoreError>;
+
+    /// Restored copies that are there, in the store's own order: up to 1 000 that follow this one, none at the end.
+    async fn copies(&self, after: Option<ArchiveId>) -> Result<Vec<ArchiveId>, StoreError>;
 
     /// Removes a restored copy; done already is done.
     async fn delete_copy(&self, archive: ArchiveId) -> Result<(), StoreError>;

@@ -39,7 +39,7 @@ fn carry_out(args: &BucketArgs, action: BucketAction) -> Result<(), Error> {
     let mut line = Line { shown: false, wanted: !args.at.json && io::stderr().is_terminal() };
     loop {
         let answer = client.ask(&question)?;
-        let stuck = answer["left"]["stuck"].as_array().map_or(0, Vec::len) as u64;
+        let stuck = answer["left"]["stuck_count"].as_u64().unwrap_or(0);
         let over = answer["done"] == true || stuck > 0 && stuck >= left(&answer);
         if over {
             line.end();
@@ -85,9 +85,14 @@ fn draw(answer: &Value) -> String {
         let rule = printable(rule.as_str().unwrap_or_default());
         text.push_str(&format!("rule {rule} leads to tape only and ends here\n"));
     }
-    for stuck in answer["left"]["stuck"].as_array().into_iter().flatten() {
+    let described = answer["left"]["stuck"].as_array().map_or(&[][..], Vec::as_slice);
+    for stuck in described {
         let part = |name: &str| printable(stuck[name].as_str().unwrap_or_default());
         text.push_str(&format!("not back: {}: {}\n", part("key"), part("detail")));
+    }
+    let others = answer["left"]["stuck_count"].as_u64().unwrap_or(0).saturating_sub(described.len() as u64);
+    if others > 0 {
+        text.push_str(&format!("not back: {others} others\n"));
     }
     text
 }

@@ -101,6 +101,45 @@ pub(super) async fn copy_if_match<S: S3Service>(scratch: &Scratch<'_, S>) -> Out
     Ok(Finding::new("copy_if_match", verdict(proven), seen))
 }
 
+/// If-Match on CompleteMultipartUpload, in the form a PUT takes it.
+pub(super) async fn complete_if_match<S: S3Service>(
+    scratch: &Scratch<'_, S>,
+    form: IfMatch,
+) -> Outcome<Finding> {
+    let (key, step) = ("complete", "completing an upload with a condition");
+    let absent = |seen: String| Ok(Finding::new("complete_if_match", Verdict::Absent, seen));
+    if form == IfMatch::Ignored {
+        return absent("a PUT ignores If-Match".to_owned());
+    }
+    let spelled = |etag: &str| match form {
+        IfMatch::Quoted => format!("\"{}\"", etag.trim_matches('"')),
+        _ => etag.trim_matches('"').to_owned(),
+    };
+    let etag = scratch.write(step, key, "old").await?;
+    let begun = scratch.send(step, scratch.ask(Method::POST, key).query("uploads", "").bare()).await?;
+    let root = begun.element("InitiateMultipartUploadResult");
+    let Some(upload) = root.as_ref().and_then(|root| root.child("UploadId")?.exact().ok()) else {
+        return absent(format!("no upload could be begun: {}", begun.told()));
+    };
+    let to_upload = |method| scratch.ask(method, key).query("uploadId", upload);
+    let part = scratch.put(step, to_upload(Method::PUT).query("partNumber", "1"), "new").await?;
+    let Some(part) = part.header("etag") else {
+        return absent(format!("no part could be written: {}", part.told()));
+    };
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = |etag: &str| to_upload(Method::POST).header("if-match", &spelled(etag));
+    let wrong = scratch.put(step, complete(WRONG), list.clone()).await?;
+    let kept = scratch.read(step, key).await?.is_some_and(|body| body == "old");
+    let right = scratch.put(step, complete(&etag), list).await?;
+    let written = scratch.read(step, key).await?.is_some_and(|body| body == "new");
+    let seen =
+        format!("wrong ETag {}, the object {}; right ETag {}", wrong.told(), stand(kept), right.told());
+    let proven = wrong.is_refusal() && kept && right.is_done() && written;
+    Ok(Finding::new("complete_if_match", verdict(proven), seen))
+}
+
 pub(super) fn verdict(proven: bool) -> Verdict {
     if proven { Verdict::Proven } else { Verdict::Absent }
 }

@@ -59,7 +59,7 @@ async fn a_store_that_keeps_its_word_over_the_network() {
     let front = Front::serve(Arc::clone(&store) as Arc<dyn S3Service>).await;
     let evidence = probed(&RemoteStore::open(settings(front.address)).unwrap()).await;
     assert_eq!(evidence.capabilities, told(&store), "{evidence:#?}");
-    assert_eq!(evidence.findings.len(), 9);
+    assert_eq!(evidence.findings.len(), 10);
 
     let kept = serde_json::to_string(&evidence).unwrap();
     assert_eq!(serde_json::from_str::<Evidence>(&kept).unwrap(), evidence);
@@ -139,6 +139,7 @@ async fn weak_stores_are_seen_through() {
             compare_and_set: false,
             delete_if_match: false,
             copy_if_match: false,
+            complete_if_match: false,
             create_only: fault != Fault::Deaf,
             if_match: if fault == Fault::Late { IfMatch::Unquoted } else { IfMatch::Ignored },
             ..told(&store.0)

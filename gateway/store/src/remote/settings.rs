@@ -26,6 +26,7 @@ pub const UNPROVEN: Capabilities = Capabilities {
     create_only: false,
     delete_if_match: false,
     copy_if_match: false,
+    complete_if_match: false,
     versions: false,
     tags: false,
     acls: false,

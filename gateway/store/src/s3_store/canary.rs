@@ -79,3 +79,35 @@ impl<S: S3Service> S3Store<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use dialect::reserved::MarkerKey;
+    use model::BucketName;
+    use model::store::ObjectStore;
+
+    use super::S3Store;
+    use crate::{EmbeddedStore, Options, Reserved};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn several_that_listen_do_not_confuse_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { pretend_remote: true, sync: false, ..Options::default() };
+        let service = EmbeddedStore::open(directory.path(), options).unwrap();
+        let reserved = Reserved { bucket: BucketName::parse("kept-1").unwrap(), catalog: "c".to_owned() };
+        let store = S3Store::open(service, reserved, MarkerKey::new([7; 32])).await.unwrap();
+        let store = std::sync::Arc::new(store);
+        let listeners = (0..4).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    assert!(store.canary().await.unwrap());
+                }
+            })
+        });
+        for ended in futures_util::future::join_all(listeners).await {
+            ended.unwrap();
+        }
+    }
+}

@@ -3,9 +3,9 @@
 
 use dialect::xml::Writer;
 use http::Method;
-use model::limits::PARTS_MAX;
+use model::limits::{LIST_KEYS_MAX, PARTS_MAX};
 use model::store::StoreError;
-use model::{ArchiveId, ByteStream, ETag};
+use model::{ArchiveId, ByteStream, ETag, ObjectKey};
 
 use super::S3Store;
 use super::answer::{document, nonsense, token};
@@ -23,7 +23,30 @@ pub(super) fn key(archive: ArchiveId) -> String {
     format!("{:02x}/{archive}", archive.as_u128() & 0xff)
 }
 
+/// The archive whose copy has this key.
+fn archive_of(key: &str) -> Option<ArchiveId> {
+    let (_, id) = key.split_once('/')?;
+    id.parse().ok().filter(|archive| self::key(*archive) == key)
+}
+
 impl<S: S3Service> S3Store<S> {
+    /// The next copies in the order of their keys; other objects of ours stand between them.
+    pub(super) async fn copies_after(&self, after: Option<ArchiveId>) -> Result<Vec<ArchiveId>, StoreError> {
+        let bucket = &self.reserved.bucket;
+        let mut after =
+            after.map(|archive| ObjectKey::parse(&key(archive)).expect("the key of a copy is one"));
+        loop {
+            let page = self.page_of(bucket, "", after.as_ref(), LIST_KEYS_MAX).await?;
+            let copies: Vec<ArchiveId> =
+                page.entries.iter().filter_map(|entry| archive_of(entry.key.as_str())).collect();
+            let last = page.entries.into_iter().next_back();
+            match last {
+                Some(last) if copies.is_empty() && page.more => after = Some(last.key),
+                _ => return Ok(copies),
+            }
+        }
+    }
+
     /// Writes a copy of exactly `length` bytes.
     pub(super) async fn write_copy(
         &self,
