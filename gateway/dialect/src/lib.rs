@@ -21,6 +21,7 @@ pub mod copy;
 pub mod date;
 pub mod delete;
 pub mod error;
+pub mod hop;
 pub mod lifecycle;
 pub mod listing;
 pub mod metadata;

@@ -3,11 +3,10 @@
 use dialect::copy::CopySource;
 use dialect::route::Query;
 use dialect::sigv4::{Caller, RequestView, Verdict};
-use dialect::{S3Error, aws_chunked, reserved};
+use dialect::{S3Error, aws_chunked, hop, reserved};
 use http::HeaderMap;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
 };
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -15,12 +14,11 @@ use percent_encoding::percent_decode_str;
 use crate::error::{Error, Result};
 use crate::house::{House, keep_query};
 
-/// Headers that concern the connection or the signature and go no further.
-const HOP: [HeaderName; 8] =
-    [AUTHORIZATION, CONNECTION, EXPECT, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+/// Headers that concern the signature and the body's way here, and go no further.
+const SIGNED: [HeaderName; 3] = [AUTHORIZATION, EXPECT, PROXY_AUTHORIZATION];
+const SIGNED_BODY: [&str; 2] = ["x-amz-content-sha256", "x-amz-decoded-content-length"];
 /// The header that makes a request a copy.
 pub(crate) const COPY_SOURCE: &str = "x-amz-copy-source";
-const SIGNED_BODY: [&str; 3] = ["x-amz-content-sha256", "x-amz-decoded-content-length", "keep-alive"];
 
 /// Checks the signature.
 pub(crate) fn verify(house: &House, head: &Parts) -> Result<Verdict> {
@@ -98,7 +96,8 @@ fn reserved_refused() -> Error {
 
 /// Makes the head say what the body will be once it is decoded: its own length and encoding.
 pub(crate) fn strip(head: &mut Parts, declared_bytes: Option<u64>) {
-    for name in HOP {
+    hop::strip(&mut head.headers);
+    for name in SIGNED {
         head.headers.remove(name);
     }
     for name in SIGNED_BODY {

@@ -9,7 +9,7 @@ use dialect::copy::invalid_version;
 use dialect::route::Query;
 use http::header::HeaderValue;
 use http::{HeaderMap, Uri};
-use model::limits::LIST_KEYS_MAX;
+use model::limits::KEY_VERSIONS_MAX;
 use model::{Archive, BucketName, ObjectKey, VersionId};
 
 use crate::error::{Result, store};
@@ -59,7 +59,7 @@ pub(crate) fn named(query: &Query) -> std::result::Result<Option<VersionId>, S3E
 
 /// As [`stored`], for a request: `null` names what was written as null since, when the store has such a version too.
 ///
-/// Errors: `AskStore`.
+/// Errors: `AskStore`, also for a key with more versions than are looked through.
 pub(crate) async fn resolved(
     house: &House,
     bucket: &BucketName,
@@ -71,7 +71,7 @@ pub(crate) async fn resolved(
     if !named.is_null() || stored == *named {
         return Ok(stored);
     }
-    let versions = house.ports.store.versions(bucket, key, LIST_KEYS_MAX).await;
+    let versions = house.ports.store.versions(bucket, key, KEY_VERSIONS_MAX).await;
     let versions = versions.map_err(store("the versions of a key"))?;
     let has_null = versions.iter().any(|version| version.version.is_null());
     Ok(if has_null { named.clone() } else { stored })

@@ -131,15 +131,18 @@ impl RemoteStore {
         }
         let signer = if own { Signer::Service } else { signer(&head) };
         let trailers = self.capabilities().trailers || head.extensions.get::<Trial>().is_some();
-        let check = if own || trailers { Check::none() } else { Check::of(&head)? };
+        let late = Trailed::announced(&head.headers).filter(|_| trailers);
+        // What is announced and cannot be passed on is checked here, whatever the store can do.
+        let passes = trailers && (late.is_some() || !head.headers.contains_key(ANNOUNCEMENT));
+        let check = if own || passes { Check::none() } else { Check::of(&head)? };
         let length = declared_bytes(&head, &body);
         let promised = head.headers.contains_key(CONTENT_LENGTH);
         let mut parts = head::forward(head, &self.endpoint, self.addressing)
             .map_err(|_| Failure::Refused(Code::InvalidURI.into()))?;
         match length? {
             0 => {
-                let late = drain(body, check, promised).await?;
-                promote(&mut parts.headers, &late);
+                let sums = drain(body, check, promised).await?;
+                promote(&mut parts.headers, &sums);
                 let writes = parts.method == Method::PUT || parts.method == Method::POST;
                 if promised && !reads(&parts.method) || writes {
                     head::set_length(&mut parts.headers, 0);
@@ -148,7 +151,6 @@ impl RemoteStore {
                 self.exchange_bare(parts, permit).await
             }
             length => {
-                let late = Trailed::announced(&parts.headers).filter(|_| trailers);
                 let (framing, token) = match late {
                     Some(algorithm) => {
                         let trailed = Trailed::new(algorithm, length);
@@ -223,7 +225,7 @@ impl RemoteStore {
     ) -> Result<Response<Body>, Failure> {
         let lifeline = Lifeline::new(&gate);
         let expects = gate.pass() == Pass::Closed;
-        let to_head = parts.method == Method::HEAD;
+        let (to_head, writes) = (parts.method == Method::HEAD, !reads(&parts.method));
         if expects {
             parts.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
         }
@@ -241,7 +243,11 @@ impl RemoteStore {
             return Err(Failure::Refused(refused));
         }
         let (response, line) = answered.map_err(Failure::Silent)?;
-        gate.answered();
+        let ended = gate.answered();
+        // What was not there yet cannot have been checked or stored. The body of a read means nothing to a store.
+        if !ended && writes && response.status().is_success() {
+            return Err(Failure::Silent(Silence::Premature(response.status())));
+        }
         let holds = Holds::new(line, lifeline, permit);
         Ok(reply::relay(response, holds, self.timeouts.idle, to_head).await)
     }

@@ -252,7 +252,7 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         key: &ObjectKey,
         limit: usize,
     ) -> Result<Vec<ListedVersion>, StoreError> {
-        self.versions_of(bucket, key, limit.clamp(1, LIST_KEYS_MAX)).await
+        self.versions_of(bucket, key, limit).await
     }
 
     async fn has_upload(&self, target: &ObjectRef, upload: &str) -> Result<bool, StoreError> {

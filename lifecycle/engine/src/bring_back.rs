@@ -16,7 +16,7 @@ use model::archive::ArchiveStage;
 use model::bucket::Versioning;
 use model::catalog::Change;
 use model::fence::Gate;
-use model::limits::{LIST_KEYS_MAX, PUT_BYTES_MAX};
+use model::limits::{KEY_VERSIONS_MAX, PUT_BYTES_MAX};
 use model::marker::MarkerKind;
 use model::store::{BackFrom, BringBack, ObjectHead, ObjectRef, StoreError};
 use model::{Archive, ArchiveState, BodyError, ByteStream, ETag, VersionId};
@@ -127,7 +127,7 @@ async fn obstacle(
     if how.versioning != Versioning::Suspended || !numbered {
         return Ok(None);
     }
-    let versions = house.store.versions(&archive.bucket, &archive.key, LIST_KEYS_MAX).await?;
+    let versions = house.store.versions(&archive.bucket, &archive.key, KEY_VERSIONS_MAX).await?;
     let others = versions.iter().any(|listed| listed.version.is_null());
     Ok(others.then_some(
         "versioning is suspended, and what is written would replace the version null of its key: enable versioning, \

@@ -4,7 +4,7 @@
 //!
 //! Nothing here is done while an attempt can still arrive, or without the key's gate.
 
-use model::limits::{LIST_KEYS_MAX, STUB_BYTES};
+use model::limits::{KEY_VERSIONS_MAX, STUB_BYTES};
 use model::store::{ListedVersion, ObjectHead, ObjectRef};
 use model::{Archive, VersionId};
 
@@ -149,7 +149,7 @@ fn at(archive: &Archive, version: &VersionId) -> ObjectRef {
 }
 
 async fn list(house: &House, archive: &Archive) -> Result<Vec<ListedVersion>, Error> {
-    Ok(house.store.versions(&archive.bucket, &archive.key, LIST_KEYS_MAX).await?)
+    Ok(house.store.versions(&archive.bucket, &archive.key, KEY_VERSIONS_MAX).await?)
 }
 
 /// Those versions that are this archive's stubs, in the order given.

@@ -10,6 +10,8 @@ pub const METADATA_BYTES_MAX: usize = 2048;
 pub const MARKER_BYTES_MAX: usize = 256;
 /// Most keys one listing page returns.
 pub const LIST_KEYS_MAX: usize = 1000;
+/// Most versions of one key that are looked through.
+pub const KEY_VERSIONS_MAX: usize = 10_000;
 /// Largest object, in bytes (5 TiB).
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 /// Largest single PUT or part, in bytes (5 GiB).

@@ -306,8 +306,8 @@ pub trait ObjectStore: Send + Sync {
     /// The object's head, without tags and ACL; `None` when there is no such object.
     async fn head(&self, target: &ObjectRef) -> Result<Option<ObjectHead>, StoreError>;
 
-    /// Up to `limit` (at most 1 000) versions of one key, the newest first, delete markers among them. A bucket that
-    /// never had versions shows its object under [`VersionId::null`].
+    /// All versions of one key, the newest first, delete markers among them; `Refused` when they are more than `limit`.
+    /// A bucket that never had versions shows its object under [`VersionId::null`].
     async fn versions(
         &self,
         bucket: &BucketName,

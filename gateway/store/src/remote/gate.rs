@@ -77,13 +77,16 @@ impl Gate {
         });
     }
 
-    /// The store has answered: a body that is not over goes no further.
-    pub(super) fn answered(&self) {
+    /// The store has answered: a body that is not over goes no further. Tells whether it was over.
+    pub(super) fn answered(&self) -> bool {
+        let mut ended = false;
         self.turn(|state| {
-            if !state.ended && state.pass != Pass::Stopped {
+            ended = state.ended;
+            if !ended && state.pass != Pass::Stopped {
                 state.pass = Pass::Answered;
             }
         });
+        ended
     }
 
     fn stop(&self) {

@@ -1,9 +1,10 @@
 //! The head of a request as the store gets it: everything the client said but what concerns this connection or the
 //! signature. What is not known passes.
 
+use dialect::hop;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION,
 };
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -28,8 +29,8 @@ pub(super) fn forward(
     parts.uri = target(&parts.uri, endpoint, addressing)?;
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    strip_connection(&mut parts.headers);
-    remove(&mut parts.headers, &DENIED);
+    hop::strip(&mut parts.headers);
+    hop::remove(&mut parts.headers, &DENIED);
     // The framing of a body is never a property of the object.
     if parts.headers.contains_key(CONTENT_ENCODING) {
         let stored = dialect::aws_chunked::stored_content_encoding(&parts.headers);
@@ -54,30 +55,6 @@ pub(super) fn expect_owner(head: &mut Parts, owner: &BucketOwner) {
         head.headers.insert(SOURCE_OWNER, value.clone());
     }
     head.headers.insert(EXPECTED_OWNER, value);
-}
-
-/// Takes out what concerns one connection (RFC 9110 7.6.1), in either direction.
-pub(super) fn strip_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().filter(|name| !KEPT.contains(name)) {
-        headers.remove(name);
-    }
-    remove(headers, &HOP);
-}
-
-/// Takes out those of these names that are there.
-fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
-    // A request has few headers and most of these are not among them: comparing names is cheaper than looking each up.
-    let found: Vec<HeaderName> = headers.keys().filter(|name| names.contains(name)).cloned().collect();
-    for name in found {
-        headers.remove(name);
-    }
 }
 
 /// Where the request goes: the client's own spelling of path and query, unless a signature over it could be read in
@@ -138,24 +115,9 @@ pub(super) fn set_length(headers: &mut HeaderMap, bytes: u64) {
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// Headers of one connection.
-const HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 const SOURCE_OWNER: HeaderName = HeaderName::from_static("x-amz-source-expected-bucket-owner");
-
-/// Headers that no Connection header can take out.
-const KEPT: [HeaderName; 1] = [CONTENT_LENGTH];
 
 /// Headers that are about the client's own signature, host and body, or that the signer sets.
 const DENIED: [HeaderName; 9] = [

@@ -8,6 +8,8 @@ use http::uri::Authority;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::rt::{Read, Write};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connect::Connector;
@@ -30,15 +32,21 @@ pub(super) struct Pool {
 
 struct Kept {
     host: Authority,
-    sender: http1::SendRequest<Relay>,
+    wire: Wire,
     since: Instant,
+}
+
+/// A connection, closed when it is dropped: left to itself it would wait for a store that takes nothing more.
+struct Wire {
+    sender: http1::SendRequest<Relay>,
+    task: AbortHandle,
 }
 
 /// A connection in use. It is closed when it is dropped.
 pub(super) struct Line {
     pool: Arc<Pool>,
     host: Authority,
-    sender: http1::SendRequest<Relay>,
+    wire: Wire,
 }
 
 // === impl Pool ===
@@ -63,12 +71,12 @@ impl Pool {
         // What stands in the first line is the path alone (RFC 9112 3.2.1).
         *request.uri_mut() = store.path_and_query().cloned().map(Uri::from).unwrap_or_default();
         loop {
-            let (mut sender, is_kept) = match self.take(&host) {
-                Some(sender) => (sender, true),
-                None => (self.connect(store.clone()).await?, false),
+            let (mut wire, is_kept) = match self.take(&host) {
+                Some(wire) => (wire, true),
+                None => (Wire::open(self.connector.connect(store.clone()).await?).await?, false),
             };
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Line { pool: Arc::clone(self), host, sender })),
+            match wire.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Line { pool: Arc::clone(self), host, wire })),
                 Err(mut failed) => match failed.take_message().filter(|_| is_kept) {
                     Some(unsent) => request = unsent,
                     None => return Err(Silence::of(failed.into_error())),
@@ -77,40 +85,25 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, store: Uri) -> Result<http1::SendRequest<Relay>, Silence> {
-        let stream = self.connector.connect(store).await?;
-        let made =
-            http1::Builder::new().max_headers(HEADERS_MAX).max_buf_size(READ_BYTES).handshake(stream).await;
-        let (sender, connection) = made.map_err(Silence::of)?;
-        tokio::spawn(async move {
-            // Whoever uses it is told the same.
-            if let Err(error) = connection.await {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "a connection to the store broke");
-            }
-        });
-        Ok(sender)
-    }
-
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection to this host that was used last and still can be.
-    fn take(&self, host: &Authority) -> Option<http1::SendRequest<Relay>> {
+    fn take(&self, host: &Authority) -> Option<Wire> {
         let mut kept = self.kept();
         while let Some(at) = kept.iter().rposition(|one| one.host == *host) {
             let one = kept.remove(at)?;
-            if one.sender.is_ready() && one.since.elapsed() < self.keep {
-                return Some(one.sender);
+            if one.wire.sender.is_ready() && one.since.elapsed() < self.keep {
+                return Some(one.wire);
             }
         }
         None
     }
 
-    fn put(&self, host: Authority, sender: http1::SendRequest<Relay>) {
+    fn put(&self, host: Authority, wire: Wire) {
         let mut kept = self.kept();
-        kept.push_back(Kept { host, sender, since: Instant::now() });
+        kept.push_back(Kept { host, wire, since: Instant::now() });
         let stale = |one: &Kept| one.since.elapsed() >= self.keep;
         while kept.len() > self.kept_max || kept.front().is_some_and(stale) {
             kept.pop_front();
@@ -118,21 +111,87 @@ impl Pool {
     }
 }
 
+// === impl Wire ===
+
+impl Wire {
+    async fn open(stream: impl Read + Write + Send + Unpin + 'static) -> Result<Self, Silence> {
+        let made =
+            http1::Builder::new().max_headers(HEADERS_MAX).max_buf_size(READ_BYTES).handshake(stream).await;
+        let (sender, connection) = made.map_err(Silence::of)?;
+        let task = tokio::spawn(async move {
+            // Whoever uses it is told the same.
+            if let Err(error) = connection.await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "a connection to the store broke");
+            }
+        });
+        Ok(Self { sender, task: task.abort_handle() })
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 // === impl Line ===
 
 impl Line {
     /// Keeps the connection for another request. Whoever calls this has read the answer to its end; what is left of
-    /// the request is waited for.
+    /// the request is waited for, no longer than an unused connection is kept.
     pub(super) fn give_back(self) {
-        let Self { pool, host, mut sender } = self;
-        if sender.is_ready() {
-            pool.put(host, sender);
-        } else if !sender.is_closed() {
+        let Self { pool, host, mut wire } = self;
+        if wire.sender.is_ready() {
+            pool.put(host, wire);
+        } else if !wire.sender.is_closed() {
             tokio::spawn(async move {
-                if sender.ready().await.is_ok() {
-                    pool.put(host, sender);
+                if let Ok(Ok(())) = tokio::time::timeout(pool.keep, wire.sender.ready()).await {
+                    pool.put(host, wire);
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use hyper_util::rt::TokioIo;
+    use model::body::full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::check::Check;
+    use super::super::gate::{Gate, Lifeline, Pass};
+    use super::super::relay::Framing;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stops_reading_costs_no_connection() {
+        let settings = super::super::tests::settings("127.0.0.1:9".parse().unwrap());
+        let pool = Pool::new(Connector::new(&settings).unwrap(), &settings);
+        // What does not fit into it waits in the connection.
+        let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+        let mut wire = Wire::open(TokioIo::new(ours)).await.unwrap();
+        let gate = Gate::new(Pass::Open);
+        let lifeline = Lifeline::new(&gate);
+        let body = full(Bytes::from(vec![0; 64 << 10]));
+        let body = Relay::new(body, 64 << 10, Check::none(), Framing::Plain, Arc::clone(&gate));
+        let answered = async {
+            let mut some = [0; 1 << 10];
+            theirs.read_exact(&mut some).await.unwrap();
+            theirs.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        };
+        let request = Request::put("/bkt/k").header("content-length", 64 << 10).body(body).unwrap();
+        let (response, ()) = tokio::join!(wire.sender.try_send_request(request), answered);
+        assert_eq!(response.map_err(|failed| failed.into_error()).unwrap().status(), 403);
+        drop(lifeline);
+        Line { pool: Arc::clone(&pool), host: "store".parse().unwrap(), wire }.give_back();
+        tokio::time::sleep(pool.keep + Duration::from_secs(1)).await;
+        theirs.write_all(b"x").await.unwrap_err();
+        assert!(pool.kept().is_empty());
     }
 }

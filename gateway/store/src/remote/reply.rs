@@ -19,7 +19,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use super::gate::Lifeline;
-use super::head::strip_connection;
 use super::message;
 use super::pool::Line;
 
@@ -47,7 +46,7 @@ pub(super) async fn relay(
     to_head: bool,
 ) -> Response<Body> {
     let (mut parts, incoming) = response.into_parts();
-    strip_connection(&mut parts.headers);
+    dialect::hop::strip(&mut parts.headers);
     parts.extensions.clear();
     let body = Reply { incoming: Some((incoming, holds)), idle, sleep: None }.boxed_unsync();
     let failed = parts.status.is_client_error() || parts.status.is_server_error();

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use http::StatusCode;
+
 /// What was seen instead of an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Silence {
@@ -19,6 +21,9 @@ pub enum Silence {
     /// The connection broke before an answer was there.
     #[error("the connection to the store broke before an answer was there")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
+    /// A success before the body had ended: an answer, but not to this request.
+    #[error("the store answered {0} before it had the whole body")]
+    Premature(StatusCode),
     /// What came back is not HTTP.
     #[error("the store's answer cannot be read")]
     Nonsense(#[source] Box<dyn Error + Send + Sync>),

@@ -103,22 +103,33 @@ async fn a_refusal_costs_no_body_and_ends_the_connection() {
 
 #[tokio::test]
 async fn a_body_stops_where_the_store_answers() {
-    let raw = Raw::new().await;
-    let store = store(&raw);
-    let (feed, body) = fed();
-    let called = call(&store, put("/bkt/k", 300, body));
-    let mut talk = raw.accept().await;
-    assert!(!talk.head().await.contains("expect"));
-    feed.send(Ok(noise(100, 1))).unwrap();
-    feed.send(Ok(noise(100, 1))).unwrap();
-    talk.body(100).await;
-    talk.say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
-    let response = called.await.unwrap().unwrap();
-    feed.send(Ok(noise(100, 1))).unwrap();
-    drop(feed);
-    let early = Answer::of(response).await.unwrap();
-    assert_eq!((early.status.as_u16(), early.text()), (200, "done"));
-    assert_eq!(talk.rest().await, b"");
+    for (method, status) in [(Method::PUT, 301), (Method::PUT, 400), (Method::GET, 200), (Method::PUT, 200)] {
+        let raw = Raw::new().await;
+        let store = store(&raw);
+        let (feed, body) = fed();
+        let request = Request::builder().method(&method).uri("/bkt/k").header("content-length", 300);
+        let called = call(&store, request.body(body).unwrap());
+        let mut talk = raw.accept().await;
+        assert!(!talk.head().await.contains("expect"));
+        feed.send(Ok(noise(100, 1))).unwrap();
+        feed.send(Ok(noise(100, 1))).unwrap();
+        talk.body(100).await;
+        talk.say(&format!("HTTP/1.1 {status} Early\r\ncontent-length: 4\r\n\r\ndone")).await;
+        let answered = called.await.unwrap();
+        feed.send(Ok(noise(100, 1))).unwrap_or_default();
+        drop(feed);
+        if method == Method::PUT && status == 200 {
+            let failed = answered.unwrap_err();
+            assert!(
+                matches!(silence(&failed), Silence::Premature(_)),
+                "no success without the bytes: {failed:?}"
+            );
+        } else {
+            let early = Answer::of(answered.unwrap()).await.unwrap();
+            assert_eq!((early.status.as_u16(), early.text()), (status, "done"));
+        }
+        assert_eq!(talk.rest().await, b"");
+    }
 }
 
 #[tokio::test]

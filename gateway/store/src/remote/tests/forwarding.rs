@@ -237,6 +237,29 @@ async fn late_checksums_are_passed_on_or_checked() {
 }
 
 #[tokio::test]
+async fn late_checksums_that_cannot_be_passed_on_are_not_dropped() {
+    use dialect::checksum::{Algorithm, Checksum};
+    let house = House::able(Capabilities { trailers: true, ..super::super::UNPROVEN }).await;
+    let bytes = noise(9, 3);
+    let right = Checksum::of(Algorithm::Crc32, &bytes).to_base64();
+    for (announced, crc32, code) in [
+        ("x-amz-checksum-crc32,x-other", &*right, ""),
+        ("x-amz-checksum-crc32,x-other", "AAAAAA==", "BadDigest"),
+        ("x-amz-checksum-sha512", &right, "InvalidRequest"),
+        ("x-amz-checksum-xxhash64", &right, "InvalidRequest"),
+        ("x-amz-checksum-crc32,x-amz-checksum-sha256", &right, "InvalidRequest"),
+    ] {
+        let headers = [("content-length", "9"), ("x-amz-trailer", announced)];
+        let put = request(Method::PUT, "/bkt/k", &headers).body(late(bytes.clone(), crc32)).unwrap();
+        let put = house.call(put).await;
+        let delete = request(Method::DELETE, "/bkt/k", &[]).body(empty()).unwrap();
+        let got = house.call(request(Method::GET, "/bkt/k", &[]).body(empty()).unwrap()).await;
+        assert_eq!((put.element("Code"), got.status == 200), (code, code.is_empty()), "{announced}");
+        house.call(delete).await;
+    }
+}
+
+#[tokio::test]
 async fn checksums_in_headers_are_checked_for_a_store_that_may_not() {
     let house = House::new().await;
     let headers = [("content-length", "4"), ("x-amz-checksum-crc32", "AAAAAA==")];
