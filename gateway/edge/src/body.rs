@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use dialect::checksum::{Algorithm, Hasher};
 use dialect::{Code, S3Error};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use model::{Body, BodyError, ByteStream};
 
 use crate::error::{Error, Result};
@@ -14,7 +16,18 @@ use crate::error::{Error, Result};
 /// The whole of a body that must be short, to its end, so that every check of it has been made.
 ///
 /// Errors: `MaxMessageLengthExceeded` above `bytes_max`, and what the body itself refuses.
-pub(crate) async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes> {
+pub(crate) async fn collect(body: Body, bytes_max: usize) -> Result<Bytes> {
+    Ok(read(body, bytes_max).await?.0)
+}
+
+/// As [`collect`], and a body again, with its trailers: for what is not to be kept waiting by whoever sends it.
+pub(crate) async fn gathered(body: Body, bytes_max: usize) -> Result<Body> {
+    let (whole, trailers) = read(body, bytes_max).await?;
+    let trailers = std::future::ready(trailers.map(Ok));
+    Ok(Full::new(whole).map_err(|never| match never {}).with_trailers(trailers).boxed_unsync())
+}
+
+async fn read(mut body: Body, bytes_max: usize) -> Result<(Bytes, Option<HeaderMap>)> {
     let too_long = || {
         let error = S3Error::new(Code::MaxMessageLengthExceeded);
         Error::from(error.extra("MaxMessageLengthBytes", bytes_max.to_string()))
@@ -22,21 +35,62 @@ pub(crate) async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes> {
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_long());
     }
-    let mut whole = BytesMut::new();
+    let (mut whole, mut trailers) = (BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(Error::ReadBody)?.into_data() {
-            if whole.len() + data.len() > bytes_max {
-                return Err(too_long());
-            }
-            whole.extend_from_slice(&data);
+        match frame.map_err(Error::ReadBody)?.into_data() {
+            Ok(data) if whole.len() + data.len() > bytes_max => return Err(too_long()),
+            Ok(data) => whole.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), trailers))
 }
 
 /// A body of exactly `length` bytes of a stream; one that ends early or goes on is broken.
 pub(crate) fn sized(stream: ByteStream, length: u64) -> Body {
     Sized { stream, left: length }.boxed_unsync()
+}
+
+/// A body with its checksum after it.
+pub(crate) fn summed(body: Body, algorithm: Algorithm) -> Body {
+    Summed { body, hasher: Some(Hasher::new(algorithm)) }.boxed_unsync()
+}
+
+struct Summed {
+    body: Body,
+    /// None once the checksum was told.
+    hasher: Option<Hasher>,
+}
+
+impl http_body::Body for Summed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
+        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(frame)) => {
+                if let (Some(hasher), Some(data)) = (&mut self.hasher, frame.data_ref()) {
+                    hasher.update(data);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => Poll::Ready(self.hasher.take().map(|hasher| Ok(Frame::trailers(trailer(hasher))))),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn trailer(hasher: Hasher) -> HeaderMap {
+    let sum = hasher.finish();
+    let value = HeaderValue::try_from(sum.to_base64()).expect("base64 is visible ASCII");
+    HeaderMap::from_iter([(HeaderName::from_static(sum.algorithm().header()), value)])
 }
 
 struct Sized {

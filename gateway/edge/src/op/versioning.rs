@@ -5,11 +5,17 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use model::Body;
 
+use crate::body::gathered;
 use crate::error::{Error, Result};
 use crate::house::{Ask, House};
 
+/// Longest document, in bytes.
+const BYTES_MAX: usize = 64 << 10;
+
 pub(super) async fn put(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
     let bucket = ask.route.bucket()?.clone();
+    // Nobody's flips wait for a client.
+    let body = gathered(body, BYTES_MAX).await?;
     let closing = house.ports.fence.close_bucket(&bucket).await;
     let gate = closing.map_err(|source| Error::CloseBucket { bucket, source })?;
     let outcome = house.forward(ask, body).await;

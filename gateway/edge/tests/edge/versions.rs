@@ -1,6 +1,7 @@
 //! Buckets with versions on a store where a stub is a version of its own: clients go on naming versions by the ids
 //! they were given.
 
+use http_body_util::{BodyExt, StreamBody};
 use model::TapeClass;
 use model::catalog::{Catalog, Change};
 use model::fence::KeyFence;
@@ -222,6 +223,26 @@ async fn versioning_is_not_changed_under_a_flip() {
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "SlowDown"));
     drop(gate);
     assert_eq!(set_versioning(&world, "Suspended").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_switch_whose_document_does_not_come_holds_nothing_back() {
+    let world = versioned(true).await;
+    let document = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+    let (waits, waited_for) = tokio::sync::oneshot::channel();
+    let mut waits = Some(waits);
+    let never = futures_util::stream::poll_fn(move |_| {
+        waits.take().map(|waits| waits.send(()));
+        std::task::Poll::Pending
+    });
+    let request = world.request("PUT", "/bkt?versioning", &[], document);
+    let request = request.map(|_| BodyExt::boxed_unsync(StreamBody::new(never)));
+    let edge = world.edge.clone();
+    let switch = tokio::spawn(async move { edge.answer(request).await.status() });
+    waited_for.await.unwrap();
+    world.close("key").await;
+    assert_eq!(set_versioning(&world, "Suspended").await.status, 200);
+    switch.abort();
 }
 
 #[tokio::test]
