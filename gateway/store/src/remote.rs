@@ -11,6 +11,7 @@
 //! Invariant: once the store has answered, no byte of a body follows, and that connection serves nobody else.
 //! Invariant: nothing is sent twice but a GET or HEAD whose connection broke before an answer.
 //! Invariant: late checksums are passed on or checked here, and a store never sees both framing and plain bytes.
+//! Invariant: no request of the gateway's own waits for a client.
 //! Invariant: secrets and signatures stand in no error and no log.
 
 mod check;
@@ -46,7 +47,7 @@ use model::{Body, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
-use crate::service::{OwnRequest, S3Service, Swap};
+use crate::service::{OwnRequest, S3Service, Swap, ToClient};
 use check::Check;
 use connect::Connector;
 use gate::{Gate, Lifeline, Pass};
@@ -75,7 +76,10 @@ pub struct RemoteStore {
     timeouts: Timeouts,
     keys: Keys,
     pool: Arc<Pool>,
-    room: Arc<Semaphore>,
+    /// For requests whose bodies clients send and read as slowly as they like.
+    clients_room: Arc<Semaphore>,
+    /// For the gateway's own, which never wait for clients.
+    own_room: Arc<Semaphore>,
     capabilities: RwLock<Capabilities>,
 }
 
@@ -104,7 +108,8 @@ impl RemoteStore {
         Ok(Self {
             keys: Keys::new(&settings),
             pool: Pool::new(connector, &settings),
-            room: Arc::new(Semaphore::new(settings.connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+            clients_room: room_for(settings.connections_max),
+            own_room: room_for(settings.own_connections_max),
             capabilities: RwLock::new(settings.capabilities),
             endpoint: settings.endpoint,
             addressing: settings.addressing,
@@ -124,8 +129,9 @@ impl RemoteStore {
     }
 
     async fn forward(&self, mut head: Parts, body: Body) -> Result<Response<Body>, Failure> {
-        let permit = self.room().await?;
         let own = head.extensions.get::<OwnRequest>().is_some();
+        let to_client = head.extensions.get::<ToClient>().is_some();
+        let permit = self.permit(if own && !to_client { &self.own_room } else { &self.clients_room }).await?;
         if let Some(owner) = self.expected_owner.as_ref().filter(|_| own) {
             head::expect_owner(&mut head, owner);
         }
@@ -177,11 +183,11 @@ impl RemoteStore {
     }
 
     /// One of the connections allowed.
-    async fn room(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+    async fn permit(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
             return Ok(permit);
         }
-        let waiting = Arc::clone(&self.room).acquire_owned();
+        let waiting = Arc::clone(room).acquire_owned();
         match tokio::time::timeout(self.timeouts.connect, waiting).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Failure::Refused(Code::SlowDown.into())),
@@ -302,6 +308,10 @@ impl From<S3Error> for Failure {
     fn from(error: S3Error) -> Self {
         Self::Refused(error)
     }
+}
+
+fn room_for(connections: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)))
 }
 
 fn signer(head: &Parts) -> Signer {

@@ -33,7 +33,7 @@ use model::store::{
 use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
 
 use crate::error::Error;
-use crate::service::{S3Service, Swap};
+use crate::service::{S3Service, Swap, ToClient};
 use crate::stream::pieces;
 use answer::{LISTING_BYTES_MAX, accepted, document, nonsense};
 use request::Ask;
@@ -345,7 +345,9 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         }
         let ask =
             Ask::object(Method::GET, bucket, &copies::key(archive)).header("range", &range_header(&range));
-        let response = self.ask(&what, ask.bare()).await?;
+        let mut request = ask.bare();
+        request.extensions_mut().insert(ToClient);
+        let response = self.ask(&what, request).await?;
         ranged(&what, response, range)
     }
 

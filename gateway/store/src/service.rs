@@ -63,6 +63,10 @@ pub struct Swap {
 #[derive(Clone, Copy, Debug)]
 pub struct OwnRequest;
 
+/// Marks a request of the typed methods whose answer a client reads, at its own pace.
+#[derive(Clone, Copy, Debug)]
+pub struct ToClient;
+
 /// Marks a response that refuses because the store has no room left: S3 has no code of its own for that.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreFull;

@@ -54,8 +54,11 @@ pub struct RemoteSettings {
     pub timeouts: Timeouts,
     /// What probes have proven of the store.
     pub capabilities: Capabilities,
-    /// Requests at a time, each on a connection of its own; further ones wait for [`Timeouts::connect`] at most.
+    /// Requests of clients at a time, each on a connection of its own; further ones wait for [`Timeouts::connect`] at
+    /// most.
     pub connections_max: usize,
+    /// The same for the gateway's own requests, which slow clients are not to hold up.
+    pub own_connections_max: usize,
     /// Connections kept open without a request.
     pub idle_connections_max: usize,
 }
@@ -139,6 +142,7 @@ impl RemoteSettings {
             timeouts: Timeouts::default(),
             capabilities: UNPROVEN,
             connections_max: 512,
+            own_connections_max: 128,
             idle_connections_max: 128,
         }
     }

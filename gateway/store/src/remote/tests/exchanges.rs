@@ -19,6 +19,7 @@ use super::front::Front;
 use super::raw::Raw;
 use super::{embedded, settings};
 use crate::conformance::client::{Answer, noise};
+use crate::service::{OwnRequest, ToClient};
 use crate::{RemoteStore, S3Service, Silence};
 
 const MIB: usize = 1 << 20;
@@ -318,6 +319,31 @@ async fn requests_beyond_the_room_are_told_to_slow_down() {
     talk.head().await;
     talk.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(answer(called).await.status, 200);
+}
+
+#[tokio::test]
+async fn clients_leave_room_for_the_gateways_own_work() {
+    let raw = Raw::new().await;
+    let mut settings = settings(raw.address);
+    (settings.connections_max, settings.own_connections_max) = (1, 1);
+    settings.timeouts.connect = Duration::from_millis(100);
+    let store = Arc::new(RemoteStore::open(settings).unwrap());
+    let slow = call(&store, get("/bkt/k"));
+    let mut talk = raw.accept().await;
+    talk.head().await;
+    let mut copy = get("/bkt/copy");
+    copy.extensions_mut().insert(OwnRequest);
+    copy.extensions_mut().insert(ToClient);
+    assert_eq!(answer(call(&store, copy)).await.status, 503, "a client reads it");
+    let mut own = get("/bkt/own");
+    own.extensions_mut().insert(OwnRequest);
+    let own = call(&store, own);
+    let mut other = raw.accept().await;
+    assert!(other.head().await.starts_with("GET /bkt/own "));
+    for (talk, called) in [(&mut other, own), (&mut talk, slow)] {
+        talk.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(answer(called).await.status, 200);
+    }
 }
 
 #[tokio::test]
