@@ -13,8 +13,11 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use model::archive::ArchiveStage;
 use model::body::empty;
+use model::limits::STUB_BYTES;
 use model::store::ObjectRef;
 use model::{Archive, Body};
 
@@ -56,11 +59,24 @@ pub(super) async fn read(house: &House, ask: &Ask) -> Result<Response<Body>> {
         let Some(headers) = about else { return Ok(response) };
         match recognise(house, &target, &headers).await? {
             Seen::Hot => return Ok(response),
-            Seen::Archived(view) => return serve(house, ask, &view, headers).await,
+            Seen::Archived(view) => {
+                leave(response).await;
+                return serve(house, ask, &view, headers).await;
+            }
             Seen::Mistrusted(why) => reason = why,
         }
     }
     Err(mistrusted(&target, reason))
+}
+
+/// Lets go of an answer that is not the client's. A stub is read to its end, so that its connection can be used again,
+/// and before another is taken for what the client gets.
+async fn leave(response: Response<Body>) {
+    let body = response.into_body();
+    if body.size_hint().upper().is_some_and(|bytes| bytes <= STUB_BYTES) {
+        // One that breaks off costs its connection and nothing else.
+        let _read = body.collect().await;
+    }
 }
 
 /// Forwards what does not change the object and has an answer of the store's own for a stub too: its tags, its ACL. A
@@ -73,6 +89,7 @@ pub(super) async fn forward(house: &House, ask: Ask, body: Body) -> Result<Respo
     }
     let mut response = house.call(&head, body).await?;
     if response.status().is_success() && record(response.headers()).is_some() {
+        leave(response).await;
         return read(house, &ask).await;
     }
     versions::give_back(&rows, response.headers_mut(), versions::HEADER);

@@ -77,6 +77,19 @@ async fn conditions_and_ranges_of_a_head_are_the_objects() {
 }
 
 #[tokio::test]
+async fn a_read_lets_go_of_the_stub_before_it_takes_the_copy() {
+    let world = World::new().await;
+    world.put("key", &large()).await;
+    let row = world.archive("key", GLACIER).await;
+    world.restored(&row, &large(), 3600).await;
+    for headers in [&[][..], &[("range", "bytes=10-19")], &[("range", "bytes=2000-2001")]] {
+        let answer = world.ask("GET", "/bkt/key", headers, b"").await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+        assert_eq!(world.store.guard().spoilt(), 0, "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_restore_goes_through_its_states() {
     let world = World::new().await;
     world.put("key", &large()).await;

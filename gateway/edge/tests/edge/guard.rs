@@ -1,15 +1,19 @@
 //! A store that knows its callers: it notes whose key a request came with, denies what it is told to deny, and has an
 //! operation of its own.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use model::Body;
 use model::body::{empty, full};
 use model::store::{Capabilities, Signer, StoreError};
+use model::{Body, BodyError};
 use store::{OwnRequest, S3Service, Swap};
 
 use crate::redating::Redating;
@@ -22,6 +26,20 @@ pub struct Guarded {
     denial: Mutex<Option<Denial>>,
     heard: Mutex<Vec<Heard>>,
     knows_rules: AtomicBool,
+    reads: Arc<Reads>,
+}
+
+/// What becomes of the bodies of answers to clients.
+#[derive(Default)]
+struct Reads {
+    open: AtomicUsize,
+    /// Let go before their end, or still open when another was asked for.
+    spoilt: AtomicUsize,
+}
+
+struct Watched {
+    body: Body,
+    reads: Arc<Reads>,
 }
 
 /// A client's request as the store heard it.
@@ -42,6 +60,7 @@ impl Guarded {
             denial: Mutex::new(None),
             heard: Mutex::new(Vec::new()),
             knows_rules: AtomicBool::new(false),
+            reads: Arc::default(),
         }
     }
 
@@ -59,6 +78,11 @@ impl Guarded {
         *self.denial.lock().unwrap() = Some(Box::new(denial));
     }
 
+    /// How many answers to clients were let go unread, or were still open when a body was read for the gateway itself.
+    pub fn spoilt(&self) -> usize {
+        self.reads.spoilt.load(Ordering::SeqCst)
+    }
+
     /// What was heard since the last time.
     pub fn heard(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.heard.lock().unwrap())
@@ -69,6 +93,9 @@ impl Guarded {
 impl S3Service for Guarded {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
         if request.extensions().get::<OwnRequest>().is_some() {
+            if request.method() == Method::GET && self.reads.open.load(Ordering::SeqCst) > 0 {
+                self.reads.spoilt.fetch_add(1, Ordering::SeqCst);
+            }
             return self.inner.call(request).await;
         }
         let signer = request.extensions().get::<Signer>().cloned().unwrap_or(Signer::Service);
@@ -102,7 +129,8 @@ impl S3Service for Guarded {
             let body = request.into_body().collect().await.unwrap().to_bytes();
             return Ok(Response::builder().header("x-vendor-answer", "yes").body(full(body)).unwrap());
         }
-        self.inner.call(without_unheard(request)).await
+        let response = self.inner.call(without_unheard(request)).await?;
+        Ok(response.map(|body| Watched::new(body, &self.reads).boxed_unsync()))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -121,4 +149,40 @@ fn without_unheard(request: Request<Body>) -> Request<Body> {
         parts.uri = path.parse().unwrap();
     }
     Request::from_parts(parts, body)
+}
+
+impl Watched {
+    fn new(body: Body, reads: &Arc<Reads>) -> Self {
+        reads.open.fetch_add(1, Ordering::SeqCst);
+        Self { body, reads: Arc::clone(reads) }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.reads.open.fetch_sub(1, Ordering::SeqCst);
+        if !http_body::Body::is_end_stream(&self.body) {
+            self.reads.spoilt.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
