@@ -58,7 +58,7 @@ pub(crate) fn summed(body: Body, algorithm: Algorithm) -> Body {
 
 struct Summed {
     body: Body,
-    /// None once the checksum was told.
+    /// None once the body ended or failed.
     hasher: Option<Hasher>,
 }
 
@@ -70,16 +70,18 @@ impl http_body::Body for Summed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
-        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-            Some(Ok(frame)) => {
-                if let (Some(hasher), Some(data)) = (&mut self.hasher, frame.data_ref()) {
-                    hasher.update(data);
-                }
-                Poll::Ready(Some(Ok(frame)))
+        let this = &mut *self;
+        let Some(hasher) = &mut this.hasher else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => frame.data_ref().into_iter().for_each(|data| hasher.update(data)),
+            Some(Err(_)) => this.hasher = None,
+            None => {
+                let sum = this.hasher.take().map(|hasher| Ok(Frame::trailers(trailer(hasher))));
+                return Poll::Ready(sum);
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => Poll::Ready(self.hasher.take().map(|hasher| Ok(Frame::trailers(trailer(hasher))))),
         }
+        Poll::Ready(frame)
     }
 
     fn size_hint(&self) -> SizeHint {

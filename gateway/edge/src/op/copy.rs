@@ -22,7 +22,7 @@ use model::{Archive, Body, ETag, TapeClass, Timestamp, VersionId};
 
 use crate::archived::{Seen, Told, View, mistrusted, recognise};
 use crate::authenticate::COPY_SOURCE;
-use crate::body::collect;
+use crate::body::{collect, summed};
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result};
 use crate::house::{Ask, House, head_of, object_uri, record, trouble, with_query};
@@ -45,7 +45,7 @@ struct Source {
 pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
     let Some(named) = source_of(&house, &ask).await? else { return house.forward(ask, body).await };
-    let class = direct::class(&house, &target.bucket, ask.headers()).await?;
+    let class = direct::class(&house, &ask).await?;
     let directive = Directive::metadata(ask.headers())?;
     let onto_itself = named.bucket == target.bucket && named.key == target.key;
     let entered = Entered::enter(&house, &target.bucket, &target.key).await?;
@@ -261,12 +261,22 @@ async fn restored(
             head.headers.insert(name, text(value));
         }
     }
+    let algorithm = asked_for(&head.headers)?;
     without_copy(&mut head.headers);
     if let Some(tags) = tags {
         head.headers.insert(tagging::HEADER, tags);
     }
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(view.size));
-    house.read_copy(view.archive.id, 0..view.size).await
+    let bytes = house.read_copy(view.archive.id, 0..view.size).await?;
+    let Some(algorithm) = algorithm else { return Ok(bytes) };
+    head.headers.insert("x-amz-trailer", HeaderValue::from_static(algorithm.header()));
+    Ok(summed(bytes, algorithm))
+}
+
+/// The checksum a copy is to have.
+fn asked_for(headers: &HeaderMap) -> Result<Option<Algorithm>> {
+    let name = headers.get("x-amz-checksum-algorithm");
+    Ok(name.map(|name| Algorithm::parse(name.to_str().unwrap_or_default())).transpose()?)
 }
 
 /// Writes the bytes as a PutObject and answers as a CopyObject.
@@ -332,13 +342,15 @@ fn take_over(headers: &mut HeaderMap, source: &HeaderMap) {
     }
 }
 
-/// Takes out what makes a request a copy. Tags stay where they are the request's own.
+/// Takes out what makes a request a copy, and what it says of its own body, which is empty. Tags stay where they are
+/// the request's own.
 fn without_copy(headers: &mut HeaderMap) {
     let own_tags = headers.get("x-amz-tagging-directive").is_some_and(|directive| directive == "REPLACE");
     let of_copy = |name: &str| match name {
-        "x-amz-metadata-directive" | "x-amz-tagging-directive" => true,
+        "x-amz-metadata-directive" | "x-amz-tagging-directive" | "content-md5" => true,
+        "x-amz-sdk-checksum-algorithm" | "x-amz-trailer" => true,
         "x-amz-tagging" => !own_tags,
-        _ => name.starts_with("x-amz-copy-source"),
+        _ => name.starts_with("x-amz-copy-source") || name.starts_with("x-amz-checksum-"),
     };
     let names: Vec<HeaderName> = headers.keys().filter(|name| of_copy(name.as_str())).cloned().collect();
     for name in names {

@@ -1,5 +1,6 @@
 //! Copies into, from and within the tape classes.
 
+use dialect::checksum::{Algorithm, Checksum, Md5};
 use model::TapeClass;
 use model::archive::ArchiveStage;
 use model::catalog::{Catalog, Change};
@@ -109,4 +110,40 @@ async fn a_source_that_is_not_its_archive_is_not_trusted() {
     world.catalog.commit(vec![Change::Archive(row)]).await.unwrap();
     assert_eq!(world.ask("GET", "/bkt/key", &[], b"").await.code(), "AccessDenied");
     assert_eq!(world.ask("PUT", "/bkt/copy", &[SOURCE], b"").await.code(), "AccessDenied");
+}
+
+#[tokio::test]
+async fn a_copy_made_of_a_restored_copy_has_the_checksum_asked_for() {
+    let world = World::new().await;
+    world.put("key", &large()).await;
+    let row = world.archive("key", TapeClass::Glacier).await;
+    world.restored(&row, &large(), 3600).await;
+    // A client may say what it sends: nothing.
+    let md5 = Md5::of(b"").to_base64();
+    for algorithm in Algorithm::ALL {
+        let none = Checksum::of(algorithm, b"").to_base64();
+        let mut headers = vec![
+            SOURCE,
+            ("content-md5", md5.as_str()),
+            (algorithm.header(), none.as_str()),
+            ("x-amz-checksum-algorithm", algorithm.name()),
+        ];
+        let copied = world.ask("PUT", "/bkt/copy", &headers, b"").await;
+        assert_eq!(copied.status, 200, "{}", copied.text());
+        let sum = Checksum::of(algorithm, &large()).to_base64();
+        let told = format!("<{0}>{sum}</{0}>", algorithm.element());
+        assert!(copied.text().contains(&told), "{}", copied.text());
+        let head = world.ask("HEAD", "/bkt/copy", &[("x-amz-checksum-mode", "ENABLED")], b"").await;
+        assert_eq!(head.header(algorithm.header()), Some(sum.as_str()));
+        assert_eq!(world.ask("GET", "/bkt/copy", &[], b"").await.body, large());
+
+        let create = world.ask("POST", "/bkt/parts?uploads", &[], b"").await;
+        let upload = create.text().split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+        headers.pop();
+        let part = format!("/bkt/parts?partNumber=1&uploadId={upload}");
+        let part = world.ask("PUT", &part, &headers, b"").await;
+        assert_eq!(part.status, 200, "{}", part.text());
+    }
+    let unheard = [SOURCE, ("x-amz-checksum-algorithm", "MD4")];
+    assert_eq!(world.ask("PUT", "/bkt/copy", &unheard, b"").await.status, 400);
 }

@@ -25,6 +25,20 @@ async fn plain_requests_go_through() {
 }
 
 #[tokio::test]
+async fn headers_a_connection_names_end_with_it() {
+    let world = World::new().await;
+    let headers = [
+        ("connection", "close, x-amz-meta-hop"),
+        ("x-amz-meta-hop", "1"),
+        ("keep-alive", "timeout=5"),
+        ("x-amz-meta-kept", "2"),
+    ];
+    assert_eq!(world.ask("PUT", "/bkt/key", &headers, b"x").await.status, 200);
+    let head = world.ask("HEAD", "/bkt/key", &[], b"").await;
+    assert_eq!((head.header("x-amz-meta-hop"), head.header("x-amz-meta-kept")), (None, Some("2")));
+}
+
+#[tokio::test]
 async fn strangers_are_refused() {
     let world = World::new().await;
     world.put("key", b"x").await;
