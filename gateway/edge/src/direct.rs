@@ -11,11 +11,11 @@ use model::archive::{ArchiveStage, Standing};
 use model::catalog::{CatalogError, Change};
 use model::clock::archive_id;
 use model::fence::Work;
-use model::store::{ObjectHead, ObjectRef};
-use model::{Archive, ArchiveId, ArchiveState, Body, BucketName, Marker, MarkerKind, TapeClass};
+use model::store::{ObjectHead, ObjectRef, Signer};
+use model::{Archive, ArchiveId, ArchiveState, Body, Marker, MarkerKind, TapeClass};
 
 use crate::error::{Result, catalog, store};
-use crate::house::House;
+use crate::house::{Ask, House};
 
 /// Name of the class header.
 pub(crate) const CLASS: &str = "x-amz-storage-class";
@@ -53,13 +53,11 @@ impl Fate {
 
 /// The tape class a write asks for; none for a class the store keeps itself, and where every class is the store's.
 ///
-/// Errors: `InvalidStorageClass`, also for a tape class without a pool.
-pub(crate) async fn class(
-    house: &House,
-    bucket: &BucketName,
-    headers: &HeaderMap,
-) -> Result<Option<TapeClass>> {
-    if !headers.contains_key(CLASS) || !house.takes_tape(bucket).await? {
+/// Errors: `InvalidStorageClass`, also for a tape class without a pool; `AccessDenied` for nobody, whose write would be
+/// declared before the store has said what it thinks of it.
+pub(crate) async fn class(house: &House, ask: &Ask) -> Result<Option<TapeClass>> {
+    let headers = ask.headers();
+    if !headers.contains_key(CLASS) || !house.takes_tape(ask.route.bucket()?).await? {
         return Ok(None);
     }
     // A store of others has classes that nobody here has heard of.
@@ -72,6 +70,7 @@ pub(crate) async fn class(
             let error = S3Error::new(Code::InvalidStorageClass);
             Err(error.extra("StorageClassRequested", tape.as_str()).into())
         }
+        Some(_) if ask.signer() == Signer::Nobody => Err(Code::AccessDenied.into()),
         _ => Ok(class),
     }
 }

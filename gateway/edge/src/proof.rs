@@ -34,9 +34,20 @@ pub(crate) fn of(operation: Operation) -> Proof {
         O::RestoreObject => Proof::ReadByName,
         O::GetBucketLifecycleConfiguration => Proof::Rules,
         O::PutBucketLifecycleConfiguration | O::DeleteBucketLifecycle => Proof::None,
-        // GetObject, HeadObject, GetObjectAttributes, CopyObject and UploadPartCopy look at the stub by the caller's
-        // key; all others are the store's to answer.
-        _ => Proof::Read,
+        // They look at the stub by the caller's key.
+        O::GetObject | O::HeadObject | O::GetObjectAttributes | O::CopyObject | O::UploadPartCopy => {
+            Proof::Read
+        }
+        // They are refused here, or the store's to answer.
+        O::DeleteObjects
+        | O::PutBucketVersioning
+        | O::CreateBucket
+        | O::DeleteBucket
+        | O::SelectObjectContent
+        | O::RenameObject
+        | O::UpdateObjectEncryption
+        | O::Unknown => Proof::Read,
+        _ => Proof::None,
     }
 }
 
@@ -77,7 +88,9 @@ mod tests {
             (O::GetObjectAttributes, Proof::Read),
             (O::CopyObject, Proof::Read),
             (O::UploadPartCopy, Proof::Read),
-            (O::PutObject, Proof::Read),
+            (O::DeleteObjects, Proof::Read),
+            (O::Unknown, Proof::Read),
+            (O::PutBucketPolicy, Proof::None),
             (O::RestoreObject, Proof::ReadByName),
             (O::GetBucketLifecycleConfiguration, Proof::Rules),
             (O::PutBucketLifecycleConfiguration, Proof::None),

@@ -23,7 +23,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// CreateMultipartUpload
 pub(super) async fn create(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
-    match direct::class(&house, ask.route.bucket()?, ask.headers()).await? {
+    match direct::class(&house, &ask).await? {
         None => house.forward(ask, body).await,
         Some(class) => declare(&house, ask, body, class).await,
     }

@@ -13,7 +13,7 @@ use crate::mutation::{self, Entered};
 
 /// Forwards an object of a class the store keeps itself, and declares one of a tape class.
 pub(super) async fn put(house: Arc<House>, ask: Ask, body: Body) -> Result<Response<Body>> {
-    match direct::class(&house, ask.route.bucket()?, ask.headers()).await? {
+    match direct::class(&house, &ask).await? {
         None => mutation::forward(house, ask, body).await,
         Some(class) => archive(&house, ask, body, class).await,
     }

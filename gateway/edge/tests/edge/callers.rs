@@ -131,6 +131,34 @@ async fn a_proof_is_asked_for_where_the_gateway_answers() {
 }
 
 #[tokio::test]
+async fn nobody_moves_the_catalog_before_the_store_has_judged() {
+    let world = world().await;
+    world.put("key", &large()).await;
+    world.archive("key", TapeClass::Glacier).await;
+    world.store.guard().deny(|signer, method, _| *signer == Signer::Nobody && *method == Method::POST);
+    world.store.guard().heard();
+    let delete = b"<Delete><Object><Key>key</Key></Object></Delete>";
+    let answer = nobody(&world, "POST", "/bkt?delete", &[], delete).await;
+    assert!(answer.text().contains("<Key>key</Key><Code>AccessDenied</Code>"), "{}", answer.text());
+    assert!(!world.rows("key").await[0].touched);
+    let class = [("x-amz-storage-class", "GLACIER")];
+    let source = [("x-amz-copy-source", "/bkt/key"), class[0]];
+    for (method, target, headers) in
+        [("PUT", "/bkt/new", &class[..]), ("PUT", "/bkt/new", &source), ("POST", "/bkt/new?uploads", &class)]
+    {
+        let answer = nobody(&world, method, target, headers, b"").await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (403, "AccessDenied"), "{method} {target}");
+    }
+    assert!(world.rows("new").await.is_empty());
+    assert!(world.store.guard().heard().is_empty(), "the store was not troubled");
+    assert_eq!(
+        nobody(&world, "PUT", "/bkt/new", &[], &large()).await.status,
+        200,
+        "a class of the store's own"
+    );
+}
+
+#[tokio::test]
 async fn nobody_gets_in_where_the_store_asks_nobody() {
     let world = World::new().await;
     let answer = nobody(&world, "GET", "/bkt", &[], b"").await;
