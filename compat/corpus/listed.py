@@ -32,6 +32,7 @@ SELECT = "a store would search the stub of an archived object, so a managed buck
 TOTALS = "the gateway keeps restored copies on the store: what the store counts of all buckets together counts them too"
 UNTOLD = "the length of the list would tell that there is one bucket more than it shows"
 ADDRESS = "this store tells the address its operator gave it; the gateway tells its own, as the client reached it"
+PLANE = "callers are not to borrow what the gateway's own key may do to administrate the store"
 UNSIGNED = "the gateway sends bodies on as UNSIGNED-PAYLOAD, and this store refuses those by another code"
 
 
@@ -53,6 +54,10 @@ LISTED = {
         "a name that is not UTF-8": (400, "InvalidURI"),
     }) | refusals(ARGUMENTS, {
         "list of a third kind": (400, "InvalidArgument"),
+    }) | refusals(PLANE, {
+        "DELETE of the service": (405, "MethodNotAllowed"),
+        "POST to the service": (405, "MethodNotAllowed"),
+        "a vendor's admin path": (403, "AccessDenied"),
     }) | refusals(LISTS, {
         "delete by an empty list": (400, "MalformedXML"),
     }) | refusals(SELECT, {

@@ -6,15 +6,17 @@
 //!
 //! Works on ListObjects and ListObjectsV2 (`ListBucketResult`), and with [`version_entries`] and [`rewrite_versions`] on
 //! ListObjectVersions (`ListVersionsResult`); with keys plain or percent-encoded. [`without_bucket`] leaves a bucket out
-//! of whatever tells of many.
+//! of whatever tells of many; [`root`] tells what a document is.
 
 mod hide;
+mod root;
 mod scan;
 mod versions;
 
 pub use hide::without_bucket;
 use model::restore::Visible;
 use model::{ETag, ObjectKey, StorageClass, Timestamp};
+pub use root::{Root, root};
 use scan::{Item, Kind, Listing};
 pub use versions::{Content, VersionEdit, VersionEntry, rewrite_versions, version_entries};
 

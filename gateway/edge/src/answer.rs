@@ -41,8 +41,8 @@ fn admit(house: &House, context: &mut Context, mut head: Parts, body: Body) -> R
     authenticate::unsign_query(&mut head, &caller)?;
     let route = routed(house, &head)?;
     context.operation = Some(route.operation);
-    let signer = authorise::authorise(&house.settings, &caller, route.operation)?;
-    authenticate::refuse_reserved(&head, &route.query)?;
+    let signer = authorise::authorise(&house.settings, &caller, &route, &head.method)?;
+    authenticate::refuse_names(&head, &route.query)?;
     authenticate::refuse_obscure_source(&head.headers)?;
     if !house.settings.forwards_unknown {
         // A store that knows owners judges the header itself.

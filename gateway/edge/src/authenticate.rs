@@ -1,6 +1,7 @@
 //! Who asks, and what the request looks like once the signature has been dealt with.
 
 use dialect::copy::CopySource;
+use dialect::metadata::USER_PREFIX;
 use dialect::route::Query;
 use dialect::sigv4::{Caller, RequestView, Verdict};
 use dialect::{S3Error, aws_chunked, hop, reserved};
@@ -11,7 +12,8 @@ use http::header::{
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use crate::error::{Error, Result};
+use crate::direct::CLASS;
+use crate::error::Result;
 use crate::house::{House, keep_query};
 
 /// Headers that concern the signature and the body's way here, and go no further.
@@ -42,17 +44,16 @@ pub(crate) fn unsign_query(head: &mut Parts, caller: &Caller) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a request that tries to set the reserved header, by itself or in the query, where a store may look for it.
-pub(crate) fn refuse_reserved(head: &Parts, query: &Query) -> Result<()> {
-    if query.names().any(is_reserved) { Err(reserved_refused()) } else { refuse_reserved_in(&head.headers) }
+/// Refuses a request that sets the reserved header, or one that is looked at here by another name, by itself or in the
+/// query, where a store may look for it.
+pub(crate) fn refuse_names(head: &Parts, query: &Query) -> Result<()> {
+    query.names().try_for_each(refuse_name)?;
+    refuse_names_in(&head.headers)
 }
 
-/// Refuses the reserved header among these.
-pub(crate) fn refuse_reserved_in(headers: &HeaderMap) -> Result<()> {
-    match headers.keys().any(|name| is_reserved(name.as_str())) {
-        true => Err(reserved_refused()),
-        false => Ok(()),
-    }
+/// Refuses such among these.
+pub(crate) fn refuse_names_in(headers: &HeaderMap) -> Result<()> {
+    headers.keys().map(HeaderName::as_str).try_for_each(refuse_name)
 }
 
 /// Refuses a copy whose source the gateway and the store may read as two: no right is judged, no stub known and no key
@@ -74,24 +75,50 @@ pub(crate) fn refuse_obscure_source(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// Whether a store may take this name for the reserved header: to Ceph `x-goog-meta-`, `x-rgw-meta-` and their like are
-/// `x-amz-meta-`, and some servers do not tell `_` from `-`.
+fn refuse_name(name: &str) -> Result<()> {
+    if is_reserved(name) {
+        return Err(S3Error::invalid_request(format!("The header {} is reserved.", reserved::HEADER)).into());
+    }
+    match is_misspelled(name) {
+        true => Err(S3Error::invalid_request(format!("The header {name} has another name.")).into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a store may take this name for the reserved header.
 fn is_reserved(name: &str) -> bool {
-    const BEGIN: &[u8] = b"x-";
-    const END: &[u8] = b"-meta-tapegate";
-    let same = |text: &[u8], known: &[u8]| {
-        let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        text.iter().map(plain).eq(known.iter().copied())
+    is_of_some_vendor(name, b"-meta-tapegate")
+}
+
+/// Whether a store may take this name for a header of S3's that is looked at here. Names of metadata are free.
+fn is_misspelled(name: &str) -> bool {
+    let begins = |begin: &[u8]| {
+        let begun = name.as_bytes().get(..begin.len());
+        begun.is_some_and(|begun| begun.iter().map(plain).eq(begin.iter().copied()))
     };
+    let is_known = [COPY_SOURCE, CLASS].iter().any(|known| known.eq_ignore_ascii_case(name));
+    let folded = name.contains('_') && begins(b"x-amz-");
+    let own = name.get(..USER_PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(USER_PREFIX));
+    (folded && !own)
+        || (!is_known
+            && [&b"-copy-source"[..], b"-storage-class"].iter().any(|end| is_of_some_vendor(name, end)))
+}
+
+/// Whether a name is `x-…` with this end: to Ceph `x-goog-meta-`, `x-rgw-meta-` and their like are `x-amz-meta-`, and
+/// some servers do not tell `_` from `-`.
+fn is_of_some_vendor(name: &str, end: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"x-";
+    let same = |text: &[u8], known: &[u8]| text.iter().map(plain).eq(known.iter().copied());
     let name = name.as_bytes();
-    let Some(vendor) = name.len().checked_sub(END.len()).filter(|at| *at > BEGIN.len()) else { return false };
+    let Some(vendor) = name.len().checked_sub(end.len()).filter(|at| *at > BEGIN.len()) else { return false };
     same(&name[..BEGIN.len()], BEGIN)
-        && same(&name[vendor..], END)
+        && same(&name[vendor..], end)
         && !name[BEGIN.len()..vendor].iter().any(|byte| matches!(byte, b'-' | b'_'))
 }
 
-fn reserved_refused() -> Error {
-    S3Error::invalid_request(format!("The header {} is reserved.", reserved::HEADER)).into()
+/// A byte of a name as those servers read it.
+fn plain(byte: &u8) -> u8 {
+    if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 /// Makes the head say what the body will be once it is decoded: its own length and encoding.
@@ -130,5 +157,35 @@ mod tests {
             assert!(!is_reserved(name), "{name}");
         }
         assert!(is_reserved(reserved::HEADER));
+    }
+
+    #[test]
+    fn a_header_that_is_looked_at_has_one_name() {
+        for name in [
+            "x_amz_storage_class",
+            "x-amz-storage_class",
+            "X_Amz-Copy-Source",
+            "x_amz_copy_source",
+            "x-amz-copy-source_if-match",
+            "x_amz_meta_colour",
+            "x-goog-copy-source",
+            "x_oss_storage_class",
+        ] {
+            assert!(is_misspelled(name), "{name}");
+        }
+        for name in [
+            COPY_SOURCE,
+            "X-Amz-Storage-Class",
+            "x-amz-meta-my_colour",
+            "X-Amz-Meta-_",
+            "x-amz-acl",
+            "x_vendor_thing",
+            "x-goog-meta-a",
+            "x_amz",
+            "copy-source",
+            "",
+        ] {
+            assert!(!is_misspelled(name), "{name}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::ops::Range;
 use dialect::route::Query;
 use dialect::sigv4::{Secret, Verifier};
 use dialect::{Code, Route, reserved};
+use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use model::archive::ArchiveStage;
 use model::body::empty;
 use model::bucket::{Mode, Terms};
@@ -52,6 +53,13 @@ impl Ask {
         &self.head.headers
     }
 
+    /// Asks for the answer in the one form that is read here: a store may have others (JSON, HTML), and it or a proxy
+    /// before it may compress them.
+    fn ask_plainly(&mut self) {
+        self.head.headers.remove(ACCEPT);
+        self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+
     /// Whose key the store hears the request with.
     pub(crate) fn signer(&self) -> Signer {
         signer(&self.head)
@@ -95,6 +103,14 @@ impl House {
     pub(crate) async fn forward(&self, ask: Ask, body: Body) -> Result<Response<Body>> {
         let request = Request::from_parts(ask.head, body);
         self.ports.store.call(request).await.map_err(store("a request"))
+    }
+
+    /// Forwards an ask whose answer is read or edited here where its bucket is managed.
+    pub(crate) async fn forward_to_read(&self, mut ask: Ask, body: Body) -> Result<Response<Body>> {
+        if self.is_managed(ask.route.bucket()?).await? {
+            ask.ask_plainly();
+        }
+        self.forward(ask, body).await
     }
 
     /// The head of the object `head` asks for, whatever else that asks: no condition, no range, no part. Signed by

@@ -16,10 +16,14 @@ const ADDRESS_BYTES_MAX: usize = 8 << 10;
 
 const START: &[u8] = b"<Location>";
 
-/// What the addresses begin with that are meant for whoever sent these headers; none when they name no host.
+/// What the addresses begin with that are meant for whoever sent these headers; none when they name no host. Whoever
+/// takes TLS off before the gateway says so in a header, which is believed: it is told to nobody else.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(HOST)?.to_str().ok()?;
-    Some(format!("http://{host}"))
+    let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok()).unwrap_or_default();
+    // Of several on the way the first was the client's.
+    let is_tls = proto.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("https"));
+    Some(format!("{}://{host}", if is_tls { "https" } else { "http" }))
 }
 
 /// An answer whose `Location` element, the first of its document, names the gateway instead of the store. All else
@@ -145,6 +149,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use futures_util::{StreamExt, stream};
+    use http::HeaderName;
     use http_body_util::StreamBody;
 
     /// What comes of these pieces, piece by piece.
@@ -183,6 +188,23 @@ mod tests {
         }
         let endless = format!("<Location>http://{}", "x".repeat(2 * ADDRESS_BYTES_MAX));
         assert_eq!(pieces(&[&endless, "<"]).await, [endless.as_str(), "<"]);
+    }
+
+    #[test]
+    fn an_address_begins_as_the_client_reached_the_gateway() {
+        let told = |pairs: &[(&'static str, &str)]| {
+            let header = |(name, value): &(&'static str, &str)| {
+                (HeaderName::from_static(name), value.parse().unwrap())
+            };
+            origin(&pairs.iter().map(header).collect())
+        };
+        assert_eq!(told(&[]), None);
+        for (proto, expected) in
+            [("https", "https://gate:9"), ("HTTPS , http", "https://gate:9"), ("wss", "http://gate:9")]
+        {
+            assert_eq!(told(&[("host", "gate:9"), ("x-forwarded-proto", proto)]).as_deref(), Some(expected));
+        }
+        assert_eq!(told(&[("host", "gate:9")]).as_deref(), Some("http://gate:9"));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod post;
 mod put;
 mod read;
 mod restore;
+mod unheard;
 mod uploads;
 mod versioning;
 
@@ -21,7 +22,6 @@ use dialect::{Code, Operation, S3Error};
 use http::{Method, Response};
 use model::Body;
 
-use crate::authenticate::COPY_SOURCE;
 use crate::error::Result;
 use crate::house::{Ask, House};
 use crate::mutation::{self, carried};
@@ -35,14 +35,17 @@ pub(crate) async fn perform(house: &Arc<House>, ask: Ask, body: Body) -> Result<
     match ask.route.operation {
         O::GetObject | O::HeadObject => read::read(house, &ask).await,
         O::GetObjectAttributes => attributes::attributes(house, ask, body).await,
-        O::GetObjectAcl | O::GetObjectTagging | O::GetObjectLegalHold | O::GetObjectRetention => {
-            read::forward(house, ask, body).await
-        }
+        O::GetObjectAcl
+        | O::GetObjectTagging
+        | O::GetObjectLegalHold
+        | O::GetObjectRetention
+        | O::GetObjectTorrent => read::forward(house, ask, body).await,
         O::ListObjects | O::ListObjectsV2 => list::list(house, ask, body).await,
         O::ListObjectVersions => list_versions::list(house, ask, body).await,
         O::ListParts | O::ListMultipartUploads => uploads::list(house, ask, body).await,
         O::PutObject => carried(put::put(own(), ask, body)).await,
         O::PostObject => post::post(own(), ask, body).await,
+        O::Unknown if unheard::is_form(&ask) => Err(not_offered().into()),
         O::CopyObject => carried(copy::object(own(), ask, body)).await,
         O::UploadPartCopy => carried(copy::part(own(), ask, body)).await,
         O::CreateMultipartUpload => carried(multipart::create(own(), ask, body)).await,
@@ -95,14 +98,7 @@ async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Result<Response
         // A stub speaks for its own key alone.
         O::RenameObject => Err(not_offered().into()),
         _ if !house.settings.forwards_unknown => Err(not_offered().into()),
-        // A store that knows no such question would copy, stub or not.
-        _ if ask.headers().contains_key(COPY_SOURCE) => Err(not_offered().into()),
-        // Whatever it does, it may do it to the object.
-        _ if ask.route.key.is_some() => match ask.head.method {
-            Method::GET | Method::HEAD => read::forward(house, ask, body).await,
-            _ => carried(mutation::forward(own(), ask, body)).await,
-        },
-        _ => house.forward(ask, body).await,
+        _ => unheard::of_managed(house, ask, body).await,
     }
 }
 
@@ -113,6 +109,11 @@ async fn of_unmanaged(house: &Arc<House>, ask: Ask, body: Body) -> Result<Respon
     match ask.route.operation {
         O::DeleteObjects => delete::pass(house, ask, body).await,
         O::PutBucketVersioning => carried(versioning::put(own(), ask, body)).await,
+        // The same to a store that looks past the names it does not know.
+        O::Unknown if unheard::may_be(&ask, Method::POST, "delete") => delete::pass(house, ask, body).await,
+        O::Unknown if unheard::may_be(&ask, Method::PUT, "versioning") => {
+            carried(versioning::put(own(), ask, body)).await
+        }
         _ if ask.route.key.is_some() && !matches!(ask.head.method, Method::GET | Method::HEAD) => {
             carried(mutation::pass(own(), ask, body)).await
         }

@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialect::reserved::{self, MarkerKey};
 use futures_util::{StreamExt, TryStreamExt};
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use model::bucket::Survey;
 use model::limits::LIST_KEYS_MAX;
 use model::marker;
@@ -159,13 +159,17 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
         self.service.capabilities()
     }
 
-    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+    async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, StoreError> {
         if let Some(refusal) = self.refuse_reserved(&request) {
             return Ok(refusal);
         }
         // Whatever the method: there are stores that list their buckets for every one.
         let lists_buckets = request.uri().path() == "/";
         let told_length_only = request.method() == Method::HEAD;
+        if lists_buckets {
+            // What is compressed cannot be edited.
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         let mut response = self.service.call(request).await?;
         match response.status() {
             StatusCode::OK if lists_buckets && told_length_only => {

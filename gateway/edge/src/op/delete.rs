@@ -57,7 +57,7 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
         house.ports.catalog.commit(touched).await.map_err(catalog("touches"))?;
     }
     let body = rewrite(&mut ask.head, &request, &kept);
-    let outcome = house.forward(ask, full(body)).await;
+    let outcome = house.forward_to_read(ask, full(body)).await;
     if touches {
         house.ports.wake.wake(Work::Touched);
     }

@@ -21,16 +21,26 @@ use crate::house::{Ask, House};
 pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
     let bucket = ask.route.bucket()?.clone();
     let asks_restores = asks_restores(house, &ask).await?;
-    let response = house.forward(ask, body).await?;
+    let response = house.forward_to_read(ask, body).await?;
     // Asked after the page was made: what was archived before it is then known.
     if !response.status().is_success() || !house.has_archives(&bucket).await? {
         return Ok(response);
     }
+    edited(house, &bucket, response, asks_restores).await
+}
+
+/// A page of a bucket that has archives, as clients see it.
+pub(super) async fn edited(
+    house: &House,
+    bucket: &BucketName,
+    response: Response<Body>,
+    asks_restores: bool,
+) -> Result<Response<Body>> {
     let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
     let (mut parts, body) = response.into_parts();
     let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
     let entries = overlay::entries(&page).map_err(unusable)?;
-    let overlays = overlays(house, &bucket, &entries, asks_restores).await?;
+    let overlays = overlays(house, bucket, &entries, asks_restores).await?;
     let page = match overlays.is_empty() {
         true => page,
         false => {

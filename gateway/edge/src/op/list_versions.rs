@@ -39,15 +39,25 @@ pub(super) async fn list(house: &House, mut ask: Ask, body: Body) -> Result<Resp
     let bucket = ask.route.bucket()?.clone();
     let asks_restores = asks_restores(house, &ask).await?;
     resume(house, &bucket, &mut ask).await?;
-    let response = house.forward(ask, body).await?;
+    let response = house.forward_to_read(ask, body).await?;
     if !response.status().is_success() || !house.has_archives(&bucket).await? {
         return Ok(response);
     }
+    edited(house, &bucket, response, asks_restores).await
+}
+
+/// A page of a bucket that has archives, as clients see it.
+pub(super) async fn edited(
+    house: &House,
+    bucket: &BucketName,
+    response: Response<Body>,
+    asks_restores: bool,
+) -> Result<Response<Body>> {
     let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
     let (mut parts, body) = response.into_parts();
     let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
     let entries = overlay::version_entries(&page).map_err(unusable)?;
-    let edits = edits(house, &bucket, &entries, asks_restores).await?;
+    let edits = edits(house, bucket, &entries, asks_restores).await?;
     let edit = |entry: &VersionEntry| {
         let line = (entry.key.clone(), entry.version.clone());
         edits.get(&line).cloned().unwrap_or(VersionEdit::Keep)
@@ -58,7 +68,7 @@ pub(super) async fn list(house: &House, mut ask: Ask, body: Body) -> Result<Resp
 }
 
 /// A client that goes on after a version it knows goes on after what stands for it.
-async fn resume(house: &House, bucket: &BucketName, ask: &mut Ask) -> Result<()> {
+pub(super) async fn resume(house: &House, bucket: &BucketName, ask: &mut Ask) -> Result<()> {
     const MARKER: &str = "version-id-marker";
     let query = &ask.route.query;
     let key = query.filled("key-marker").and_then(|key| ObjectKey::parse(key).ok());

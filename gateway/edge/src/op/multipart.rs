@@ -35,7 +35,7 @@ async fn declare(house: &House, mut ask: Ask, body: Body, class: TapeClass) -> R
     let mut row = direct::declaration(house, &target, class).await?;
     direct::mark(house, &mut ask.head.headers, &row);
     let uri = ask.head.uri.clone();
-    let response = house.forward(ask, body).await?;
+    let response = house.forward_to_read(ask, body).await?;
     if !response.status().is_success() {
         return Ok(response);
     }
@@ -78,7 +78,7 @@ pub(super) async fn complete(house: Arc<House>, mut ask: Ask, body: Body) -> Res
     // The upload's own row too: the engine leaves uploads alone until it is told that one may have been completed.
     entered.touch(&house, &ask.route, Vec::new()).await?;
     let origin = location::origin(ask.headers());
-    let outcome = house.forward(ask, body).await;
+    let outcome = house.forward_to_read(ask, body).await;
     if let Some(id) = upload {
         completed(&house, &target, id, &outcome_status(&outcome)).await;
     }

@@ -29,7 +29,7 @@ pub(super) async fn post(house: Arc<House>, ask: Ask, body: Body) -> Result<Resp
     let (signer, range) = admit(&house, &ask, &bucket, &form)?;
     let key = form.key()?;
     let mut headers = form.headers()?;
-    authenticate::refuse_reserved_in(&headers)?;
+    authenticate::refuse_names_in(&headers)?;
     let (file, bytes) = upload.file(range).await?;
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
     let put = request(&bucket, &key, headers, signer)?;
@@ -52,7 +52,7 @@ fn admit(house: &House, ask: &Ask, bucket: &BucketName, form: &Form) -> Result<(
         };
     };
     let caller = house.verifier.verify_form(&claim, house.now(), |id| house.secret(id))?;
-    let signer = authorise::authorise(&house.settings, &caller, ask.route.operation)?;
+    let signer = authorise::authorise(&house.settings, &caller, &ask.route, &ask.head.method)?;
     let range = Policy::parse(claim.policy)?.check(form, bucket, house.now())?;
     Ok((signer, range))
 }

@@ -22,10 +22,20 @@ const STANDARD: &str = "<StorageClass>STANDARD<";
 pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response<Body>> {
     let bucket = ask.route.bucket()?.clone();
     let key = ask.route.key.clone();
-    let response = house.forward(ask, body).await?;
+    let response = house.forward_to_read(ask, body).await?;
     if !response.status().is_success() || !house.has_archives(&bucket).await? {
         return Ok(response);
     }
+    edited(house, &bucket, key, response).await
+}
+
+/// An answer about one upload, of this key, or about many, with the classes that the store was not told.
+pub(super) async fn edited(
+    house: &House,
+    bucket: &BucketName,
+    key: Option<ObjectKey>,
+    response: Response<Body>,
+) -> Result<Response<Body>> {
     let unusable = || Error::ReadAnswer { operation: "a list of uploads", missing: "document" };
     let (mut parts, body) = response.into_parts();
     let answer = collect(body, ANSWER_BYTES_MAX).await.map_err(|_| unusable())?;
@@ -34,7 +44,7 @@ pub(super) async fn list(house: &House, ask: Ask, body: Body) -> Result<Response
         Some(key) => vec![key],
         None => keys(&document),
     };
-    let classes = classes(house, &bucket, &keys).await?;
+    let classes = classes(house, bucket, &keys).await?;
     let text = std::str::from_utf8(&answer).map_err(|_| unusable())?;
     let edited = edit(text, &classes);
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(edited.len()));

@@ -159,6 +159,30 @@ async fn nobody_moves_the_catalog_before_the_store_has_judged() {
 }
 
 #[tokio::test]
+async fn nobody_borrows_the_gateways_key_to_administrate() {
+    let world = world().await;
+    for (method, target, code) in [
+        ("GET", "/admin", "AccessDenied"),
+        ("PUT", "/admin/user?uid=me", "AccessDenied"),
+        ("GET", "/%61dmin/metadata/user", "AccessDenied"),
+        ("POST", "/minio/admin/v3/service?action=stop", "AccessDenied"),
+        ("GET", "/swift/v1", "AccessDenied"),
+        ("GET", "/auth/v1.0", "AccessDenied"),
+        ("POST", "/", "MethodNotAllowed"),
+        ("POST", "/?Action=CreateUser", "MethodNotAllowed"),
+        ("PUT", "/?x-vendor", "MethodNotAllowed"),
+    ] {
+        assert_eq!(world.ask(method, target, &[], b"x").await.code(), code, "{method} {target}");
+        assert_eq!(world.store.guard().heard().len(), 0, "{method} {target}");
+        own(&world, method, target, &[], b"x").await;
+        let heard = world.store.guard().heard();
+        assert_eq!(heard[0].signer, Signer::Own(OWN.to_owned()), "{target}: by its own key, as it may");
+    }
+    assert_eq!(world.ask("GET", "/", &[], b"").await.status, 200);
+    assert_eq!(world.ask("PUT", "/administration", &[], b"").await.status, 200);
+}
+
+#[tokio::test]
 async fn nobody_gets_in_where_the_store_asks_nobody() {
     let world = World::new().await;
     let answer = nobody(&world, "GET", "/bkt", &[], b"").await;

@@ -51,6 +51,8 @@ pub struct Heard {
     pub class: Option<String>,
     /// What it copies from.
     pub source: Option<String>,
+    /// The form it wants its answer in, and how that may be compressed.
+    pub accept: [Option<String>; 2],
 }
 
 impl Guarded {
@@ -111,6 +113,7 @@ impl S3Service for Guarded {
             target: target.clone(),
             class,
             source,
+            accept: [header("accept"), header("accept-encoding")],
         });
         if denied {
             let document = "<Error><Code>AccessDenied</Code><Message>The store says no</Message></Error>";
@@ -145,8 +148,11 @@ impl S3Service for Guarded {
 /// The request as a store takes it that looks past what it has not heard of.
 fn without_unheard(request: Request<Body>) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
-    if let Some(path) = parts.uri.to_string().strip_suffix("?x-unheard") {
-        parts.uri = path.parse().unwrap();
+    let target = parts.uri.to_string();
+    for unheard in ["?x-unheard", "&x-unheard", "?torrent"] {
+        if let Some(path) = target.strip_suffix(unheard) {
+            parts.uri = path.parse().unwrap();
+        }
     }
     Request::from_parts(parts, body)
 }

@@ -19,6 +19,7 @@ mod redating;
 mod restore;
 mod socket;
 mod tagged;
+mod unheard;
 mod unmanaged;
 mod versions;
 mod world;

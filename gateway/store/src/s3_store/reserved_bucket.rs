@@ -4,11 +4,11 @@ use dialect::S3Error;
 use dialect::copy::CopySource;
 use dialect::overlay::without_bucket;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use model::body::{empty, full};
 use model::store::StoreError;
 use model::{Body, ObjectKey};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::answer::{LISTING_BYTES_MAX, document, leaf, nonsense, token};
 use super::request::{Ask, unescape_key};
@@ -19,6 +19,8 @@ use crate::stream::collect;
 
 /// The object that names the catalog which owns the bucket.
 const OWNER_KEY: &str = "catalog";
+/// The header that makes a request a copy.
+const COPY_SOURCE: &str = "x-amz-copy-source";
 /// What asking for it is called.
 const OWNER: &str = "owner of the reserved bucket";
 /// Longest catalog id read, in bytes.
@@ -117,9 +119,7 @@ impl<S: S3Service> S3Store<S> {
         let path = request.uri().path();
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let named = percent_decode_str(first).decode_utf8_lossy() == self.reserved.bucket.as_str();
-        let copied = request.headers().contains_key("x-amz-copy-source")
-            && CopySource::parse(request.headers()).is_ok_and(|source| source.bucket == self.reserved.bucket);
-        if !named && !copied {
+        if !named && !self.is_copied(request.headers()) {
             return None;
         }
         let error = S3Error::no_such_bucket(self.reserved.bucket.as_str());
@@ -129,6 +129,19 @@ impl<S: S3Service> S3Store<S> {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         response.extensions_mut().insert(error);
         Some(response)
+    }
+
+    /// Whether the reserved bucket may be what is copied from: whoever sent the request was to refuse what can be read
+    /// in two ways, and where that was missed, the mere name is enough.
+    fn is_copied(&self, headers: &HeaderMap) -> bool {
+        let bucket = &self.reserved.bucket;
+        headers.get_all(COPY_SOURCE).iter().any(|value| {
+            let alone = HeaderMap::from_iter([(HeaderName::from_static(COPY_SOURCE), value.clone())]);
+            match CopySource::parse(&alone) {
+                Ok(source) => source.bucket == *bucket,
+                Err(_) => percent_decode(value.as_bytes()).decode_utf8_lossy().contains(bucket.as_str()),
+            }
+        })
     }
 
     /// Takes the reserved bucket out of an answer about buckets and leaves the rest as it is.
@@ -161,7 +174,10 @@ mod tests {
 
     #[async_trait]
     impl S3Service for Says {
-        async fn call(&self, _: Request<Body>) -> Result<Response<Body>, StoreError> {
+        async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
+            let is_plain =
+                request.headers().get("accept-encoding").is_some_and(|coding| coding == "identity");
+            assert_eq!(is_plain, request.uri().path() == "/", "what is edited cannot be compressed");
             let length = self.1.len();
             let response = Response::builder().status(self.0).header(CONTENT_LENGTH, length);
             Ok(response.body(full(self.1)).unwrap())
@@ -180,12 +196,34 @@ mod tests {
         let reserved = Reserved { bucket: BucketName::parse("kept-1").unwrap(), catalog: "c".to_owned() };
         let service = Says(StatusCode::from_u16(status).unwrap(), document);
         let store = S3Store::look(service, reserved, MarkerKey::new([7; 32]));
-        let request = Request::get(target).body(empty()).unwrap();
+        let request = Request::get(target).header("accept-encoding", "gzip").body(empty()).unwrap();
         let response = ObjectStore::call(&store, request).await?;
         let length = response.headers()[CONTENT_LENGTH].to_str().unwrap().to_owned();
         let body = collect(response.into_body(), 1 << 10).await.unwrap();
         assert_eq!(length, body.len().to_string());
         Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn it_is_no_source_of_a_copy_however_it_is_written() {
+        let reserved = Reserved { bucket: BucketName::parse("kept-1").unwrap(), catalog: "c".to_owned() };
+        let store = S3Store::look(Says(StatusCode::OK, ""), reserved, MarkerKey::new([7; 32]));
+        for (sources, refused) in [
+            (&["kept-1/k"][..], true),
+            (&["/%6bept-1%2Fk?versionId=v"], true),
+            (&[":kept-1/k"], true),
+            (&["//kept-1/k"], true),
+            (&["tenant%3Akept-1/k"], true),
+            (&["bkt/k", "kept-1/k"], true),
+            (&["bkt/kept-1"], false),
+            (&["bkt"], false),
+        ] {
+            let request = Request::put("/bkt/copy");
+            let request =
+                sources.iter().fold(request, |request, source| request.header(COPY_SOURCE, *source));
+            let response = ObjectStore::call(&store, request.body(empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status() == StatusCode::NOT_FOUND, refused, "{sources:?}");
+        }
     }
 
     #[tokio::test]
