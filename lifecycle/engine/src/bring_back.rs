@@ -63,7 +63,11 @@ pub(crate) async fn bring_back(house: &House, row: &Archive, how: How) -> Result
     }
     match house.store.inspect(&current(&archive)).await? {
         // The flip's own look comes first.
-        Some(head) if archive.state.stage() == ArchiveStage::Flipping && !is_whole(&head) => {
+        Some(head)
+            if archive.state.stage() == ArchiveStage::Flipping
+                && is_ours(&archive, &head)
+                && !is_whole(&head) =>
+        {
             Ok(Brought::Waits)
         }
         Some(head) if is_ours(&archive, &head) => {

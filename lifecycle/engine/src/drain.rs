@@ -104,24 +104,6 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes the keys that a message of the last process may still change. Before anything is served.
-pub(crate) async fn hold_gates(house: &House) -> Result<(), Error> {
-    let mut after: Option<ArchiveId> = None;
-    loop {
-        let page = house.catalog.archives_touched(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.id);
-        let mine = |row: &Archive| is_wanted(row) && row.state.stage() != ArchiveStage::Flipping;
-        for archive in page.into_iter().filter(mine) {
-            if house.terms(&archive.bucket).await?.mode == Mode::Draining {
-                let gate = house.fence.close(&archive.bucket, &archive.key).await?;
-                let over = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
-                house.backs.keep(gate, over);
-            }
-        }
-    }
-}
-
 /// One round; gives how many objects came back or were withdrawn, and how many restores were asked for.
 pub(crate) async fn drain(house: &House) -> Result<(u64, u64), Error> {
     house.backs.release(house.now());

@@ -5,7 +5,8 @@
 //!    anything but the identity that was packed withdraws the archive
 //! 3. write down `Flipping` with the attempt's deadline
 //! 4. send the stub
-//! 5. look again: our id is evidence; another identity is, once the deadline has passed; the rest is doubt
+//! 5. look again: our id is evidence; another identity is, once the deadline has passed, and so is nothing at all when
+//!    it is seen for a while; the rest is doubt
 //! 6. where the stub was written as a version of its own, put the versions in order
 //!
 //! Evidence alone does not end a flip by PUT whose answer was lost: the message may still be on its way a second time,
@@ -21,6 +22,8 @@ use model::marker::{self, Marker, MarkerKind, Original};
 use model::store::{Flip, FlipContent, ObjectHead, ObjectRef, StoreError};
 use model::{Archive, ArchiveId, ArchiveState, BodyError, Identity, Timestamp};
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
 
 use crate::buckets::{self, Leave};
@@ -29,8 +32,9 @@ use crate::error::Error;
 use crate::fit;
 use crate::gates::Held;
 use crate::house::{House, current, held};
-use crate::set_aside::set_aside;
+use crate::set_aside::{set_aside, wait_milliseconds};
 use crate::versions::{self, Place};
+use crate::wait::Wait;
 
 /// How a flip or another look at one ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +45,7 @@ pub enum Flipped {
     Withdrawn,
     /// No evidence yet; the key's gate stays closed.
     Doubt,
-    /// The store refused and nothing happened; the key is open until the next attempt.
-    Refused,
-    /// A refused one that waits for its next attempt.
+    /// Nothing is in doubt; the key is open until the next attempt or look.
     Waits,
 }
 
@@ -62,8 +64,9 @@ pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped,
         return Ok(Flipped::Waits);
     }
     let head = house.store.inspect(&target(house, &archive)).await?;
+    let seen = head.is_some();
     let Some(head) = head.filter(|head| is_unchanged(&archive, head)) else {
-        return passed_over(house, archive).await;
+        return passed_over(house, archive, seen).await;
     };
     if let Some(objection) = fit::objection(house, leave.versioning, &head) {
         set_aside(house, archive.id, &objection).await?;
@@ -72,11 +75,11 @@ pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped,
     attempt(house, archive, head, 1, gate, leave).await
 }
 
-/// Another object stands under the key. A direct write lives on under it as the version it is, and is flipped should
-/// it become current again.
-async fn passed_over(house: &House, mut archive: Archive) -> Result<Flipped, Error> {
-    let ours = |head: &ObjectHead| head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
-    if archive.direct && versions::find(house, &archive, ours).await?.is_some() {
+/// Another object stands under the key, or none. A direct write lives on under it as the version it is, and is flipped
+/// should it become current again.
+async fn passed_over(house: &House, mut archive: Archive, seen: bool) -> Result<Flipped, Error> {
+    let waits = lives_on(house, &archive).await? || archive.direct && !seen && !is_gone(house, &archive);
+    if waits {
         let later = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
         house.later.rest(archive.id, later);
         return Ok(Flipped::Waits);
@@ -91,57 +94,102 @@ pub(crate) async fn settle(house: &House, archive: Archive) -> Result<Flipped, E
     if !archive.touched && house.later.rests(archive.id, house.now()) {
         return Ok(Flipped::Waits);
     }
-    let (gate, over) = match house.gates.take(archive.id) {
-        Some(Held::Closed(gate)) => (gate, None),
-        Some(Held::Open { attempt }) => match house.fence.close(&archive.bucket, &archive.key).await {
-            Ok(gate) => (gate, Some(attempt)),
-            Err(busy) => {
-                house.gates.still_open(archive.id, attempt);
+    let (gate, end) = match house.gates.take(archive.id) {
+        Some(Held::Closed(gate, wait)) => (gate, End::After(wait)),
+        open => match (house.fence.close(&archive.bucket, &archive.key).await, open) {
+            (Ok(gate), Some(Held::Open { attempt })) => (gate, End::Of(attempt)),
+            (Ok(gate), _) => (gate, End::After(Wait::of(remaining(house, &archive)))),
+            (Err(busy), open) => {
+                house.gates.put_back(archive.id, open);
                 return Err(busy.into());
             }
         },
-        None => (house.fence.close(&archive.bucket, &archive.key).await?, None),
     };
-    match look_again(house, archive.id, over).await {
-        Ok((_, Look::Over(flipped))) => Ok(flipped),
-        Ok((archive, Look::Again(number, head))) => {
-            let leave = buckets::leave(house, &archive.bucket).await?;
-            let objection = fit::objection(house, leave.versioning, &head);
-            if leave.migrates && objection.is_none() {
-                return attempt(house, archive, *head, number + 1, gate, leave).await;
-            }
-            let drained = house.terms(&archive.bucket).await?.mode == Mode::Draining;
-            if drained && !archive.direct {
-                // The hot object stands, and nothing sent can change that any more.
-                let mut archive = archive;
-                house.advance(&mut archive, ArchiveState::Withdrawn).await?;
-                return Ok(Flipped::Withdrawn);
-            }
-            house.gates.open(archive.id, number, gate);
-            let again = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
-            house.later.rest(archive.id, again);
-            objection.map_or(Ok(Flipped::Waits), Err)
-        }
-        Ok((archive, Look::Doubt)) => {
-            house.gates.keep(archive.id, gate);
+    match (look_again(house, archive.id, &end).await, end) {
+        (Ok((_, Look::Over(flipped))), _) => Ok(flipped),
+        (Ok((archive, Look::Again(number, head))), _) => again(house, archive, *head, number, gate).await,
+        (Ok((archive, Look::Waits(number))), _) => Ok(rest_open(house, &archive, number, gate)),
+        (Ok((archive, Look::Doubt)), end) => {
+            let wait = match end {
+                End::After(wait) => wait,
+                End::Of(_) => Wait::of(remaining(house, &archive)),
+            };
+            house.gates.keep(archive.id, gate, wait);
             Ok(Flipped::Doubt)
         }
-        Err(error) => {
-            match over {
-                Some(attempt) => house.gates.open(archive.id, attempt, gate),
-                None => house.gates.keep(archive.id, gate),
-            }
+        (Err(error), End::Of(attempt)) => {
+            house.gates.open(archive.id, attempt, gate);
+            Err(error)
+        }
+        (Err(error), End::After(wait)) => {
+            house.gates.keep(archive.id, gate, wait);
             Err(error)
         }
     }
 }
 
-/// With the key's gate closed, since when the row may have moved on. `over` names an attempt known to be over.
-async fn look_again(house: &House, id: ArchiveId, over: Option<u32>) -> Result<(Archive, Look), Error> {
+/// When a flip's latest attempt can no longer arrive.
+enum End {
+    /// This attempt cannot any more.
+    Of(u32),
+    /// Once the time has passed.
+    After(Wait),
+}
+
+/// How long a message of the latest attempt may still arrive, by a clock that may have been set since.
+pub(crate) fn remaining(house: &House, archive: &Archive) -> Duration {
+    let ArchiveState::Flipping { deadline, .. } = archive.state else { return Duration::ZERO };
+    let left = deadline.milliseconds().saturating_sub(house.now().milliseconds());
+    Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(at_most(house))
+}
+
+/// How long a message may arrive that is about to be sent: its answer is waited for, and from then on it may still be
+/// on its way as long.
+fn at_most(house: &House) -> Duration {
+    house.settings.store_deadline * 2
+}
+
+/// With the key's gate closed, since when the row may have moved on.
+async fn look_again(house: &House, id: ArchiveId, end: &End) -> Result<(Archive, Look), Error> {
     let mut archive = house.archive(id).await?;
-    let over = matches!(archive.state, ArchiveState::Flipping { attempt, .. } if over == Some(attempt));
+    let over = match end {
+        End::Of(number) => {
+            matches!(archive.state, ArchiveState::Flipping { attempt, .. } if attempt == *number)
+        }
+        End::After(wait) => wait.is_over(),
+    };
     let look = look(house, &mut archive, over).await?;
     Ok((archive, look))
+}
+
+/// The hot object stands, and nothing sent can change that any more.
+async fn again(
+    house: &House,
+    mut archive: Archive,
+    head: ObjectHead,
+    number: u32,
+    gate: Gate,
+) -> Result<Flipped, Error> {
+    let leave = buckets::leave(house, &archive.bucket).await?;
+    let objection = fit::objection(house, leave.versioning, &head);
+    if leave.migrates && objection.is_none() {
+        return attempt(house, archive, head, number + 1, gate, leave).await;
+    }
+    let drained = house.terms(&archive.bucket).await?.mode == Mode::Draining;
+    if drained && !archive.direct {
+        house.advance(&mut archive, ArchiveState::Withdrawn).await?;
+        return Ok(Flipped::Withdrawn);
+    }
+    let waits = rest_open(house, &archive, number, gate);
+    objection.map_or(Ok(waits), Err)
+}
+
+/// Opens the key until the next look, a while later.
+fn rest_open(house: &House, archive: &Archive, number: u32, gate: Gate) -> Flipped {
+    house.gates.open(archive.id, number, gate);
+    let later = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+    house.later.rest(archive.id, later);
+    Flipped::Waits
 }
 
 /// What a look at the store says of a flip.
@@ -149,6 +197,8 @@ enum Look {
     Over(Flipped),
     /// After this attempt the hot object still stands, and nothing can change that any more but another attempt.
     Again(u32, Box<ObjectHead>),
+    /// This attempt left no stub and can leave none any more, but the archive may still speak for an object.
+    Waits(u32),
     Doubt,
 }
 
@@ -171,15 +221,16 @@ async fn attempt(
             return Err(error);
         }
     };
-    let deadline = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
+    let deadline = house.now().plus_milliseconds(milliseconds(at_most(house)));
     let mut next = archive.clone();
     next.identity = Some(identity);
     next.displaced_metadata = displaced;
     next.advance(ArchiveState::Flipping { attempt: number, deadline }, house.now());
     if let Err(error) = house.save(&mut archive, next).await {
-        // A row already in Flipping keeps its gate; one that was Taped is simply tried again.
+        // Nothing was sent. A row already in Flipping keeps its gate until it is read again; one that was Taped is
+        // simply tried again.
         if archive.state.stage() == ArchiveStage::Flipping {
-            house.gates.keep(archive.id, gate);
+            house.gates.keep(archive.id, gate, Wait::of(Duration::ZERO));
         }
         return Err(error);
     }
@@ -192,36 +243,42 @@ async fn attempt(
     if let Err(error) = &answer {
         tracing::warn!(archive = %archive.id, error = crate::error::chain(error), "flip not acknowledged");
     }
-    match look(house, &mut archive, over).await {
+    let looked = look(house, &mut archive, over).await;
+    match looked {
         Ok(Look::Over(flipped)) => {
             if flipped == Flipped::Archived {
-                house.refusals.taken();
+                house.refusals.taken(&archive);
             }
             Ok(flipped)
         }
         // The key is open until the next attempt; a client's write meanwhile is seen before that one.
-        Ok(Look::Again(number, _)) => {
+        Ok(Look::Again(number, _) | Look::Waits(number)) => {
             house.gates.open(archive.id, number, gate);
             Ok(put_off(house, &archive, answer.err().as_ref()))
         }
         Ok(Look::Doubt) => {
-            house.gates.keep(archive.id, gate);
+            house.gates.keep(archive.id, gate, Wait::of(house.settings.store_deadline));
             Ok(Flipped::Doubt)
         }
         Err(error) => {
-            house.gates.keep(archive.id, gate);
+            house.gates.keep(archive.id, gate, Wait::of(house.settings.store_deadline));
             Err(error)
         }
     }
 }
 
-/// Notes that a flip did nothing, and lets it rest.
+/// Notes that a flip did nothing, and lets it rest: longer each time the store refuses this one.
 fn put_off(house: &House, archive: &Archive, answer: Option<&StoreError>) -> Flipped {
-    let again = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+    let (now, pause) = (house.now(), milliseconds(house.settings.retry_after));
+    let refused = matches!(answer, Some(StoreError::Refused { .. }));
+    let failures = if refused { house.trouble.archive_failed(archive.id) } else { 1 };
+    let again = now.plus_milliseconds(wait_milliseconds(pause, failures));
     house.later.rest(archive.id, again);
     match answer {
-        Some(StoreError::Full { .. }) => house.refusals.refused(Some(again)),
-        Some(StoreError::Refused { .. }) => house.refusals.refused(None),
+        Some(StoreError::Full { .. }) => house.refusals.full(&archive.bucket, again),
+        Some(error @ StoreError::Refused { .. }) => {
+            house.refusals.refused(archive, crate::error::chain(error), now, again);
+        }
         // It did not change. Perhaps the bucket did, by other ways than ours, and its conditions with it.
         Some(StoreError::Changed { .. }) => {
             house.buckets.forget(&archive.bucket);
@@ -229,16 +286,18 @@ fn put_off(house: &House, archive: &Archive, answer: Option<&StoreError>) -> Fli
         }
         _ => return Flipped::Doubt,
     }
-    Flipped::Refused
+    Flipped::Waits
 }
 
 /// Reads the object and acts on evidence. `over` says that the last attempt cannot arrive later any more.
 async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, Error> {
-    let ArchiveState::Flipping { attempt, deadline } = archive.state else {
+    let ArchiveState::Flipping { attempt, .. } = archive.state else {
         return Ok(Look::Over(Flipped::Doubt));
     };
     let seen = house.store.inspect(&target(house, archive)).await?;
-    let over = over || house.now() > deadline;
+    if seen.is_some() {
+        house.gates.is_there(archive.id);
+    }
     match seen {
         Some(head) if is_ours(archive, &head) && house.store.capabilities().in_place => {
             archived(house, archive, &head).await
@@ -249,6 +308,11 @@ async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, 
         seen if over => match versions::take_place(house, archive, seen.as_ref()).await? {
             Place::Taken(head) => archived(house, archive, &head).await,
             Place::Undone => Ok(Look::Doubt),
+            Place::Free if lives_on(house, archive).await? => {
+                untouched(house, archive).await?;
+                Ok(Look::Waits(attempt))
+            }
+            Place::Free if seen.is_none() && !is_gone(house, archive) => Ok(Look::Waits(attempt)),
             Place::Free => {
                 house.advance(archive, ArchiveState::Withdrawn).await?;
                 Ok(Look::Over(Flipped::Withdrawn))
@@ -256,6 +320,27 @@ async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, 
         },
         _ => Ok(Look::Doubt),
     }
+}
+
+/// Whether a direct write is there although another object stands under its key.
+async fn lives_on(house: &House, archive: &Archive) -> Result<bool, Error> {
+    let ours = |head: &ObjectHead| head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
+    Ok(archive.direct && versions::find(house, archive, ours).await?.is_some())
+}
+
+/// Whether an object that was not seen is gone: a store that is not ours may not show for a while what it has, and
+/// without its row what stands there would be nobody's.
+fn is_gone(house: &House, archive: &Archive) -> bool {
+    house.store.capabilities().in_place || house.gates.is_gone(archive.id, house.settings.store_deadline)
+}
+
+/// What a client changed was seen.
+async fn untouched(house: &House, archive: &mut Archive) -> Result<(), Error> {
+    if !archive.touched {
+        return Ok(());
+    }
+    let next = Archive { touched: false, ..archive.clone() };
+    house.save(archive, next).await
 }
 
 async fn archived(house: &House, archive: &mut Archive, stub: &ObjectHead) -> Result<Look, Error> {

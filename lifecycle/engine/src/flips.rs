@@ -1,5 +1,5 @@
 //! A round of flips: first those in doubt, then those whose grace is over, some at a time. One archive's trouble holds
-//! up no other; what the store refuses ends the round.
+//! up no other, and one bucket's none of another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,15 +30,17 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
     let settle =
         |house: Arc<House>, archive: Archive, _: Leave| async move { flip::settle(&house, archive).await };
     let settled = each(house, ArchiveStage::Flipping, settle).await?;
-    if settled.refused || settled.halted.is_some() || house.refusals.full(house.now()) {
+    if settled.halted.is_some() {
         return settled.end();
     }
     let flip = |house: Arc<House>, archive: Archive, leave: Leave| async move {
         let settings = &house.settings;
+        let (now, pause) = (house.now(), flip::milliseconds(settings.retry_after));
         let waits = !leave.migrates
-            || !flip::grace_is_over(&archive, house.now(), settings.grace)
-            || house.later.rests(archive.id, house.now())
-            || !house.pace.take(settings.flips_per_second, house.now());
+            || !flip::grace_is_over(&archive, now, settings.grace)
+            || house.later.rests(archive.id, now)
+            || !house.refusals.may_begin(&archive.bucket, now, pause)
+            || !house.pace.take(settings.flips_per_second, now);
         if waits { Ok(Flipped::Waits) } else { flip::flip(&house, archive).await }
     };
     let ready = each(house, ArchiveStage::Taped, flip).await?;
@@ -50,8 +52,6 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
 struct Round {
     /// Flips that came to an end.
     ended: u64,
-    /// The store refused one, which ended the round.
-    refused: bool,
     /// Why no flip may be begun.
     halted: Option<Error>,
 }
@@ -65,7 +65,7 @@ impl Round {
     }
 }
 
-/// Does `action` with every archive of a stage, some at a time, until the store refuses one.
+/// Does `action` with every archive of a stage, some at a time.
 async fn each<F, R>(house: &Arc<House>, stage: ArchiveStage, action: F) -> Result<Round, Error>
 where
     F: Fn(Arc<House>, Archive, Leave) -> R,
@@ -73,22 +73,21 @@ where
 {
     let mut round = Round::default();
     let mut after: Option<ArchiveId> = None;
+    let halted = AtomicBool::new(false);
     let over = || {
         let spent =
             stage == ArchiveStage::Taped && house.pace.is_spent(house.settings.flips_per_second, house.now());
-        spent || house.spool.is_closed()
+        spent || house.spool.is_closed() || halted.load(Ordering::Relaxed)
     };
-    while !round.refused && !over() {
+    while !over() {
         let page = house.catalog.archives_in(stage, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         // Who may not begin; and few have to ask the store with a key closed.
         let leaves = buckets::leaves(house, page.iter().map(|archive| &archive.bucket)).await?;
-        let refused = AtomicBool::new(false);
-        let at_a_time = if house.refusals.careful() { 1 } else { FLIPS_AT_A_TIME };
         let mut actions = stream::iter(page)
             // Those under way are seen through.
-            .take_while(|_| std::future::ready(!refused.load(Ordering::Relaxed)))
+            .take_while(|_| std::future::ready(!halted.load(Ordering::Relaxed)))
             .filter_map(|archive| {
                 let leave = leaves.get(&archive.bucket).copied();
                 std::future::ready(leave.map(|leave| (archive, leave)))
@@ -98,22 +97,20 @@ where
                 let action = action(house.clone(), archive, leave);
                 async move { (id, action.await) }
             })
-            .buffer_unordered(at_a_time);
+            .buffer_unordered(FLIPS_AT_A_TIME);
         while let Some((archive, result)) = actions.next().await {
             match result {
                 Ok(Flipped::Archived | Flipped::Withdrawn) => round.ended += 1,
-                Ok(Flipped::Refused) => refused.store(true, Ordering::Relaxed),
                 Ok(Flipped::Doubt | Flipped::Waits) => {}
                 Err(error) if error::is_fatal(&error) => return Err(error),
                 Err(error @ (Error::Canary | Error::CanaryUnheard { .. })) => {
                     // Looks at flips in doubt go on; nothing new is begun.
-                    refused.store(stage == ArchiveStage::Taped, Ordering::Relaxed);
+                    halted.store(stage == ArchiveStage::Taped, Ordering::Relaxed);
                     round.halted = Some(error);
                 }
                 Err(error) => tell(house, archive, "flip put off", &error),
             }
         }
-        round.refused = refused.load(Ordering::Relaxed);
     }
     Ok(round)
 }

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::gates::Gates;
 use crate::hot::HotCopies;
 use crate::pace::Pace;
+use crate::places::Places;
 use crate::promote::Promotion;
 use crate::refusals::Refusals;
 use crate::rest::Resting;
@@ -57,6 +58,8 @@ pub struct House {
     pub(crate) assemblies: Assemblies,
     /// What failed lately.
     pub(crate) trouble: Trouble,
+    /// Where scans broke off.
+    pub(crate) places: Places,
     /// Held while cartridges are labelled: two labels for one cartridge would be one too many.
     pub(crate) labelling: tokio::sync::Mutex<()>,
     /// When promotion is worth a look.
@@ -67,7 +70,7 @@ pub struct House {
     pub(crate) later: Resting<ArchiveId>,
     /// Archives whose trouble people were just told of.
     pub(crate) told: Resting<ArchiveId>,
-    /// Whether the store takes flips.
+    /// What the store refuses.
     pub(crate) refusals: Refusals,
     /// What the store says of buckets.
     pub(crate) buckets: Buckets,
@@ -123,6 +126,7 @@ impl House {
             gates: Gates::default(),
             assemblies,
             trouble: Trouble::default(),
+            places: Places::default(),
             labelling: tokio::sync::Mutex::default(),
             promotion: Promotion::default(),
             resting: Resting::default(),

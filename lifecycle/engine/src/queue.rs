@@ -72,8 +72,9 @@ pub(crate) async fn destination(house: &House, job: &RestoreJob) -> Result<Desti
     let Some(archive) = house.catalog.archive(job.archive).await? else { return Ok(Destination::Gone) };
     Ok(match archive.state.stage() {
         ArchiveStage::Dead | ArchiveStage::Withdrawn => Destination::Gone,
-        ArchiveStage::Declared | ArchiveStage::Flipping => Destination::Later,
-        ArchiveStage::Archived if !archive.keeps_bytes() => Destination::Tape,
+        ArchiveStage::Declared => Destination::Later,
+        // Before a flip is begun every copy on tape is at its pool's bar, and what stands on the store may change.
+        ArchiveStage::Flipping | ArchiveStage::Archived if !archive.keeps_bytes() => Destination::Tape,
         _ => Destination::Hot(Box::new(archive)),
     })
 }

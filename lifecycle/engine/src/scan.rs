@@ -1,19 +1,19 @@
 //! Finds what the rules of a bucket make due: lists the bucket, evaluates, and writes down what is to be done.
 
 use model::archive::{ArchiveStage, Standing};
-use model::catalog::{Bucket, Change};
+use model::catalog::Change;
 use model::clock::archive_id;
 use model::limits::LIST_KEYS_MAX;
 use model::rule::LifecycleConfiguration;
-use model::store::{Listed, ObjectRef};
+use model::store::{Listed, ObjectRef, StoreError};
 use model::{
     Archive, ArchiveState, BucketName, ETag, Identity, ObjectKey, StorageClass, TapeClass, Timestamp,
 };
 
 use crate::error::Error;
 use crate::house::House;
-use crate::listed;
 use crate::rules::{self, Action, Subject};
+use crate::{buckets, listed, wait};
 
 /// What a scan of one bucket came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,28 +28,28 @@ pub struct Scanned {
     pub skipped: u64,
 }
 
-/// Lists `bucket` once and starts what its rules ask for; objects whose time is over are deleted where that is safe.
-/// With `dry_run` nothing is changed, only counted.
+/// Lists a bucket once and starts what its rules ask for; objects whose time is over are deleted where that is safe. It
+/// ends early when the rules change, or what may be done in the bucket. With `dry_run` nothing is changed, only counted.
 ///
-/// An object that cannot be handled is counted as skipped and never holds up those behind it.
-pub(crate) async fn scan(
-    house: &House,
-    bucket: &Bucket,
-    may_expire: bool,
-    dry_run: bool,
-) -> Result<Scanned, Error> {
+/// An object that cannot be handled is counted as skipped and never holds up those behind it. What broke off is gone on
+/// with by the next scan.
+pub(crate) async fn scan(house: &House, bucket: &BucketName, dry_run: bool) -> Result<Scanned, Error> {
     let mut scanned = Scanned::default();
-    let Some(configuration) = &bucket.lifecycle else { return Ok(scanned) };
-    let prefix = common_prefix(configuration);
-    let mut after: Option<ObjectKey> = None;
+    let row = house.catalog.bucket(bucket).await?;
+    let Some(configuration) = row.and_then(|row| row.lifecycle) else { return Ok(scanned) };
+    let from = if dry_run { None } else { house.places.take(bucket) };
+    let mut after = from.clone();
     loop {
-        let page = house.store.page(&bucket.name, prefix, after.as_ref(), LIST_KEYS_MAX).await?;
-        let Some(last) = page.entries.last() else { return Ok(scanned) };
-        after = Some(last.key.clone());
-        let how = How { bucket: &bucket.name, configuration, may_expire, dry_run };
-        scan_page(house, &how, &page.entries, &mut scanned).await?;
-        if !page.more {
-            return Ok(scanned);
+        let how = How { bucket, configuration: &configuration, dry_run };
+        match turn_page(house, &how, after.as_ref(), &mut scanned).await {
+            Ok(Turned::More(last)) => after = Some(last),
+            Ok(Turned::Over) => return Ok(scanned),
+            broke_off => {
+                if !dry_run {
+                    house.places.keep(bucket, from.as_ref(), after);
+                }
+                return broke_off.map(|_| scanned);
+            }
         }
     }
 }
@@ -58,25 +58,66 @@ pub(crate) async fn scan(
 struct How<'a> {
     bucket: &'a BucketName,
     configuration: &'a LifecycleConfiguration,
-    may_expire: bool,
     dry_run: bool,
+}
+
+impl How<'_> {
+    /// Whether these are still the bucket's rules: a listing takes its time.
+    async fn stands(&self, house: &House) -> Result<bool, Error> {
+        let row = house.catalog.bucket(self.bucket).await?;
+        Ok(row.is_some_and(|row| row.lifecycle.as_ref() == Some(self.configuration)))
+    }
+}
+
+/// What came after a page.
+enum Turned {
+    /// More, after this key.
+    More(ObjectKey),
+    /// No more, by these rules.
+    Over,
+    /// Nothing may be taken over now.
+    Forbidden,
+}
+
+async fn turn_page(
+    house: &House,
+    how: &How<'_>,
+    after: Option<&ObjectKey>,
+    scanned: &mut Scanned,
+) -> Result<Turned, Error> {
+    if !how.stands(house).await? {
+        return Ok(Turned::Over);
+    }
+    // A dry run only counts, whatever may be done.
+    let leave = buckets::leave(house, how.bucket).await?;
+    if !(leave.migrates || how.dry_run) {
+        return Ok(Turned::Forbidden);
+    }
+    let prefix = common_prefix(how.configuration);
+    let mut page = house.store.page(how.bucket, prefix, after, LIST_KEYS_MAX).await?;
+    scan_page(house, how, leave.expires, &page.entries, scanned).await?;
+    Ok(match page.entries.pop() {
+        Some(last) if page.more => Turned::More(last.key),
+        _ => Turned::Over,
+    })
 }
 
 async fn scan_page(
     house: &House,
     how: &How<'_>,
+    may_expire: bool,
     entries: &[Listed],
     scanned: &mut Scanned,
 ) -> Result<(), Error> {
-    let How { bucket, configuration, may_expire, dry_run } = *how;
+    let How { bucket, configuration, dry_run } = *how;
     let keys: Vec<ObjectKey> = entries.iter().map(|entry| entry.key.clone()).collect();
     let rows = house.catalog.archives_at_each(bucket, &keys).await?;
-    let mut changes = Vec::new();
+    let (mut due, mut touches) = (Vec::new(), Vec::new());
     for (entry, rows) in entries.iter().zip(rows) {
         scanned.listed += 1;
         if let Some(row) = rows.iter().find(|row| is_written_again(row, entry)) {
             if !dry_run {
-                changes.push(Change::Touch(row.id));
+                touches.push(Change::Touch(row.id));
             }
             continue;
         }
@@ -86,12 +127,12 @@ async fn scan_page(
             Some(Action::Transition(class)) => match new_archive(house, bucket, entry, class) {
                 Some(archive) => {
                     scanned.due += 1;
-                    changes.push(Change::Archive(archive));
+                    due.push(archive);
                 }
                 None => scanned.skipped += 1,
             },
             Some(Action::Expire) if !may_expire => scanned.skipped += 1,
-            Some(Action::Expire) => match expire(house, bucket, entry).await {
+            Some(Action::Expire) => match expire(house, how, entry).await {
                 Ok(true) => scanned.expired += 1,
                 Ok(false) => scanned.skipped += 1,
                 Err(error) => {
@@ -101,10 +142,27 @@ async fn scan_page(
             },
         }
     }
-    if !changes.is_empty() {
-        house.catalog.commit(changes).await?;
+    if !touches.is_empty() {
+        house.catalog.commit(touches).await?;
     }
-    Ok(())
+    begin(house, bucket, due).await
+}
+
+/// Writes down what became due. A bucket may have been detached since it was listed, and then nobody looks for rows of
+/// it any more; one detached after they were written is drained of them.
+async fn begin(house: &House, bucket: &BucketName, mut due: Vec<Archive>) -> Result<(), Error> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    house.catalog.commit(due.iter().cloned().map(Change::Archive).collect()).await?;
+    if house.terms(bucket).await?.mode.is_managed() {
+        return Ok(());
+    }
+    for archive in &mut due {
+        archive.revision += 1;
+        archive.advance(ArchiveState::Withdrawn, house.now());
+    }
+    house.save_each(due).await.map(drop)
 }
 
 /// Whether what is listed is the stub of an archive, but of another moment than the one looked at: its write was
@@ -184,10 +242,14 @@ fn new_archive(house: &House, bucket: &BucketName, entry: &Listed, class: TapeCl
     })
 }
 
-/// Deletes an object under its key's gate, provided it is still the one listed.
-async fn expire(house: &House, bucket: &BucketName, entry: &Listed) -> Result<bool, Error> {
+/// Deletes an object under its key's gate, provided it is still the one listed, and still to be deleted.
+async fn expire(house: &House, how: &How<'_>, entry: &Listed) -> Result<bool, Error> {
+    let bucket = how.bucket;
     let target = ObjectRef { bucket: bucket.clone(), key: entry.key.clone(), version: None };
-    let _gate = house.fence.close(bucket, &entry.key).await?;
+    let gate = house.fence.close(bucket, &entry.key).await?;
+    if !how.stands(house).await? || !buckets::leave(house, bucket).await?.expires {
+        return Ok(false);
+    }
     let Some(head) = house.store.head(&target).await? else { return Ok(false) };
     let listed =
         |etag: &ETag, date: Timestamp| entry.etag == *etag && entry.last_modified.seconds() == date.seconds();
@@ -207,7 +269,12 @@ async fn expire(house: &House, bucket: &BucketName, entry: &Listed) -> Result<bo
     if !touches.is_empty() {
         house.catalog.commit(touches).await?;
     }
-    house.store.remove(&target, &Identity::of(&head)).await?;
+    let removed = house.store.remove(&target, &Identity::of(&head)).await;
+    if matches!(removed, Err(StoreError::Doubt { .. })) {
+        // It may still arrive, and would delete what a client writes meanwhile.
+        wait::hold(gate, house.settings.store_deadline);
+    }
+    removed?;
     Ok(true)
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn set_aside(house: &House, archive: ArchiveId, error: &Error) 
 }
 
 /// How long an archive waits that has failed so often.
-fn wait_milliseconds(first: i64, failures: u32) -> i64 {
+pub(crate) fn wait_milliseconds(first: i64, failures: u32) -> i64 {
     let doubled = 1_i64 << failures.saturating_sub(1).min(30);
     first.saturating_mul(doubled).min(ASIDE_MILLISECONDS_MAX)
 }

@@ -81,12 +81,7 @@ pub(crate) async fn scan_all(
         if only.is_some_and(|only| *only != bucket.name) || bucket.lifecycle.is_none() {
             continue;
         }
-        // A dry run only counts, whatever may be done.
-        let leave = buckets::leave(house, &bucket.name).await?;
-        if !(leave.migrates || dry_run) {
-            continue;
-        }
-        match scan(house, &bucket, leave.expires, dry_run).await {
+        match scan(house, &bucket.name, dry_run).await {
             Ok(scanned) => {
                 total.listed += scanned.listed;
                 total.due += scanned.due;

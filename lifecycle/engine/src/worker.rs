@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use model::archive::ArchiveStage;
+use model::Remedy;
 use model::fence::Wake;
-use model::{ArchiveId, Remedy};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -20,13 +19,12 @@ use crate::notice::{Notice, Notices};
 use crate::scan::Scanned;
 use crate::stage::{Bells, STAGES, Stage};
 use crate::step::{scan_all, step};
-use crate::{promote, queue};
+use crate::{promote, queue, start};
 
 /// How often a stage looks for work nobody hinted at.
 const POLL: Duration = Duration::from_secs(1);
 /// Pause after an error that only time or a person can mend.
 const PAUSE: Duration = Duration::from_secs(5);
-const PAGE: usize = 1_000;
 
 /// The engine at work.
 pub struct Engine {
@@ -42,8 +40,7 @@ impl Engine {
     /// Puts right what the end of the last process left behind, closes the keys whose flip is in doubt, and starts
     /// the stages. The edge must not serve before this returns.
     pub async fn start(house: Arc<House>) -> Result<Self, Error> {
-        hold_gates(&house).await?;
-        drain::hold_gates(&house).await?;
+        start::close_keys(&house).await?;
         let lost = promote::give_up_lost_packs(&house).await?;
         let returned = queue::requeue(&house).await?;
         if lost + returned > 0 {
@@ -107,6 +104,7 @@ impl Engine {
         let mut notices = self.notices.all();
         notices.extend(self.house.buckets.notices());
         notices.extend(self.house.backs.notices());
+        notices.extend(self.house.refusals.notices(self.house.now()));
         notices
     }
 
@@ -136,20 +134,6 @@ impl Engine {
         self.house.spool.close();
         let mut tasks = self.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
-    }
-}
-
-/// Keys in doubt stay closed from the first moment on.
-async fn hold_gates(house: &House) -> Result<(), Error> {
-    let mut after: Option<ArchiveId> = None;
-    loop {
-        let page = house.catalog.archives_in(ArchiveStage::Flipping, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.id);
-        for archive in page {
-            let gate = house.fence.close(&archive.bucket, &archive.key).await?;
-            house.gates.keep(archive.id, gate);
-        }
     }
 }
 

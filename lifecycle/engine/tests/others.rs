@@ -127,7 +127,14 @@ async fn what_others_write_beside_a_flip_is_never_hidden() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_reply_keeps_the_key_until_nothing_can_arrive() {
-    for versioning in [Versioning::Off, Versioning::Enabled] {
+    const HOUR: i64 = 3_600_000;
+    for (versioning, clock_set) in [
+        (Versioning::Off, 0),
+        (Versioning::Enabled, 0),
+        // Neither sooner nor later when somebody sets the clock.
+        (Versioning::Off, HOUR),
+        (Versioning::Off, -HOUR),
+    ] {
         let world = World::start(Capabilities::FAITHFUL, versioning, |settings| {
             settings.store_deadline = Duration::from_secs(4);
         })
@@ -137,6 +144,7 @@ async fn a_lost_reply_keeps_the_key_until_nothing_can_arrive() {
         world.rig.put("key", &body).await.unwrap();
         world.rig.put_rule().await;
         wait_for("the stub", || async { (world.stubs("key").first() == Some(&true)).then_some(()) }).await;
+        world.rig.clock.step(clock_set);
         // The same bytes would meet the condition of a stub that arrives once more.
         assert!(world.rig.put("key", &body).await.is_err(), "the key opened while the stub was on its way");
         world.store.repeat_stub();

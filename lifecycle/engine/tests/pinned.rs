@@ -8,18 +8,19 @@ mod rig;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use catalog::RedbCatalog;
 use dialect::reserved::{MarkerKey, render};
 use engine::Settings;
 use http::{Method, Request};
 use model::archive::ArchiveStage;
-use model::bucket::Versioning;
-use model::catalog::Change;
+use model::bucket::{Mode, Terms, Versioning};
+use model::catalog::{Bucket, Catalog, Change};
 use model::clock::{Clock, archive_id};
 use model::fence::Work;
 use model::store::Capabilities;
-use model::{Archive, ArchiveState, Marker, MarkerKind, ObjectKey, PoolName, TapeClass};
+use model::{Archive, ArchiveState, Marker, MarkerKind, ObjectKey, PoolName, TapeClass, Timestamp};
 use rig::memory_store::Mischief;
-use rig::world::{BUCKET, WEAK, World};
+use rig::world::{BUCKET, EXCLUSIVE, WEAK, World};
 use rig::{RealClock, RealEntropy, bytes, wait_for};
 
 fn slow(settings: &mut Settings) {
@@ -216,5 +217,90 @@ async fn a_listing_that_lags_behind_loses_no_stub() {
     assert_eq!(world.stubs("key"), [true]);
     world.rig.restore(&archive).await;
     assert_eq!(world.rig.restored(archive.id).await, body);
+    world.rig.stop().await;
+}
+
+/// What a restart may find: a flip whose attempt is long over.
+async fn in_doubt(catalog: &RedbCatalog, archive: &Archive) {
+    let mut row = catalog.archive(archive.id).await.unwrap().unwrap();
+    row.advance(ArchiveState::Flipping { attempt: 1, deadline: Timestamp::from_seconds(0) }, RealClock.now());
+    catalog.commit(vec![Change::Archive(row)]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_versions_in_doubt_end_no_start() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, |settings| {
+        settings.grace = SELDOM;
+    })
+    .await;
+    let below = write_direct(&world, "key", &bytes(1, 200_000)).await;
+    world.become_of(&below, ArchiveStage::Taped).await;
+    let above = write_direct(&world, "key", &bytes(2, 200_000)).await;
+    world.become_of(&above, ArchiveStage::Taped).await;
+    let doubts = async |catalog: &RedbCatalog| {
+        in_doubt(catalog, &below).await;
+        in_doubt(catalog, &above).await;
+    };
+    let world = world.restart(|_| {}, doubts).await;
+    world.become_of(&above, ArchiveStage::Archived).await;
+    world.become_of(&below, ArchiveStage::Flipping).await;
+    assert_eq!(
+        world.stubs("key"),
+        [true, true],
+        "a stub above, and a direct write under the reserved header"
+    );
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_versions_being_brought_back_end_no_start() {
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, |_| {}).await;
+    world.rig.put_rule().await;
+    let key = ObjectKey::parse("key").unwrap();
+    let mut archives = Vec::new();
+    for seed in [1, 2] {
+        world.rig.put("key", &bytes(seed, 200_000)).await.unwrap();
+        archives = wait_for("it to be archived", || async {
+            let mut rows = world.rig.catalog.archives_at(&world.rig.bucket, &key).await.unwrap();
+            rows.retain(|row| row.state.stage() == ArchiveStage::Archived && !row.touched);
+            (rows.len() as u64 == seed).then_some(rows)
+        })
+        .await;
+    }
+    let draining = async |catalog: &RedbCatalog| {
+        let bucket = archives[0].bucket.clone();
+        let row = catalog.bucket(&bucket).await.unwrap().unwrap();
+        let terms = Some(Terms { mode: Mode::Draining, ..EXCLUSIVE });
+        let touches = archives.iter().map(|archive| Change::Touch(archive.id));
+        let changes = touches.chain([Change::Bucket(Bucket { terms, ..row })]).collect();
+        catalog.commit(changes).await.unwrap();
+    };
+    let world = world.restart(|_| {}, draining).await;
+    world.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_direct_write_is_restored_and_lives_on_below_a_newer_version() {
+    let quick = |settings: &mut Settings| settings.store_deadline = Duration::from_millis(300);
+    let world = World::start(Capabilities::FAITHFUL, Versioning::Enabled, quick).await;
+    let body = bytes(1, 200_000);
+    world.store.refuses_stubs.lock().unwrap().insert("key");
+    let archive = write_direct(&world, "key", &body).await;
+    world.become_of(&archive, ArchiveStage::Flipping).await;
+    world.rig.restore(&archive).await;
+    assert_eq!(world.rig.restored(archive.id).await, body);
+    world.rig.put("key", &bytes(2, 1_000)).await.unwrap();
+    world.become_of(&archive, ArchiveStage::Flipping).await;
+    world.set_terms(Some(Terms { mode: Mode::Draining, ..EXCLUSIVE })).await;
+    let text = world.notice("EN-0109").await;
+    assert!(text.contains("stands above"), "{text}");
+    world.set_terms(None).await;
+    // Current again, it is flipped.
+    world.store.refuses_stubs.lock().unwrap().clear();
+    let newer = world.store.versions(BUCKET, "key")[0].id.clone();
+    let path = format!("/{BUCKET}/key?versionId={newer}");
+    assert_eq!(world.rig.call(Method::DELETE, &path, &[]).await.0, 204);
+    world.become_of(&archive, ArchiveStage::Archived).await;
+    assert_eq!(world.stubs("key"), [true]);
     world.rig.stop().await;
 }

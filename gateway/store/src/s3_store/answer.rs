@@ -35,7 +35,13 @@ pub(crate) async fn refusal(what: &str, response: Response<Body>) -> StoreError 
     }
     let code = code(body).await;
     match (parts.status, code.as_str()) {
+        // The object is there; it has no tags.
+        (status @ StatusCode::NOT_FOUND, "NoSuchTagSet") => {
+            StoreError::Refused { what, status: status.as_u16(), code }
+        }
         (StatusCode::NOT_FOUND, _) => StoreError::Missing { what },
+        // Ceph RGW, of a user's or a bucket's quota.
+        (StatusCode::FORBIDDEN, "QuotaExceeded") => StoreError::Full { what },
         (StatusCode::PRECONDITION_FAILED, _) => StoreError::Changed { what },
         (status, "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout")
         | (status @ (StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT), "") => unproven(what, status, code),
@@ -185,6 +191,8 @@ mod tests {
             (404, "NoSuchKey", "missing"),
             (412, "PreconditionFailed", "changed"),
             (403, "AccessDenied", "refused"),
+            (404, "NoSuchTagSet", "refused"),
+            (403, "QuotaExceeded", "full"),
             (409, "BucketAlreadyExists", "refused"),
             (501, "NotImplemented", "refused"),
             (507, "", "full"),

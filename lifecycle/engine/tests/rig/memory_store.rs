@@ -1,9 +1,10 @@
 //! An S3 service in memory, as other people's stores are: with versions, tags and ACL, and with the habits of some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dialect::checksum::Md5;
@@ -17,6 +18,7 @@ use model::store::{Capabilities, StoreError};
 use model::{Body, Timestamp};
 use store::{S3Service, Swap};
 
+use super::documents::{acl, document, lost, refuse, tagging};
 use super::{Clock, RealClock};
 
 /// One version, or a delete marker.
@@ -55,6 +57,10 @@ pub enum Mischief {
     Twice,
     /// It is carried out; there is no answer.
     LostReply,
+    /// It is carried out; there is no answer, and for a while its key is not shown.
+    LostAndHidden,
+    /// It is not carried out yet, and after this time there is no answer.
+    Stalls(Duration),
     /// Somebody writes the key right before it, by other ways.
     WriteBefore,
     /// Somebody writes the key right after it, by other ways.
@@ -78,10 +84,25 @@ pub struct MemoryStore {
     /// Listings of versions do not show the newest yet.
     pub lists_late: AtomicBool,
     pub mischief: Mutex<Option<Mischief>>,
+    /// Objects are not shown.
+    pub hides: AtomicBool,
+    /// Keys whose stubs are refused.
+    pub refuses_stubs: Mutex<BTreeSet<&'static str>>,
+    /// The next removal of an object is not carried out yet, and there is no answer.
+    pub loses_removal: AtomicBool,
+    /// Every other listing fails, and they are short.
+    pub lists_badly: AtomicBool,
+    lists: AtomicU64,
+    /// Listings of objects are answered late: while a test holds it.
+    pub listing: tokio::sync::RwLock<()>,
+    /// A stub was stalled, and its time is over.
+    pub has_stalled: AtomicBool,
     /// Every write of a stub, to be repeated late.
     stubs: Mutex<Vec<(Parts, Bytes)>>,
 }
 
+/// Keys of a short listing.
+const SHORT: usize = 2;
 /// The body that mischief writes.
 pub const THEIRS: &[u8] = b"written by others";
 
@@ -97,6 +118,13 @@ impl MemoryStore {
             settings: Mutex::default(),
             lists_late: AtomicBool::new(false),
             mischief: Mutex::default(),
+            hides: AtomicBool::new(false),
+            refuses_stubs: Mutex::default(),
+            loses_removal: AtomicBool::new(false),
+            lists_badly: AtomicBool::new(false),
+            lists: AtomicU64::new(0),
+            listing: tokio::sync::RwLock::default(),
+            has_stalled: AtomicBool::new(false),
             stubs: Mutex::default(),
         })
     }
@@ -115,6 +143,11 @@ impl MemoryStore {
         let (parts, body) = self.stubs.lock().unwrap().last().cloned().unwrap();
         let (bucket, key) = name(&parts);
         drop(self.write(&bucket, &key, &parts.headers, body));
+    }
+
+    /// Listings of objects that were asked for.
+    pub fn lists(&self) -> u64 {
+        self.lists.load(Ordering::SeqCst)
     }
 
     /// Writes by other ways than the gateway.
@@ -195,8 +228,14 @@ impl MemoryStore {
         if stub.is_none_or(|record| !record.to_str().unwrap().starts_with("v1;stub")) {
             return Ok(self.write(&bucket, &key, &parts.headers, body));
         }
+        if self.refuses_stubs.lock().unwrap().contains(key.as_str()) {
+            return Ok(refuse(403, "AccessDenied"));
+        }
         self.stubs.lock().unwrap().push((parts.clone(), body.clone()));
         let mischief = self.mischief.lock().unwrap().take();
+        if matches!(mischief, Some(Mischief::Stalls(_))) {
+            return Err(lost());
+        }
         if mischief == Some(Mischief::WriteBefore) {
             self.write_directly(&bucket, &key, &[], THEIRS);
         }
@@ -210,8 +249,10 @@ impl MemoryStore {
                 self.write_directly(&bucket, &key, &[], THEIRS);
                 Ok(answer)
             }
-            Some(Mischief::LostReply) => {
-                Err(StoreError::Doubt { what: "a stub".to_owned(), source: "the reply was lost".into() })
+            Some(Mischief::LostReply) => Err(lost()),
+            Some(Mischief::LostAndHidden) => {
+                self.hides.store(true, Ordering::SeqCst);
+                Err(lost())
             }
             _ => Ok(answer),
         }
@@ -298,10 +339,17 @@ impl MemoryStore {
         let prefix = ask.query.value("prefix").unwrap_or_default();
         let after = ask.query.value("start-after").unwrap_or_default();
         let root = if all { "ListVersionsResult" } else { "ListBucketResult" };
-        let mut text = format!("<{root}><IsTruncated>false</IsTruncated>");
-        for (key, versions) in
-            bucket.keys.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
-        {
+        let badly = !all && self.lists_badly.load(Ordering::SeqCst);
+        if !all && self.lists.fetch_add(1, Ordering::SeqCst) % 2 == 1 && badly {
+            return refuse(503, "SlowDown");
+        }
+        let wanted = |(key, versions): &(&String, &Vec<Version>)| {
+            key.starts_with(prefix) && key.as_str() > after && !versions.is_empty()
+        };
+        let keys = bucket.keys.iter().filter(wanted);
+        let more = badly && keys.clone().count() > SHORT;
+        let mut text = format!("<{root}><IsTruncated>{more}</IsTruncated>");
+        for (key, versions) in keys.take(if badly { SHORT } else { usize::MAX }) {
             let late = all && self.lists_late.load(Ordering::SeqCst);
             for (at, version) in versions.iter().enumerate().skip(usize::from(late)) {
                 let element = match (all, version.is_marker) {
@@ -350,7 +398,11 @@ impl MemoryStore {
         let key = ask.key.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default();
         Ok(match ask.operation {
             O::PutObject => return self.put(parts, body),
+            O::DeleteObject if self.loses_removal.swap(false, Ordering::SeqCst) => return Err(lost()),
             O::DeleteObject => self.delete(&bucket, &key, ask.query.value("versionId")),
+            O::HeadObject if self.hides.load(Ordering::SeqCst) && !key.is_empty() && bucket == "bucket" => {
+                refuse(404, "NoSuchKey")
+            }
             O::HeadObject => self.read(&ask, &parts.headers, true),
             O::GetObject | O::GetObjectTagging | O::GetObjectAcl => self.read(&ask, &parts.headers, false),
             O::CreateBucket => {
@@ -392,7 +444,21 @@ impl S3Service for Shared {
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, StoreError> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        self.0.answer(&parts, body)
+        let stalls = *self.0.mischief.lock().unwrap();
+        if let (&http::Method::PUT, Some(Mischief::Stalls(time))) = (&parts.method, stalls)
+            && parts.headers.contains_key("x-amz-meta-tapegate")
+        {
+            let answer = self.0.answer(&parts, body);
+            tokio::time::sleep(time).await;
+            self.0.has_stalled.store(true, Ordering::SeqCst);
+            return answer;
+        }
+        let answer = self.0.answer(&parts, body);
+        if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) {
+            let _answered = self.0.listing.read().await;
+            return answer;
+        }
+        answer
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -413,39 +479,4 @@ fn add(versions: &mut Vec<Version>, version: Version) {
 fn name(parts: &Parts) -> (String, String) {
     let ask = route(&parts.method, parts.uri.path(), "", &parts.headers).unwrap();
     (ask.bucket.unwrap().to_string(), ask.key.unwrap().to_string())
-}
-
-fn tagging(version: &Version) -> String {
-    let tags = version.headers.get("x-amz-tagging").map(String::as_str).unwrap_or_default();
-    let tags = tags.split('&').filter_map(|tag| tag.split_once('='));
-    let tags: String =
-        tags.map(|(key, value)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>")).collect();
-    format!("<Tagging><TagSet>{tags}</TagSet></Tagging>")
-}
-
-/// Grants of READ by id, as a grant header gives them.
-fn acl(version: &Version) -> String {
-    let grant = |id: &str, permission: &str| {
-        format!("<Grant><Grantee><ID>{id}</ID></Grantee><Permission>{permission}</Permission></Grant>")
-    };
-    let read = version.headers.get("x-amz-grant-read").map(String::as_str).unwrap_or_default();
-    let readers: String = read
-        .split(", ")
-        .filter_map(|name| name.strip_prefix("id=\"")?.strip_suffix('"'))
-        .map(|id| grant(id, "READ"))
-        .collect();
-    let owner = if read.is_empty() { grant("me", "FULL_CONTROL") } else { String::new() };
-    format!(
-        "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList>{owner}{readers}</AccessControlList>\
-         </AccessControlPolicy>"
-    )
-}
-
-fn document(text: String) -> Response<Body> {
-    Response::new(model::body::full(text))
-}
-
-fn refuse(status: u16, code: &str) -> Response<Body> {
-    let text = format!("<Error><Code>{code}</Code></Error>");
-    Response::builder().status(status).body(model::body::full(text)).unwrap()
 }

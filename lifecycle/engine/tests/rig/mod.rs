@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, dead_code, unreachable_pub)]
 
+pub mod documents;
 pub mod memory_store;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use catalog::RedbCatalog;
@@ -39,6 +41,20 @@ impl Clock for RealClock {
     }
 }
 
+/// A clock that a test sets.
+#[derive(Default)]
+pub struct Stepped(AtomicI64);
+impl Stepped {
+    pub fn step(&self, milliseconds: i64) {
+        self.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+}
+impl Clock for Stepped {
+    fn now(&self) -> Timestamp {
+        RealClock.now().plus_milliseconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
 pub struct RealEntropy;
 impl Entropy for RealEntropy {
     fn random(&self) -> u128 {
@@ -53,6 +69,7 @@ pub struct Rig {
     pub store: Arc<dyn ObjectStore>,
     pub catalog: Arc<dyn Catalog>,
     pub fence: Arc<dyn KeyFence>,
+    pub clock: Arc<Stepped>,
     pub engine: Engine,
     pub machine: VirtualLibrary,
     pub library: Arc<Library>,
@@ -116,11 +133,12 @@ impl Rig {
             Library::open(library::Config::new("main"), machine.changer_transport(), drives).unwrap(),
         );
         let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
+        let clock = Arc::new(Stepped::default());
         let house = House::open(Parts {
             catalog: catalog.clone(),
             store: store.clone(),
             fence: fence.clone(),
-            clock: Arc::new(RealClock),
+            clock: clock.clone(),
             entropy: Arc::new(RealEntropy),
             libraries: BTreeMap::from([("main".to_owned(), library.clone())]),
             catalog_id: CatalogId::from_u128(42),
@@ -130,7 +148,7 @@ impl Rig {
         .unwrap();
         let engine = Engine::start(Arc::new(house)).await.unwrap();
         let bucket = BucketName::parse("bucket").unwrap();
-        Self { store, catalog, fence, engine, machine, library, bucket }
+        Self { store, catalog, fence, clock, engine, machine, library, bucket }
     }
 
     pub async fn stop(self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use catalog::RedbCatalog;
 use engine::Settings;
 use http::Method;
 use model::archive::ArchiveStage;
@@ -53,6 +54,19 @@ impl World {
         change(&mut settings);
         let store = store.clone();
         Rig::start_with(folder, false, settings, |_| Shared(store)).await
+    }
+
+    /// Ends the engine and starts another one. Meanwhile nobody works, and the catalog may be changed.
+    pub async fn restart(
+        self,
+        change: impl FnOnce(&mut Settings),
+        meanwhile: impl AsyncFnOnce(&RedbCatalog),
+    ) -> Self {
+        let Self { rig, store, rounds, _folder: folder } = self;
+        rig.stop().await;
+        meanwhile(&RedbCatalog::open(folder.path().join("catalog.redb")).unwrap()).await;
+        let rig = Self::rig(folder.path(), &store, change).await;
+        Self { rig, store, rounds, _folder: folder }
     }
 
     /// Whether each version is a stub, newest first.
