@@ -12,7 +12,7 @@ use model::catalog::{CatalogError, Change};
 use model::clock::archive_id;
 use model::fence::Work;
 use model::store::{ObjectHead, ObjectRef, Signer};
-use model::{Archive, ArchiveId, ArchiveState, Body, Marker, MarkerKind, TapeClass};
+use model::{Archive, ArchiveId, ArchiveState, Body, BucketName, Marker, MarkerKind, TapeClass};
 
 use crate::error::{Result, catalog, store};
 use crate::house::{Ask, House};

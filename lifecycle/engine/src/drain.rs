@@ -14,7 +14,7 @@ use model::fence::Gate;
 use model::restore::{Tier, Visible};
 use model::{Archive, ArchiveId, ArchiveState, BucketName, Remedy, RestoreJob, RestoreState, Timestamp};
 
-use crate::bring_back::{Brought, How, bring_back, can_come_back, is_wanted, needs_copy};
+use crate::bring_back::{Brought, How, bring_back, can_come_back, needs_copy};
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::flips::tell;

@@ -63,7 +63,7 @@ pub(super) async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Resu
 }
 
 async fn into_tape(house: &House, ask: &Ask) -> Result<bool> {
-    Ok(direct::class(house, ask.route.bucket()?, ask.headers()).await?.is_some())
+    Ok(direct::class(house, ask).await?.is_some())
 }
 
 /// What may be a listing after all is edited like one.
