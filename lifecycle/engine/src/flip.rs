@@ -247,7 +247,7 @@ async fn attempt(
     match looked {
         Ok(Look::Over(flipped)) => {
             if flipped == Flipped::Archived {
-                house.refusals.taken(&archive);
+                house.refusals.taken(&archive.bucket, archive.id);
             }
             Ok(flipped)
         }

@@ -48,9 +48,7 @@ impl Refusals {
 
     /// The store refused the stub of an archive, which is tried again then.
     pub(crate) fn refused(&self, archive: &Archive, why: String, now: Timestamp, again: Timestamp) {
-        let mut buckets = lock(&self.buckets);
-        let answers = buckets.entry(archive.bucket.clone()).or_default();
-        answers.in_a_row = answers.in_a_row.saturating_add(1);
+        self.count(&archive.bucket);
         let mut objects = lock(&self.objects);
         let since = objects.get(&archive.id).map_or(now, |known| known.since);
         if objects.len() < OBJECTS_MAX || objects.contains_key(&archive.id) {
@@ -59,10 +57,16 @@ impl Refusals {
         }
     }
 
-    /// A flip went well.
-    pub(crate) fn taken(&self, archive: &Archive) {
-        lock(&self.buckets).remove(&archive.bucket);
-        lock(&self.objects).remove(&archive.id);
+    fn count(&self, bucket: &BucketName) {
+        let mut buckets = lock(&self.buckets);
+        let answers = buckets.entry(bucket.clone()).or_default();
+        answers.in_a_row = answers.in_a_row.saturating_add(1);
+    }
+
+    /// The stub of an archive stands.
+    pub(crate) fn taken(&self, bucket: &BucketName, archive: ArchiveId) {
+        lock(&self.buckets).remove(bucket);
+        lock(&self.objects).remove(&archive);
     }
 
     /// Whether a flip of the bucket may be begun; after too many refusals one in every `pause`, in milliseconds.
@@ -97,4 +101,28 @@ impl Refusals {
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn where_nothing_goes_well_flips_are_begun_one_by_one() {
+        let [refusing, other] = ["refusing", "other"].map(|name| BucketName::parse(name).unwrap());
+        let refusals = Refusals::default();
+        let begins = |bucket, now| refusals.may_begin(bucket, Timestamp::from_milliseconds(now), 100);
+        for _ in 1..IN_A_ROW_MAX {
+            refusals.count(&refusing);
+        }
+        assert!(begins(&refusing, 0) && begins(&refusing, 0), "a few refused objects hold up no other");
+        refusals.count(&refusing);
+        assert_eq!([0, 0, 99, 100, 101].map(|now| begins(&refusing, now)), [true, false, false, true, false]);
+        assert!(begins(&other, 101) && begins(&other, 101));
+        refusals.taken(&refusing, ArchiveId::new(0, 1));
+        assert!(begins(&refusing, 101) && begins(&refusing, 101));
+        refusals.full(&other, Timestamp::from_milliseconds(200));
+        assert_eq!([101, 199, 200, 200].map(|now| begins(&other, now)), [false, false, true, true]);
+    }
 }
