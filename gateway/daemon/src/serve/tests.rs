@@ -264,7 +264,7 @@ fn a_remote_store_is_probed_once_and_looked_at_without_a_gateway() {
     let gateway = start_with(here.path(), &config);
     assert_eq!(gateway.admin(&Question::Doctor)["store"]["probed"], probed, "not probed again");
     let again = gateway.admin(&Question::Probe);
-    assert_eq!(again["store"]["findings"].as_array().unwrap().len(), 9, "{again:#}");
+    assert_eq!(again["store"]["findings"].as_array().unwrap().len(), 10, "{again:#}");
     gateway.end();
 
     let file = here.path().join("tapegate.toml");

@@ -33,8 +33,9 @@ impl S3Service for RuleKeeper {
             return self.inner.call(request).await;
         }
         let mut answer = Response::new(empty());
+        let held = self.rules.lock().unwrap().clone();
         match *request.method() {
-            Method::GET => match self.rules.lock().unwrap().clone() {
+            Method::GET => match held {
                 Some(text) => {
                     *answer.body_mut() = full(text);
                     if let Some(next) = self.next.lock().unwrap().take() {
