@@ -37,6 +37,7 @@ SERVICE = (
     Case("POST to a bucket", "POST", MAIN),
     Case("a bucket with a slash at its end", "GET", f"{MAIN}/"),
     Case("a bucket under a name nobody may have", "PUT", "/Not_A_Name"),
+    Case("a bucket of a tenant nobody has", "GET", "/nobody%3Abucket"),
     Case("a bucket of two letters", "PUT", "/ab"),
     Case("a bucket like an address", "PUT", "/192.168.5.4"),
     Case("delete what is not there", "DELETE", "/@{gone}"),

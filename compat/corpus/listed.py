@@ -52,11 +52,10 @@ LISTED = {
         "put under a name with 1025 bytes": (400, "KeyTooLongError"),
         "get under a name with 1025 bytes": (400, "KeyTooLongError"),
         "a name that is not UTF-8": (400, "InvalidURI"),
+        "a bucket of a tenant nobody has": (400, "InvalidBucketName"),
     }) | refusals(ARGUMENTS, {
         "list of a third kind": (400, "InvalidArgument"),
     }) | refusals(PLANE, {
-        "DELETE of the service": (405, "MethodNotAllowed"),
-        "POST to the service": (405, "MethodNotAllowed"),
         "a vendor's admin path": (403, "AccessDenied"),
     }) | refusals(LISTS, {
         "delete by an empty list": (400, "MalformedXML"),
@@ -94,6 +93,9 @@ LISTED = {
     } | refusals(NAMES, {
         "a bucket under a name nobody may have": (400, "InvalidBucketName"),
         "a bucket of two letters": (400, "InvalidBucketName"),
+    }) | refusals(PLANE, {
+        "DELETE of the service": (405, "MethodNotAllowed"),
+        "POST to the service": (405, "MethodNotAllowed"),
     }) | refusals(JUDGES, {
         "presigned and expired": (403, "AccessDenied"),
         "a wrong secret": (403, "SignatureDoesNotMatch"),

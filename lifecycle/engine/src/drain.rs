@@ -14,7 +14,7 @@ use model::fence::Gate;
 use model::restore::{Tier, Visible};
 use model::{Archive, ArchiveId, ArchiveState, BucketName, Remedy, RestoreJob, RestoreState, Timestamp};
 
-use crate::bring_back::{Brought, How, bring_back, is_wanted, needs_copy};
+use crate::bring_back::{Brought, How, bring_back, can_come_back, needs_copy};
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::flips::tell;
@@ -258,7 +258,7 @@ async fn ask_for_copies(
         .into_iter()
         .filter_map(|archive| draining.get(&archive.bucket).map(|how| (archive, *how)))
         .map(|(archive, how)| async move {
-            let comes = crate::bring_back::can_come_back(house, &archive, how).await;
+            let comes = can_come_back(house, &archive, how).await;
             (archive, comes)
         });
     let mut looks = stream::iter(looks).buffer_unordered(BACK_AT_A_TIME);

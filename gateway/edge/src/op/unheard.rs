@@ -50,7 +50,10 @@ pub(super) async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Resu
     let reads = matches!(ask.head.method, Method::GET | Method::HEAD);
     let is_ours = OURS.iter().any(|name| ask.route.query.has(name));
     // A copy: of a stub, perhaps. A class: the store's own, if it has one.
-    if is_ours || ask.headers().contains_key(COPY_SOURCE) || (!reads && into_tape(house, &ask).await?) {
+    if is_ours
+        || ask.headers().contains_key(COPY_SOURCE)
+        || (!reads && direct::class(house, &ask).await?.is_some())
+    {
         return Err(not_offered().into());
     }
     match (&ask.route.key, reads) {
@@ -60,10 +63,6 @@ pub(super) async fn of_managed(house: &Arc<House>, ask: Ask, body: Body) -> Resu
         (None, true) => list(house, ask, body).await,
         (None, false) => house.forward(ask, body).await,
     }
-}
-
-async fn into_tape(house: &House, ask: &Ask) -> Result<bool> {
-    Ok(direct::class(house, ask).await?.is_some())
 }
 
 /// What may be a listing after all is edited like one.
