@@ -338,7 +338,8 @@ async fn clients_leave_room_for_the_gateways_own_work() {
     let mut own = get("/bkt/own");
     own.extensions_mut().insert(OwnRequest);
     let own = call(&store, own);
-    let mut other = raw.accept().await;
+    let other = tokio::time::timeout(Duration::from_secs(2), raw.accept()).await;
+    let mut other = other.expect("it waits for no client");
     assert!(other.head().await.starts_with("GET /bkt/own "));
     for (talk, called) in [(&mut other, own), (&mut talk, slow)] {
         talk.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
