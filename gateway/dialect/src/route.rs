@@ -109,9 +109,9 @@ fn operation(method: &Method, level: Level, query: &Query, copies: bool) -> Resu
     }
     let fits = |row: &&Row| {
         row.level == level
+            && row.selectors.iter().all(|name| query.has(name))
             && row.method == method.as_str()
             && row.copies().is_none_or(|wanted| wanted == copies)
-            && row.selectors.iter().all(|name| query.has(name))
             && query.names().all(|name| ignored(name) || row.knows(name))
     };
     match ROWS.iter().filter(fits).max_by_key(|row| row.selectors.len()) {

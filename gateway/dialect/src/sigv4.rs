@@ -20,6 +20,7 @@ mod authorization;
 mod canonical;
 mod date;
 mod error;
+mod hex_hash;
 mod key;
 mod payload;
 mod presigned;

@@ -8,7 +8,10 @@ use http::HeaderMap;
 use http::header::{DATE, HeaderValue};
 
 /// Reads the one Authorization header, the time stamp and the payload token.
-pub(super) fn claim(request: &RequestView<'_>, authorization: &HeaderValue) -> Result<Claim, AuthError> {
+pub(super) fn claim<'a>(
+    request: &RequestView<'a>,
+    authorization: &'a HeaderValue,
+) -> Result<Claim<'a>, AuthError> {
     if authorization.len() > AUTHORIZATION_BYTES_MAX {
         return Err(AuthError::HeadTooLarge);
     }
@@ -31,10 +34,10 @@ pub(super) fn claim(request: &RequestView<'_>, authorization: &HeaderValue) -> R
     Ok(Claim {
         credential,
         signed,
-        signature: signature.to_owned(),
+        signature,
         date: date(request.headers)?,
         payload,
-        payload_text: payload_text.to_owned(),
+        payload_text,
         lifetime_seconds: None,
     })
 }

@@ -3,10 +3,14 @@
 //! As S3 wants it: the path encoded once and not normalised (`//` and `..` stay), the query sorted by encoded name
 //! and value with `=` for empty values, header values trimmed with inner runs of spaces made one.
 
+use std::borrow::Cow;
+
 use super::date::AmzDate;
+use super::hex_hash::HexHash;
 use super::scope::Scope;
 use super::{ALGORITHM, AuthError};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
+use http::header::HOST;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sha2::{Digest as _, Sha256};
 
@@ -52,46 +56,40 @@ impl Query {
 
 /// The names of the headers a signature covers: lower case, sorted, none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SignedHeaders(Vec<HeaderName>);
+pub(super) struct SignedHeaders<'a>(Vec<&'a str>);
 
 // === impl SignedHeaders ===
 
-impl SignedHeaders {
+impl<'a> SignedHeaders<'a> {
     /// Reads `host;x-amz-date`; `None` when a name is no header name, in upper case, or stands twice.
-    pub fn parse(text: &str) -> Option<Self> {
-        let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        let names = text.split(';').map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        let names = names.collect::<Option<Vec<HeaderName>>>().filter(|_| lower)?;
-        let count = names.len();
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let names: Vec<&str> = text.split(';').collect();
+        let (count, all_names) = (names.len(), names.iter().all(|name| is_name(name)));
         let names = Self::of(names);
-        (names.0.len() == count).then_some(names)
+        (all_names && names.0.len() == count).then_some(names)
     }
 
-    pub fn of(names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let mut names: Vec<HeaderName> = names.into_iter().collect();
-        names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    pub fn of(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_unstable();
         names.dedup();
         Self(names)
     }
 
-    pub fn contains(&self, name: &HeaderName) -> bool {
-        self.0.iter().any(|known| known == name)
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(&name)
     }
 
     pub fn text(&self) -> String {
-        let names: Vec<&str> = self.0.iter().map(HeaderName::as_str).collect();
-        names.join(";")
+        self.0.join(";")
     }
 
     /// Refuses a request with headers a signature must cover outside it: Host and every `x-amz-*`.
     pub fn cover(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        let must = |name: &HeaderName| *name == http::header::HOST || name.as_str().starts_with("x-amz-");
-        let mut missing: Vec<&str> = headers
-            .keys()
-            .filter(|name| must(name) && !self.contains(name))
-            .map(HeaderName::as_str)
-            .collect();
-        if !self.contains(&http::header::HOST) && !headers.contains_key(http::header::HOST) {
+        let must = |name: &&str| *name == HOST.as_str() || name.starts_with("x-amz-");
+        let names = headers.keys().map(|name| name.as_str());
+        let mut missing: Vec<&str> = names.filter(must).filter(|name| !self.contains(name)).collect();
+        if !self.contains(HOST.as_str()) && !headers.contains_key(HOST) {
             missing.push("host");
         }
         missing.sort_unstable();
@@ -105,15 +103,17 @@ impl SignedHeaders {
 
 /// The spellings of a path a signature may have been made over, in the order they are tried: decoded and encoded
 /// again first, as it stands second and only when it carries reserved bytes unencoded.
-pub(super) fn paths(raw: &str) -> (String, Option<&str>) {
+pub(super) fn paths(raw: &str) -> (Cow<'_, str>, Option<&str>) {
     let raw = if raw.is_empty() { "/" } else { raw };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+    if raw.bytes().all(plain) {
+        return (Cow::Borrowed(raw), None);
+    }
     let decoded: Vec<u8> = percent_decode_str(raw).collect();
     let again = percent_encode(&decoded, PATH_RESERVED).to_string();
-    let reserved = raw.bytes().any(|byte| {
-        !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/' | b'%'))
-    });
+    let reserved = raw.bytes().any(|byte| !(plain(byte) || byte == b'%'));
     let second = (reserved && raw != again).then_some(raw);
-    (again, second)
+    (Cow::Owned(again), second)
 }
 
 /// Everything the canonical request is made of, each part already in its canonical spelling but the headers.
@@ -122,7 +122,7 @@ pub(super) struct Canonical<'a> {
     pub path: &'a str,
     pub query: &'a str,
     pub headers: &'a HeaderMap,
-    pub signed: &'a SignedHeaders,
+    pub signed: &'a SignedHeaders<'a>,
     pub payload: &'a str,
 }
 
@@ -137,9 +137,9 @@ impl Canonical<'_> {
             out.push(b'\n');
         }
         for name in &self.signed.0 {
-            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(name.as_bytes());
             out.push(b':');
-            for (index, value) in self.headers.get_all(name).iter().enumerate() {
+            for (index, value) in self.headers.get_all(*name).iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
@@ -148,15 +148,28 @@ impl Canonical<'_> {
             out.push(b'\n');
         }
         out.push(b'\n');
-        out.extend_from_slice(self.signed.text().as_bytes());
+        for (index, name) in self.signed.0.iter().enumerate() {
+            if index > 0 {
+                out.push(b';');
+            }
+            out.extend_from_slice(name.as_bytes());
+        }
         out.push(b'\n');
         out.extend_from_slice(self.payload.as_bytes());
         out
     }
 }
 
-pub(super) fn string_to_sign(date: AmzDate, scope: &Scope, canonical_request: &[u8]) -> String {
-    format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical_request)))
+pub(super) fn string_to_sign(date: AmzDate, scope: &Scope<'_>, canonical_request: &[u8]) -> String {
+    let hash = HexHash::from(<[u8; 32]>::from(Sha256::digest(canonical_request)));
+    [ALGORITHM, date.spell().as_str(), scope.text, hash.as_str()].join("\n")
+}
+
+/// Whether this is the name of a header (RFC 9110 5.6.2) without upper case.
+fn is_name(text: &str) -> bool {
+    let of_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(of_name)
 }
 
 /// Encodes everything but unreserved bytes, the slash too.
@@ -165,8 +178,12 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 fn squeeze(value: &[u8], out: &mut Vec<u8>) {
+    let value = value.trim_ascii();
+    if !value.windows(2).any(|pair| pair == b"  ") {
+        return out.extend_from_slice(value);
+    }
     let mut spaced = false;
-    for byte in value.trim_ascii() {
+    for byte in value {
         if *byte != b' ' || !spaced {
             out.push(*byte);
         }

@@ -8,6 +8,9 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AmzDate(OffsetDateTime);
 
+/// A time stamp as it is written.
+pub(super) struct Spelt([u8; 16]);
+
 // === impl AmzDate ===
 
 impl AmzDate {
@@ -30,10 +33,18 @@ impl AmzDate {
         Some(Self::from(Timestamp::from(time)))
     }
 
-    /// The day alone, as scopes write it: `YYYYMMDD`.
-    pub fn day(&self) -> String {
-        let date = self.0.date();
-        format!("{:04}{:02}{:02}", date.year(), u8::from(date.month()), date.day())
+    /// The digits.
+    pub(super) fn spell(&self) -> Spelt {
+        let (date, (hour, minute, second)) = (self.0.date(), self.0.to_hms());
+        let year = date.year().unsigned_abs();
+        let (century, year) = (year / 100, year % 100);
+        let pairs = [century, year, u8::from(date.month()).into(), date.day().into()];
+        let mut text = *b"........T......Z";
+        let times = [hour.into(), minute.into(), second.into()];
+        for (pair, place) in pairs.into_iter().zip([0, 2, 4, 6]).chain(times.into_iter().zip([9, 11, 13])) {
+            text[place..place + 2].copy_from_slice(&[digit(pair / 10), digit(pair % 10)]);
+        }
+        Spelt(text)
     }
 
     /// The moment.
@@ -53,14 +64,26 @@ impl From<Timestamp> for AmzDate {
 
 impl fmt::Display for AmzDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hour, minute, second) = self.0.to_hms();
-        write!(f, "{}T{hour:02}{minute:02}{second:02}Z", self.day())
+        f.write_str(self.spell().as_str())
     }
 }
 
 impl fmt::Debug for AmzDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+// === impl Spelt ===
+
+impl Spelt {
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+
+    /// The day alone, as scopes write it: `YYYYMMDD`.
+    pub fn day(&self) -> &str {
+        &self.as_str()[..8]
     }
 }
 
@@ -76,4 +99,8 @@ fn digits(bytes: &[u8]) -> Option<u32> {
     bytes
         .iter()
         .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
+}
+
+fn digit(value: u32) -> u8 {
+    b'0' + u8::try_from(value % 10).expect("a digit")
 }

@@ -1,9 +1,11 @@
 //! Secrets, signing keys derived from them, and the chain of signatures over a streaming body.
 
 use super::date::AmzDate;
+use super::hex_hash::HexHash;
 use super::scope::Scope;
 use super::{ALGORITHM, EMPTY_SHA256};
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_sigv4::sign::v4::generate_signing_key;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,26 +32,32 @@ impl fmt::Debug for Secret {
 }
 
 /// A signature: 64 lower-case hex digits.
-#[derive(Clone, Debug)]
-pub struct Signature(String);
+#[derive(Clone, Copy)]
+pub struct Signature(HexHash);
 
 // === impl Signature ===
 
 impl Signature {
     /// The hex digits.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// Compares with what a client sent, in time that does not depend on where they differ.
     pub fn matches(&self, provided: &str) -> bool {
-        self.0.as_bytes().ct_eq(provided.as_bytes()).into()
+        self.as_str().as_bytes().ct_eq(provided.as_bytes()).into()
     }
 }
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -60,13 +68,15 @@ pub(super) struct SigningKey([u8; 32]);
 // === impl SigningKey ===
 
 impl SigningKey {
-    pub fn derive(secret: &Secret, date: AmzDate, scope: &Scope) -> Self {
-        let key = generate_signing_key(&secret.0, date.timestamp().into(), &scope.region, &scope.service);
+    pub fn derive(secret: &Secret, date: AmzDate, scope: &Scope<'_>) -> Self {
+        let key = generate_signing_key(&secret.0, date.timestamp().into(), scope.region, scope.service);
         Self(key.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes"))
     }
 
     pub fn sign(&self, string_to_sign: &str) -> Signature {
-        Signature(calculate_signature(self.0, string_to_sign.as_bytes()))
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key will do");
+        mac.update(string_to_sign.as_bytes());
+        Signature(HexHash::from(<[u8; 32]>::from(mac.finalize().into_bytes())))
     }
 }
 
@@ -80,25 +90,33 @@ impl fmt::Debug for SigningKey {
 ///
 /// A key is found again only with the secret it was derived from, so a changed secret takes effect at once.
 #[derive(Default)]
-pub(super) struct KeyCache(Mutex<BTreeMap<(String, String), (Secret, SigningKey)>>);
+pub(super) struct KeyCache(Mutex<BTreeMap<String, KeysOfDay>>);
+
+/// Keys of one day, by access key id.
+type KeysOfDay = BTreeMap<String, (Secret, SigningKey)>;
 
 // === impl KeyCache ===
 
 impl KeyCache {
-    /// The key of this secret for this scope. When full, the entry of the oldest day makes room.
-    pub fn key(&self, access_key_id: &str, secret: &Secret, date: AmzDate, scope: &Scope) -> SigningKey {
-        let place = (scope.day.clone(), access_key_id.to_owned());
+    /// The key of this secret for this scope. When full, an entry of the oldest day makes room.
+    pub fn key(&self, access_key_id: &str, secret: &Secret, date: AmzDate, scope: &Scope<'_>) -> SigningKey {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, key)) = cache.get(&place)
+        if let Some((known, key)) = cache.get(scope.day).and_then(|keys| keys.get(access_key_id))
             && known.0.as_bytes().ct_eq(secret.0.as_bytes()).into()
         {
             return key.clone();
         }
         let key = SigningKey::derive(secret, date, scope);
-        if cache.len() >= CACHED_KEYS_MAX {
-            cache.pop_first();
+        if cache.values().map(BTreeMap::len).sum::<usize>() >= CACHED_KEYS_MAX
+            && let Some(mut oldest) = cache.first_entry()
+        {
+            oldest.get_mut().pop_first();
+            if oldest.get().is_empty() {
+                oldest.remove();
+            }
         }
-        cache.insert(place, (secret.clone(), key.clone()));
+        let keys = cache.entry(scope.day.to_owned()).or_default();
+        keys.insert(access_key_id.to_owned(), (secret.clone(), key.clone()));
         key
     }
 }
@@ -114,7 +132,8 @@ impl fmt::Debug for KeyCache {
 pub struct SignatureChain {
     key: SigningKey,
     date: AmzDate,
-    scope: Scope,
+    /// As it is signed.
+    scope: String,
     previous: Signature,
 }
 
@@ -130,7 +149,7 @@ pub struct BrokenLink {
 // === impl SignatureChain ===
 
 impl SignatureChain {
-    pub(super) fn new(key: SigningKey, date: AmzDate, scope: Scope, seed: Signature) -> Self {
+    pub(super) fn new(key: SigningKey, date: AmzDate, scope: String, seed: Signature) -> Self {
         Self { key, date, scope, previous: seed }
     }
 
@@ -178,13 +197,13 @@ impl SignatureChain {
 
     fn chunk_text(&self, sha256: [u8; 32]) -> String {
         let Self { date, scope, previous, .. } = self;
-        let hash = hex::encode(sha256);
+        let hash = HexHash::from(sha256);
         format!("{ALGORITHM}-PAYLOAD\n{date}\n{scope}\n{previous}\n{EMPTY_SHA256}\n{hash}")
     }
 
     fn trailer_text(&self, lines: &str) -> String {
         let Self { date, scope, previous, .. } = self;
-        let hash = hex::encode(Sha256::digest(lines));
+        let hash = HexHash::from(<[u8; 32]>::from(Sha256::digest(lines)));
         format!("{ALGORITHM}-TRAILER\n{date}\n{scope}\n{previous}\n{hash}")
     }
 }

@@ -1,6 +1,7 @@
 //! What a signature says about the body.
 
 use super::SignatureChain;
+use super::hex_hash::HexHash;
 use http::HeaderMap;
 use std::fmt;
 
@@ -38,12 +39,15 @@ impl PayloadToken {
         }
     }
 
-    pub(super) fn with_chain(self, chain: SignatureChain) -> Payload {
+    /// The payload, with a chain where chunks are signed.
+    pub(super) fn with_chain(self, chain: impl FnOnce() -> SignatureChain) -> Payload {
         match self {
             Self::Hash(sha256) => Payload::Hash(sha256),
             Self::Unsigned => Payload::Unsigned,
             Self::StreamingUnsignedTrailer => Payload::StreamingUnsignedTrailer,
-            Self::StreamingSigned { trailer } => Payload::StreamingSigned { chain: Box::new(chain), trailer },
+            Self::StreamingSigned { trailer } => {
+                Payload::StreamingSigned { chain: Box::new(chain()), trailer }
+            }
         }
     }
 }
@@ -51,7 +55,7 @@ impl PayloadToken {
 impl fmt::Display for PayloadToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hash(sha256) => f.write_str(&hex::encode(sha256)),
+            Self::Hash(sha256) => HexHash::from(*sha256).fmt(f),
             Self::Unsigned => f.write_str("UNSIGNED-PAYLOAD"),
             Self::StreamingUnsignedTrailer => f.write_str("STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
             Self::StreamingSigned { trailer: false } => f.write_str("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),

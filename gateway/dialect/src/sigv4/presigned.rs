@@ -7,7 +7,7 @@ use super::verify::{Claim, RequestView};
 use super::{ALGORITHM, AmzDate, AuthError, PRESIGN_SECONDS_MAX, PayloadToken};
 
 /// Reads the six parameters; all of them must be there, each once.
-pub(super) fn claim(request: &RequestView<'_>, query: &Query) -> Result<Claim, AuthError> {
+pub(super) fn claim<'a>(request: &RequestView<'a>, query: &'a Query) -> Result<Claim<'a>, AuthError> {
     let one = |name| match query.one(name) {
         Ok(Some(value)) => Ok(value),
         Ok(None) | Err(()) => Err(AuthError::query_incomplete()),
@@ -25,7 +25,7 @@ pub(super) fn claim(request: &RequestView<'_>, query: &Query) -> Result<Claim, A
     Ok(Claim {
         credential,
         signed,
-        signature: signature.to_owned(),
+        signature,
         date,
         payload,
         payload_text,
@@ -42,7 +42,7 @@ pub(super) fn algorithm(text: &str) -> Result<(), AuthError> {
     }
 }
 
-pub(super) fn credential(text: &str) -> Result<Credential, AuthError> {
+pub(super) fn credential(text: &str) -> Result<Credential<'_>, AuthError> {
     Credential::parse(text)
         .map_err(|reason| AuthError::query(format!("Error parsing the X-Amz-Credential parameter; {reason}")))
 }
@@ -70,12 +70,12 @@ fn lifetime(text: &str) -> Result<i64, AuthError> {
 
 /// The header, which must then be signed like every `x-amz-*`; else the parameter of the same name, else unsigned.
 /// A streaming body cannot be presigned: there is no seed its chunks could start from.
-fn payload(request: &RequestView<'_>, query: &Query) -> Result<(PayloadToken, String), AuthError> {
+fn payload<'a>(request: &RequestView<'a>, query: &'a Query) -> Result<(PayloadToken, &'a str), AuthError> {
     let header = once(request.headers, "x-amz-content-sha256")?;
     let parameter = query.one("X-Amz-Content-Sha256").map_err(|()| AuthError::query_incomplete())?;
     let text = header.or(parameter).unwrap_or("UNSIGNED-PAYLOAD");
     match PayloadToken::parse(text) {
-        Some(token @ (PayloadToken::Hash(_) | PayloadToken::Unsigned)) => Ok((token, text.to_owned())),
+        Some(token @ (PayloadToken::Hash(_) | PayloadToken::Unsigned)) => Ok((token, text)),
         _ => Err(AuthError::PayloadTokenUnusable { given: text.to_owned() }),
     }
 }

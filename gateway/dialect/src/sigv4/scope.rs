@@ -1,36 +1,39 @@
 //! Day, region and service a signature is good for, and the credential that names them.
 
-use std::fmt;
-
 /// `YYYYMMDD/region/service/aws4_request`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scope {
-    pub day: String,
-    pub region: String,
-    pub service: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scope<'a> {
+    pub day: &'a str,
+    pub region: &'a str,
+    pub service: &'a str,
+    /// The whole, which is what is signed.
+    pub text: &'a str,
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{TERMINATOR}", self.day, self.region, self.service)
+// === impl Scope ===
+
+impl Scope<'_> {
+    /// The text of a scope.
+    pub fn spell(day: &str, region: &str, service: &str) -> String {
+        [day, region, service, TERMINATOR].join("/")
     }
 }
 
 /// Access key id and scope, as Authorization and `X-Amz-Credential` carry them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Credential {
-    pub access_key_id: String,
-    pub scope: Scope,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Credential<'a> {
+    pub access_key_id: &'a str,
+    pub scope: Scope<'a>,
 }
 
 // === impl Credential ===
 
-impl Credential {
+impl<'a> Credential<'a> {
     /// Reads `key id/day/region/service/aws4_request`; a key id may itself contain slashes. The error is the
     /// clause S3 ends its text with.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &'a str) -> Result<Self, String> {
         let mut fields = text.rsplitn(5, '/');
-        let mut next = || fields.next().unwrap_or_default().to_owned();
+        let mut next = || fields.next().unwrap_or_default();
         let (terminator, service, region, day, access_key_id) = (next(), next(), next(), next(), next());
         if access_key_id.is_empty() || access_key_id.len() > ACCESS_KEY_ID_BYTES_MAX {
             return Err(format!(
@@ -46,13 +49,8 @@ impl Credential {
                     .to_owned(),
             );
         }
-        Ok(Self { access_key_id, scope: Scope { day, region, service } })
-    }
-}
-
-impl fmt::Display for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.access_key_id, self.scope)
+        let text = &text[access_key_id.len() + 1..];
+        Ok(Self { access_key_id, scope: Scope { day, region, service, text } })
     }
 }
 

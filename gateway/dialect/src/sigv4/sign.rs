@@ -2,8 +2,10 @@
 
 use super::canonical::{Canonical, Query, SignedHeaders, encode, paths, string_to_sign};
 use super::key::KeyCache;
-use super::scope::{Credential, Scope};
+use super::scope::Scope;
 use super::{ALGORITHM, AmzDate, PRESIGN_SECONDS_MAX, PayloadToken, Secret, SignatureChain};
+use std::borrow::Cow;
+
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
     USER_AGENT,
@@ -64,27 +66,28 @@ impl Signer {
         let date = AmzDate::from(now);
         let payload = payload.to_string();
         host(&mut parts.headers, &parts.uri)?;
-        let path = respell(&mut parts.uri);
+        respell(&mut parts.uri);
         parts.headers.remove(AUTHORIZATION);
-        parts.headers.insert("x-amz-date", text_value(&date.to_string())?);
-        parts.headers.insert("x-amz-content-sha256", text_value(&payload)?);
-        let signed = SignedHeaders::of(parts.headers.keys().filter(|name| !UNSIGNED.contains(name)).cloned());
+        parts.headers.insert(AMZ_DATE, text_value(date.spell().as_str())?);
+        parts.headers.insert(CONTENT_SHA256, text_value(&payload)?);
+        let signed = parts.headers.keys().filter(|name| !UNSIGNED.contains(name));
+        let signed = SignedHeaders::of(signed.map(HeaderName::as_str));
+        let scope = self.scope(date);
         let chain = self.chain(
             date,
+            &scope,
             &Canonical {
                 method: parts.method.as_str(),
-                path: &path,
+                path: &paths(parts.uri.path()).0,
                 query: &Query::parse(parts.uri.query().unwrap_or_default()).canonical(false),
                 headers: &parts.headers,
                 signed: &signed,
                 payload: &payload,
             },
         );
-        let (credential, signed) = (self.credential(date), signed.text());
-        let authorization = format!(
-            "{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={}",
-            chain.last()
-        );
+        let (id, signed, signature) = (&self.access_key_id, signed.text(), chain.last());
+        let authorization =
+            format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
         parts.headers.insert(AUTHORIZATION, text_value(&authorization)?);
         Ok(chain)
     }
@@ -109,9 +112,10 @@ impl Signer {
         let mut headers = headers.clone();
         headers.remove(HOST);
         host(&mut headers, uri)?;
-        let signed = SignedHeaders::of(headers.keys().cloned());
+        let signed = SignedHeaders::of(headers.keys().map(HeaderName::as_str));
         let asked = uri.query().map(|query| format!("{query}&")).unwrap_or_default();
-        let credential = encode(self.credential(date).to_string().as_bytes());
+        let scope = self.scope(date);
+        let credential = encode(format!("{}/{scope}", self.access_key_id).as_bytes());
         let query = Query::parse(&format!(
             "{asked}X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={date}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
             encode(signed.text().as_bytes())
@@ -126,31 +130,28 @@ impl Signer {
             signed: &signed,
             payload: "UNSIGNED-PAYLOAD",
         };
-        let chain = self.chain(date, &canonical);
+        let chain = self.chain(date, &scope, &canonical);
         let (scheme, authority) =
             (uri.scheme_str().unwrap_or("http"), uri.authority().ok_or(SignError::NoHost)?);
         Ok(format!("{scheme}://{authority}{path}?{query}&X-Amz-Signature={}", chain.last()))
     }
 
-    fn chain(&self, date: AmzDate, canonical: &Canonical<'_>) -> SignatureChain {
-        let scope = self.scope(date);
-        let key = self.keys.key(&self.access_key_id, &self.secret, date, &scope);
-        let seed = key.sign(&string_to_sign(date, &scope, &canonical.request()));
-        SignatureChain::new(key, date, scope, seed)
+    fn chain(&self, date: AmzDate, scope: &str, canonical: &Canonical<'_>) -> SignatureChain {
+        let spelt = date.spell();
+        let fields = Scope { day: spelt.day(), region: &self.region, service: &self.service, text: scope };
+        let key = self.keys.key(&self.access_key_id, &self.secret, date, &fields);
+        let seed = key.sign(&string_to_sign(date, &fields, &canonical.request()));
+        SignatureChain::new(key, date, scope.to_owned(), seed)
     }
 
-    fn scope(&self, date: AmzDate) -> Scope {
-        Scope { day: date.day(), region: self.region.clone(), service: self.service.clone() }
-    }
-
-    fn credential(&self, date: AmzDate) -> Credential {
-        Credential { access_key_id: self.access_key_id.clone(), scope: self.scope(date) }
+    fn scope(&self, date: AmzDate) -> String {
+        Scope::spell(date.spell().day(), &self.region, &self.service)
     }
 }
 
-/// Gives a URI its canonical path, and tells it.
-fn respell(uri: &mut Uri) -> String {
-    let path = paths(uri.path()).0;
+/// Gives a URI its canonical path.
+fn respell(uri: &mut Uri) {
+    let (Cow::Owned(path), _) = paths(uri.path()) else { return };
     if uri.path() != path && uri.path().starts_with('/') {
         let target = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         let mut parts = uri.clone().into_parts();
@@ -158,7 +159,6 @@ fn respell(uri: &mut Uri) -> String {
             Some(target.try_into().expect("an encoded path and a query from a URI are a target"));
         *uri = parts.try_into().expect("the other pieces of a URI are as they were");
     }
-    path
 }
 
 /// Sets the Host header of a request to this URI, unless there is one.
@@ -188,7 +188,7 @@ fn text_value(text: &str) -> Result<HeaderValue, SignError> {
 }
 
 /// Headers that transports and proxies add, drop or rewrite.
-const UNSIGNED: [HeaderName; 8] = [
+static UNSIGNED: [HeaderName; 8] = [
     ACCEPT_ENCODING,
     AUTHORIZATION,
     CONNECTION,
@@ -198,3 +198,6 @@ const UNSIGNED: [HeaderName; 8] = [
     USER_AGENT,
     HeaderName::from_static("x-amzn-trace-id"),
 ];
+
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");

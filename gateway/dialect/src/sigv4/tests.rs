@@ -339,6 +339,6 @@ fn paths_are_tried_decoded_first_and_raw_only_when_they_are_raw() {
         ("/100%", "/100%25", None),
     ];
     for (raw, first, second) in cases {
-        assert_eq!(paths(raw), (first.to_owned(), second), "{raw}");
+        assert_eq!(paths(raw), (first.into(), second), "{raw}");
     }
 }

@@ -93,14 +93,14 @@ pub struct Verifier {
 
 /// What a request says about its own signature.
 #[derive(Debug)]
-pub(super) struct Claim {
-    pub credential: Credential,
-    pub signed: SignedHeaders,
-    pub signature: String,
+pub(super) struct Claim<'a> {
+    pub credential: Credential<'a>,
+    pub signed: SignedHeaders<'a>,
+    pub signature: &'a str,
     pub date: AmzDate,
     pub payload: PayloadToken,
     /// The token as it was sent, which is what was signed.
-    pub payload_text: String,
+    pub payload_text: &'a str,
     /// Of a presigned URL.
     pub lifetime_seconds: Option<i64>,
 }
@@ -147,9 +147,8 @@ impl Verifier {
             return Err(AuthError::SessionToken);
         }
         claim.signed.cover(request.headers)?;
-        let access_key_id = &claim.credential.access_key_id;
-        let secret = secret_of(access_key_id)
-            .ok_or_else(|| AuthError::InvalidAccessKeyId { access_key_id: access_key_id.clone() })?;
+        let access_key_id = claim.credential.access_key_id;
+        let secret = secret_of(access_key_id).ok_or_else(|| unknown(access_key_id))?;
         let key = self.keys.key(access_key_id, &secret, claim.date, &claim.credential.scope);
         check_signature(request, &query, claim, key)
     }
@@ -172,9 +171,9 @@ impl Verifier {
         self.check_scope(&credential, date).map_err(ScopeFault::into_query)?;
         check_life(date, PRESIGN_SECONDS_MAX, now)?;
         let Credential { access_key_id, scope } = credential;
-        let secret = secret_of(&access_key_id)
-            .ok_or_else(|| AuthError::InvalidAccessKeyId { access_key_id: access_key_id.clone() })?;
-        let key = self.keys.key(&access_key_id, &secret, date, &scope);
+        let secret = secret_of(access_key_id).ok_or_else(|| unknown(access_key_id))?;
+        let key = self.keys.key(access_key_id, &secret, date, &scope);
+        let access_key_id = access_key_id.to_owned();
         if key.sign(policy).matches(signature) {
             return Ok(Caller::Key { access_key_id, presigned: false });
         }
@@ -187,7 +186,7 @@ impl Verifier {
     }
 
     /// The scope must be this endpoint's, on the day of the time stamp.
-    fn check_scope(&self, credential: &Credential, date: AmzDate) -> Result<(), ScopeFault> {
+    fn check_scope(&self, credential: &Credential<'_>, date: AmzDate) -> Result<(), ScopeFault> {
         let scope = &credential.scope;
         let wrong = |reason, region: Option<&String>| ScopeFault { reason, region: region.cloned() };
         if scope.region != self.region {
@@ -199,6 +198,7 @@ impl Verifier {
             let reason = format!("incorrect service \"{service}\". This endpoint belongs to \"{own}\".");
             return Err(wrong(reason, None));
         }
+        let date = date.spell();
         if scope.day != date.day() {
             let (given, day) = (&scope.day, date.day());
             let reason = format!(
@@ -277,7 +277,11 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
     Ok(Verdict { caller: Caller::Anonymous, payload })
 }
 
-fn check_clock(claim: &Claim, now: Timestamp) -> Result<(), AuthError> {
+fn unknown(access_key_id: &str) -> AuthError {
+    AuthError::InvalidAccessKeyId { access_key_id: access_key_id.to_owned() }
+}
+
+fn check_clock(claim: &Claim<'_>, now: Timestamp) -> Result<(), AuthError> {
     match claim.lifetime_seconds {
         Some(seconds) => check_life(claim.date, seconds, now),
         None if ahead(claim.date, now).saturating_abs() <= SKEW_MILLISECONDS_MAX => Ok(()),
@@ -303,7 +307,7 @@ fn check_life(date: AmzDate, seconds: i64, now: Timestamp) -> Result<(), AuthErr
 fn check_signature(
     request: &RequestView<'_>,
     query: &Query,
-    claim: Claim,
+    claim: Claim<'_>,
     key: SigningKey,
 ) -> Result<Verdict, AuthError> {
     let scope = &claim.credential.scope;
@@ -317,28 +321,28 @@ fn check_signature(
             query: &canonical_query,
             headers: request.headers,
             signed: &claim.signed,
-            payload: &claim.payload_text,
+            payload: claim.payload_text,
         }
         .request();
         let text = string_to_sign(claim.date, scope, &canonical_request);
         let signature = key.sign(&text);
-        let matches = signature.matches(&claim.signature);
+        let matches = signature.matches(claim.signature);
         (matches, signature, text, canonical_request)
     };
     let (mut matches, mut seed, text, canonical_request) = attempt(&first);
     if let Some(second) = second.filter(|_| !matches) {
         (matches, seed, ..) = attempt(second);
     }
-    let access_key_id = claim.credential.access_key_id;
+    let access_key_id = claim.credential.access_key_id.to_owned();
     if !matches {
         return Err(AuthError::SignatureDoesNotMatch {
             access_key_id,
             string_to_sign: text,
-            signature_provided: claim.signature,
+            signature_provided: claim.signature.to_owned(),
             canonical_request: String::from_utf8_lossy(&canonical_request).into_owned(),
         });
     }
-    let chain = SignatureChain::new(key, claim.date, claim.credential.scope, seed);
+    let chain = || SignatureChain::new(key, claim.date, scope.text.to_owned(), seed);
     let payload = claim.payload.with_chain(chain);
     Ok(Verdict { caller: Caller::Key { access_key_id, presigned }, payload })
 }

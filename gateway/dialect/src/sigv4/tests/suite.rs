@@ -25,12 +25,13 @@ fn published_suite() {
             path: &paths(path).0,
             query: &Query::parse(query).canonical(false),
             headers: &headers,
-            signed: &SignedHeaders::of(headers.keys().cloned()),
+            signed: &SignedHeaders::of(headers.keys().map(HeaderName::as_str)),
             payload: EMPTY_SHA256,
         }
         .request();
         let date = AmzDate::parse("20150830T123600Z").unwrap();
-        let scope = Scope { day: date.day(), region: "us-east-1".into(), service: "service".into() };
+        let (day, region, service) = ("20150830", "us-east-1", "service");
+        let scope = Scope { day, region, service, text: &Scope::spell(day, region, service) };
         let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let key = SigningKey::derive(&secret, date, &scope);
         let calculated = key.sign(&string_to_sign(date, &scope, &canonical_request));
