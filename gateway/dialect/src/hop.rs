@@ -31,7 +31,7 @@ pub fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
 }
 
 /// Headers of one connection.
-const HOP: [HeaderName; 8] = [
+static HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
@@ -43,7 +43,7 @@ const HOP: [HeaderName; 8] = [
 ];
 
 /// Headers that no Connection header can take out.
-const KEPT: [HeaderName; 2] = [CONTENT_LENGTH, HOST];
+static KEPT: [HeaderName; 2] = [CONTENT_LENGTH, HOST];
 
 #[cfg(test)]
 mod tests {

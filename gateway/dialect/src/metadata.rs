@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use model::StorageClass;
 use model::limits::METADATA_BYTES_MAX;
 
@@ -61,14 +61,6 @@ pub fn header_value(text: &str) -> HeaderValue {
         false => HeaderValue::try_from(format!("=?UTF-8?B?{}?=", STANDARD.encode(text))),
     };
     value.expect("visible ASCII is a header value")
-}
-
-/// Takes out those of these headers that are there.
-pub fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    // A message has few headers and most of these are not among them: comparing names is cheaper than looking each up.
-    while let Some(name) = headers.keys().find(|name| names.contains(name)).cloned() {
-        headers.remove(name);
-    }
 }
 
 /// The class asked for with `x-amz-storage-class`; STANDARD when not said.

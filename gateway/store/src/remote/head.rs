@@ -72,20 +72,20 @@ fn target(asked: &Uri, endpoint: &Endpoint, addressing: Addressing) -> Result<Ur
         }
         None => (endpoint.authority().clone(), path),
     };
-    let mut text = plain_path(path);
-    if let Some(query) = asked.query() {
-        text.push('?');
-        // A plus is a space to some stores and a plus to others.
-        text.push_str(&query.replace('+', "%20"));
-    }
-    assemble(endpoint.scheme().clone(), authority, text).ok_or(Unspeakable)
+    let query = asked.query().unwrap_or_default();
+    let target = match asked.path_and_query() {
+        // It is in that spelling already.
+        Some(target) if target.path() == path && is_plain(path) && !query.contains('+') => target.clone(),
+        _ => respelt(path, asked.query()).ok_or(Unspeakable)?,
+    };
+    assemble(endpoint.scheme().clone(), authority, target).ok_or(Unspeakable)
 }
 
-fn assemble(scheme: Scheme, authority: Authority, path: String) -> Option<Uri> {
+fn assemble(scheme: Scheme, authority: Authority, target: PathAndQuery) -> Option<Uri> {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(authority);
-    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    parts.path_and_query = Some(target);
     Uri::from_parts(parts).ok()
 }
 
@@ -101,11 +101,22 @@ fn host_bucket<'a>(path: &'a str, endpoint: &Endpoint) -> Option<(BucketName, &'
     Some((bucket, if rest.is_empty() { "/" } else { rest }))
 }
 
-/// The path in the spelling every store signs alike: stores differ on bytes that need no escape but may have one
-/// and the other way round.
-fn plain_path(path: &str) -> String {
+/// Path and query in the spelling every store signs alike: stores differ on bytes that need no escape but may have
+/// one and the other way round.
+fn respelt(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
-    percent_encode(&decoded, ESCAPED).to_string()
+    let mut text = percent_encode(&decoded, ESCAPED).to_string();
+    if let Some(query) = query {
+        text.push('?');
+        // A plus is a space to some stores and a plus to others.
+        text.push_str(&query.replace('+', "%20"));
+    }
+    PathAndQuery::try_from(text).ok()
+}
+
+/// Whether nothing of a path has an escape or needs one.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte))
 }
 
 /// Sets the length of a body.
@@ -120,7 +131,7 @@ const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucke
 const SOURCE_OWNER: HeaderName = HeaderName::from_static("x-amz-source-expected-bucket-owner");
 
 /// Headers that are about the client's own signature, host and body, or that the signer sets.
-const DENIED: [HeaderName; 9] = [
+static DENIED: [HeaderName; 9] = [
     AUTHORIZATION,
     CONTENT_LENGTH,
     DATE,

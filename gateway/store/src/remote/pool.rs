@@ -1,15 +1,23 @@
 //! Connections to the store that are kept open, each for one request at a time.
+//!
+//! A connection has no task of its own: whoever waits for its answer, and then for the bytes of that answer, moves it
+//! on by being polled. So an exchange wakes nobody but the one it is for. An unused one stands still: that the store
+//! has closed it is seen when it is taken, before anything is written.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::Authority;
 use http::{Request, Response, Uri};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper::rt::{Read, Write};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connect::Connector;
@@ -36,18 +44,21 @@ struct Kept {
     since: Instant,
 }
 
-/// A connection, closed when it is dropped: left to itself it would wait for a store that takes nothing more.
-struct Wire {
-    sender: http1::SendRequest<Relay>,
-    task: AbortHandle,
-}
-
 /// A connection in use. It is closed when it is dropped.
 pub(super) struct Line {
     pool: Arc<Pool>,
     host: Authority,
     wire: Wire,
 }
+
+/// A connection and the way onto it. It is closed when it is dropped, whatever of a request it still holds.
+struct Wire {
+    sender: http1::SendRequest<Relay>,
+    /// None once it is closed.
+    connection: Option<Driver>,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 // === impl Pool ===
 
@@ -73,9 +84,10 @@ impl Pool {
         loop {
             let (mut wire, is_kept) = match self.take(&host) {
                 Some(wire) => (wire, true),
-                None => (Wire::open(self.connector.connect(store.clone()).await?).await?, false),
+                // In a box: it is large, seldom needed, and would be moved about with every request.
+                None => (Box::pin(self.connect(store.clone())).await?, false),
             };
-            match wire.sender.try_send_request(request).await {
+            match wire.send(request).await {
                 Ok(response) => return Ok((response, Line { pool: Arc::clone(self), host, wire })),
                 Err(mut failed) => match failed.take_message().filter(|_| is_kept) {
                     Some(unsent) => request = unsent,
@@ -83,6 +95,10 @@ impl Pool {
                 },
             }
         }
+    }
+
+    async fn connect(&self, store: Uri) -> Result<Wire, Silence> {
+        Wire::open(self.connector.connect(store).await?).await
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
@@ -94,7 +110,7 @@ impl Pool {
         let mut kept = self.kept();
         while let Some(at) = kept.iter().rposition(|one| one.host == *host) {
             let one = kept.remove(at)?;
-            if one.wire.sender.is_ready() && one.since.elapsed() < self.keep {
+            if one.since.elapsed() < self.keep {
                 return Some(one.wire);
             }
         }
@@ -111,6 +127,41 @@ impl Pool {
     }
 }
 
+// === impl Line ===
+
+impl Line {
+    /// The next piece of an answer that came on this connection.
+    pub(super) fn poll_frame(
+        &mut self,
+        answer: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // What is there already goes out first; more of it comes by the connection alone, which is what wakes.
+        let mut nobody = Context::from_waker(Waker::noop());
+        if let Poll::Ready(frame) = Pin::new(&mut *answer).poll_frame(&mut nobody) {
+            return Poll::Ready(frame);
+        }
+        self.wire.drive(context);
+        Pin::new(answer).poll_frame(&mut nobody)
+    }
+
+    /// Keeps the connection for another request. Whoever calls this has read the answer to its end; what is left of
+    /// the request is waited for, no longer than an unused connection is kept.
+    pub(super) fn give_back(self) {
+        let Self { pool, host, mut wire } = self;
+        wire.drive(&mut Context::from_waker(Waker::noop()));
+        if wire.sender.is_ready() {
+            pool.put(host, wire);
+        } else if wire.connection.is_some() {
+            tokio::spawn(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(pool.keep, wire.ready()).await {
+                    pool.put(host, wire);
+                }
+            });
+        }
+    }
+}
+
 // === impl Wire ===
 
 impl Wire {
@@ -118,38 +169,46 @@ impl Wire {
         let made =
             http1::Builder::new().max_headers(HEADERS_MAX).max_buf_size(READ_BYTES).handshake(stream).await;
         let (sender, connection) = made.map_err(Silence::of)?;
-        let task = tokio::spawn(async move {
-            // Whoever uses it is told the same.
-            if let Err(error) = connection.await {
-                let error = &error as &dyn std::error::Error;
-                tracing::debug!(error, "a connection to the store broke");
-            }
-        });
-        Ok(Self { sender, task: task.abort_handle() })
+        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn send(
+        &mut self,
+        request: Request<Relay>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Relay>>> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let connection = &mut self.connection;
+        poll_fn(|context| {
+            drive(connection, context);
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        })
+        .await
+    }
+
+    /// Waits until another request may be sent.
+    async fn ready(&mut self) -> hyper::Result<()> {
+        let Self { sender, connection } = self;
+        poll_fn(|context| {
+            drive(connection, context);
+            sender.poll_ready(context)
+        })
+        .await
+    }
+
+    fn drive(&mut self, context: &mut Context<'_>) {
+        drive(&mut self.connection, context);
     }
 }
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-// === impl Line ===
-
-impl Line {
-    /// Keeps the connection for another request. Whoever calls this has read the answer to its end; what is left of
-    /// the request is waited for, no longer than an unused connection is kept.
-    pub(super) fn give_back(self) {
-        let Self { pool, host, mut wire } = self;
-        if wire.sender.is_ready() {
-            pool.put(host, wire);
-        } else if !wire.sender.is_closed() {
-            tokio::spawn(async move {
-                if let Ok(Ok(())) = tokio::time::timeout(pool.keep, wire.sender.ready()).await {
-                    pool.put(host, wire);
-                }
-            });
+/// Moves what can be moved, until the connection is over.
+fn drive(place: &mut Option<Driver>, context: &mut Context<'_>) {
+    let Some(connection) = place else { return };
+    if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+        *place = None;
+        // Whoever uses it is told the same.
+        if let Err(error) = ended {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a connection to the store broke");
         }
     }
 }
@@ -186,7 +245,7 @@ mod tests {
             theirs.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         };
         let request = Request::put("/bkt/k").header("content-length", 64 << 10).body(body).unwrap();
-        let (response, ()) = tokio::join!(wire.sender.try_send_request(request), answered);
+        let (response, ()) = tokio::join!(wire.send(request), answered);
         assert_eq!(response.map_err(|failed| failed.into_error()).unwrap().status(), 403);
         drop(lifeline);
         Line { pool: Arc::clone(&pool), host: "store".parse().unwrap(), wire }.give_back();

@@ -100,8 +100,8 @@ impl http_body::Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let Some((incoming, _)) = &mut this.incoming else { return Poll::Ready(None) };
-        let broken = match Pin::new(incoming).poll_frame(context) {
+        let Some((incoming, holds)) = &mut this.incoming else { return Poll::Ready(None) };
+        let broken = match holds.line.poll_frame(incoming, context) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.sleep = None;
                 return Poll::Ready(Some(Ok(frame)));
