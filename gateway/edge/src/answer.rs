@@ -20,10 +20,10 @@ use crate::{authenticate, authorise, op};
 /// Answers; errors are answers too.
 pub(crate) async fn answer(house: &Arc<House>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let number = house.ports.entropy.random();
+    let host_id = format!("{:032x}", house.ports.entropy.random());
     let mut context = Context {
-        request_id: format!("{:016X}", number >> 64),
-        host_id: format!("{number:032x}"),
+        request_id: host_id[..16].to_ascii_uppercase(),
+        host_id,
         is_head: head.method == Method::HEAD,
         path: head.uri.path().to_owned(),
         operation: None,

@@ -17,8 +17,13 @@ use crate::error::Result;
 use crate::house::{House, keep_query};
 
 /// Headers that concern the signature and the body's way here, and go no further.
-const SIGNED: [HeaderName; 3] = [AUTHORIZATION, EXPECT, PROXY_AUTHORIZATION];
-const SIGNED_BODY: [&str; 2] = ["x-amz-content-sha256", "x-amz-decoded-content-length"];
+static SIGNED: [HeaderName; 5] = [
+    AUTHORIZATION,
+    EXPECT,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("x-amz-content-sha256"),
+    HeaderName::from_static("x-amz-decoded-content-length"),
+];
 /// The header that makes a request a copy.
 pub(crate) const COPY_SOURCE: &str = "x-amz-copy-source";
 
@@ -124,14 +129,12 @@ fn plain(byte: &u8) -> u8 {
 /// Makes the head say what the body will be once it is decoded: its own length and encoding.
 pub(crate) fn strip(head: &mut Parts, declared_bytes: Option<u64>) {
     hop::strip(&mut head.headers);
-    for name in SIGNED {
-        head.headers.remove(name);
-    }
-    for name in SIGNED_BODY {
-        head.headers.remove(name);
-    }
+    hop::remove(&mut head.headers, &SIGNED);
     if let Some(bytes) = declared_bytes {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+    if !head.headers.contains_key(CONTENT_ENCODING) {
+        return;
     }
     let encoding = aws_chunked::stored_content_encoding(&head.headers);
     match encoding.and_then(|encoding| HeaderValue::try_from(encoding).ok()) {

@@ -93,9 +93,6 @@ pub enum Error {
         /// What is missing.
         missing: &'static str,
     },
-    /// The task that carried the request out did not end.
-    #[error("the task of a request did not end")]
-    Carry(#[source] tokio::task::JoinError),
 }
 
 /// What most functions here return.
@@ -116,7 +113,6 @@ impl Error {
             Self::EnterFence { .. } | Self::CloseBucket { .. } => Remedy::Wait,
             Self::TrustMarker { .. } => Remedy::Operator("ED-0101"),
             Self::EditListing { .. } | Self::ReadAnswer { .. } => Remedy::Operator("ED-0102"),
-            Self::Carry(_) => Remedy::Bug,
         }
     }
 }

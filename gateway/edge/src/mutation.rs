@@ -1,7 +1,9 @@
 //! What every mutation does before the store hears of it: it enters the key's fence, looks the key up, and marks the
 //! archives it may end as touched.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use dialect::conditions::Conditions;
 use dialect::{Operation, Route};
@@ -13,6 +15,7 @@ use model::catalog::Change;
 use model::fence::{Passage, Work};
 use model::store::{IfMatch, ObjectRef};
 use model::{Archive, Body, BucketName, ETag, ObjectKey, VersionId};
+use tokio::runtime::Handle;
 
 use crate::archived::{Told, client_etag, row_of};
 use crate::error::{Error, Result, catalog};
@@ -26,14 +29,19 @@ pub(crate) struct Entered {
     pub(crate) rows: Vec<Archive>,
 }
 
-/// Runs a mutation in a task of its own: the store may still carry it out after its client has hung up, and the
-/// fence must be held until then.
-pub(crate) async fn carried<F>(mutation: F) -> Result<Response<Body>>
+/// A mutation that is carried to its end whatever becomes of its client: the store may still carry it out after that
+/// has hung up, and the fence must be held until then. What is dropped goes on in a task of its own.
+pub(crate) fn carried<F>(mutation: F) -> Carried
 where
     F: Future<Output = Result<Response<Body>>> + Send + 'static,
 {
-    tokio::spawn(mutation).await.map_err(Error::Carry)?
+    Carried(Some(Box::pin(mutation)))
 }
+
+/// See [`carried`].
+pub(crate) struct Carried(Option<Mutation>);
+
+type Mutation = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
 
 /// A mutation that is forwarded as it came.
 pub(crate) async fn forward(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
@@ -57,6 +65,31 @@ pub(crate) async fn pass(house: Arc<House>, ask: Ask, body: Body) -> Result<Resp
     let target = ask.target()?;
     let _passage = enter(&house, &target.bucket, &target.key).await?;
     house.forward(ask, body).await
+}
+
+// === impl Carried ===
+
+impl Future for Carried {
+    type Output = Result<Response<Body>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Out of its place meanwhile: one that panics is not gone on with.
+        let mut mutation = self.0.take().expect("not polled after its end");
+        let poll = mutation.as_mut().poll(context);
+        if poll.is_pending() {
+            self.0 = Some(mutation);
+        }
+        poll
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending.
+        if let (Some(mutation), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(mutation);
+        }
+    }
 }
 
 // === impl Entered ===

@@ -1,7 +1,7 @@
 //! The answer, whatever came of the request. The only place where an error becomes an S3 error, and where the whole
 //! chain of one is logged, once.
 
-use dialect::{Code, Operation, S3Error, date, reserved};
+use dialect::{Code, Operation, S3Error, date, hop, metadata, reserved};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use model::body::{empty, full};
@@ -25,6 +25,11 @@ pub(crate) struct Context {
     /// The operation, once it is known.
     pub(crate) operation: Option<Operation>,
 }
+
+/// Headers that no client is ever shown.
+static NEVER: [HeaderName; 3] = [HeaderName::from_static(reserved::HEADER), CONNECTION, TRANSFER_ENCODING];
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
 /// A response of a document.
 pub(crate) fn document(bytes: Vec<u8>) -> Response<Body> {
@@ -60,12 +65,9 @@ pub(crate) fn respond(context: &Context, now: Timestamp, outcome: Result<Respons
     let operation = context.operation.map_or("-", Operation::as_str);
     tracing::debug!(request_id, operation, path, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
-    headers.remove(reserved::HEADER);
-    for name in [CONNECTION, TRANSFER_ENCODING] {
-        headers.remove(name);
-    }
-    headers.insert("x-amz-request-id", text(&context.request_id));
-    headers.insert("x-amz-id-2", text(&context.host_id));
+    hop::remove(headers, &NEVER);
+    headers.insert(REQUEST_ID, text(&context.request_id));
+    headers.insert(HOST_ID, text(&context.host_id));
     headers.insert(DATE, text(&date::http(now)));
     headers.insert(SERVER, HeaderValue::from_static("tapegate"));
     response
@@ -93,7 +95,7 @@ fn s3(error: &Error) -> S3Error {
             CatalogError::Failed { .. } => Code::ServiceUnavailable.into(),
             CatalogError::Missing { .. } => Code::InternalError.into(),
         },
-        Error::EditListing { .. } | Error::ReadAnswer { .. } | Error::Carry(_) => Code::InternalError.into(),
+        Error::EditListing { .. } | Error::ReadAnswer { .. } => Code::InternalError.into(),
     }
 }
 
@@ -139,5 +141,5 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn text(value: &str) -> HeaderValue {
-    dialect::metadata::header_value(value)
+    metadata::header_value(value)
 }
