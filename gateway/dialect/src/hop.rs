@@ -67,7 +67,8 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         }
         strip(&mut headers);
-        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
         assert_eq!(left, ["content-length", "host", "x-amz-meta-a"]);
     }
 }
