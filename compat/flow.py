@@ -54,9 +54,10 @@ METADATA = {"colour": "blue", "note": "kept on tape"}
 class Flow:
     """What the steps share."""
 
-    # What goes under odd names; and the buckets that are there at the end.
+    # What goes under odd names; the buckets that are there at the end; whether the parts of an object are told.
     odd_keys = ODD_KEYS
     kept = (AGED, DIRECT)
+    tells_parts = True
 
     def __init__(self, server, report, name, seed):
         self.server, self.report, self.name = server, report, name
@@ -246,9 +247,10 @@ class Flow:
         ranged = get(Range="bytes=5242870-5242899")
         same("range", (ranged["Body"].read(), ranged["ContentRange"]),
              (whole[5242870:5242900], f"bytes 5242870-5242899/{len(whole)}"))
-        second = get(PartNumber=2)
-        check(second["Body"].read() == whole[5 * MIB :], "part 2 has other bytes")
-        same("parts", second["PartsCount"], 2)
+        if self.tells_parts:
+            second = get(PartNumber=2)
+            check(second["Body"].read() == whole[5 * MIB :], "part 2 has other bytes")
+            same("parts", second["PartsCount"], 2)
         same("If-None-Match", refusal(get, IfNoneMatch=etag)[0], 304)
         same("If-Match", refusal(get, IfMatch='"0"')[:2], (412, "PreconditionFailed"))
         same("beyond the end", refusal(get, Range="bytes=100000000-")[:2], (416, "InvalidRange"))
@@ -368,7 +370,7 @@ class Flow:
             self.s3.delete_bucket(Bucket=bucket)
         same("the rule went with it", refusal(self.s3.get_bucket_lifecycle_configuration, Bucket=TREE)[:2],
              (404, "NoSuchBucket"))
-        same("buckets", [bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]], sorted(self.kept))
+        same("buckets", sorted(bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]), sorted(self.kept))
         self.s3.create_bucket(Bucket=TREE)
         same("a new bucket of an old name", refusal(self.s3.get_bucket_lifecycle_configuration, Bucket=TREE)[:2],
              (404, "NoSuchLifecycleConfiguration"))
