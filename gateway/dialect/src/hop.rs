@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderName, PROXY_AUTHENTICATE, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Takes out what concerns one connection, in either direction: headers that always do, and those its Connection
@@ -15,7 +15,7 @@ pub fn strip(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.iter().filter(|name| !KEPT.contains(name)) {
+    for name in named.iter().filter(|name| !is_kept(name)) {
         headers.remove(name);
     }
     remove(headers, &HOP);
@@ -42,8 +42,12 @@ static HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Headers that no Connection header can take out.
-static KEPT: [HeaderName; 2] = [CONTENT_LENGTH, HOST];
+/// Whether no Connection header can take a header out: what says what is asked for, which may be signed while the
+/// Connection header is not.
+fn is_kept(name: &HeaderName) -> bool {
+    const ASKED: [&str; 3] = ["content-", "if-", "x-amz-"];
+    *name == HOST || *name == RANGE || ASKED.iter().any(|begin| name.as_str().starts_with(begin))
+}
 
 #[cfg(test)]
 mod tests {
@@ -55,7 +59,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "close, X-Hop ,content-length"),
-            ("connection", "x-other,host,,"),
+            ("connection", "x-other,host,, if-none-match,x-amz-acl"),
+            ("if-none-match", "*"),
+            ("x-amz-acl", "private"),
             ("x-hop", "1"),
             ("x-other", "2"),
             ("keep-alive", "timeout=5"),
@@ -69,6 +75,6 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["content-length", "host", "x-amz-meta-a"]);
+        assert_eq!(left, ["content-length", "host", "if-none-match", "x-amz-acl", "x-amz-meta-a"]);
     }
 }

@@ -22,8 +22,8 @@ use model::store::{BackFrom, BringBack, ObjectHead, ObjectRef, StoreError};
 use model::{Archive, ArchiveState, BodyError, ByteStream, ETag, VersionId};
 
 use crate::error::{Error, chain};
-use crate::flip::milliseconds;
 use crate::house::{House, current, held};
+use crate::wait::hold;
 use crate::{canary, lapse};
 
 /// Headers, tags and ACL as a PUT takes them.
@@ -188,8 +188,7 @@ async fn attempt(
     }
     if in_doubt {
         // The row stays as it is: touched, to be looked at when nothing of the attempt can arrive any more.
-        let over = house.now().plus_milliseconds(milliseconds(house.settings.store_deadline));
-        house.backs.keep(gate, over);
+        hold(gate, house.settings.store_deadline);
         return Ok(Brought::Waits);
     }
     let looked = look(house, &archive, &headers, answer.as_ref().ok()).await?;

@@ -3,14 +3,12 @@
 //! restart where it was.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, stream};
 use model::archive::ArchiveStage;
 use model::bucket::{self, Mode};
 use model::catalog::Change;
 use model::clock::job_id;
-use model::fence::Gate;
 use model::restore::{Tier, Visible};
 use model::{Archive, ArchiveId, ArchiveState, BucketName, Remedy, RestoreJob, RestoreState, Timestamp};
 
@@ -45,8 +43,6 @@ const HOT: [ArchiveStage; 5] = [
 /// What is known of draining beside the rows. All of it may be lost.
 #[derive(Default)]
 pub(crate) struct Backs {
-    /// Gates over keys that a message of ours may still change, and until when.
-    kept: Mutex<Vec<(Gate, Timestamp)>>,
     /// Archives that are left alone for a while.
     resting: Resting<ArchiveId>,
     /// Why archives cannot be brought back.
@@ -80,15 +76,6 @@ impl DrainProgress {
 // === impl Backs ===
 
 impl Backs {
-    /// Keeps a key closed until `over`.
-    pub(crate) fn keep(&self, gate: Gate, over: Timestamp) {
-        lock(&self.kept).push((gate, over));
-    }
-
-    fn release(&self, now: Timestamp) {
-        lock(&self.kept).retain(|(_, over)| now <= *over);
-    }
-
     fn note(&self, archive: &Archive, why: String, now: Timestamp) {
         self.resting.rest(archive.id, now.plus_milliseconds(STUCK_MILLISECONDS));
         self.stuck.note(archive, why, now);
@@ -100,13 +87,8 @@ impl Backs {
     }
 }
 
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One round; gives how many objects came back or were withdrawn, and how many restores were asked for.
 pub(crate) async fn drain(house: &House) -> Result<(u64, u64), Error> {
-    house.backs.release(house.now());
     let draining = draining(house).await?;
     house.backs.stuck.retain(|bucket| draining.contains_key(bucket));
     if draining.is_empty() {
@@ -179,7 +161,7 @@ async fn look_at_uploads(house: &House, draining: &BTreeMap<BucketName, How>) ->
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         for archive in page.iter().filter(|archive| draining.contains_key(&archive.bucket)) {
-            let Some(upload) = archive.upload.as_ref().filter(|_| !archive.touched) else { continue };
+            let Some(upload) = &archive.upload else { continue };
             if house.backs.resting.rests(archive.id, house.now()) {
                 continue;
             }
@@ -192,7 +174,9 @@ async fn look_at_uploads(house: &House, draining: &BTreeMap<BucketName, How>) ->
                 }
                 Ok(false) => {
                     house.backs.stuck.remove(archive);
-                    house.catalog.commit(vec![Change::Touch(archive.id)]).await?;
+                    if !archive.touched {
+                        house.catalog.commit(vec![Change::Touch(archive.id)]).await?;
+                    }
                 }
                 Err(error) => tell(house, archive.id, "an upload not looked at yet", &error.into()),
             }

@@ -11,7 +11,7 @@ use volume::pack::{Member, MemberId, Segment};
 use crate::buckets;
 use crate::error::{Error, is_fatal};
 use crate::fit;
-use crate::flip::standing;
+use crate::flip::{is_gone, standing};
 use crate::house::{House, held};
 use crate::listed;
 use crate::record::record;
@@ -100,6 +100,9 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
         archive.standing.as_ref().is_some_and(|known| known.etag == head.etag)
             && head.marker.as_ref().is_none_or(|marker| marker.archive == archive.id)
     };
+    if archive.direct && head.is_none() && !is_gone(house, &archive) {
+        return Ok(None);
+    }
     let known = archive.standing.as_ref().map(|known| known.last_modified_seconds);
     let (Some(head), Some(known)) = (head.filter(same), known) else {
         house.advance(&mut archive, ArchiveState::Withdrawn).await?;

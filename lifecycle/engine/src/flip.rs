@@ -16,7 +16,7 @@
 //! done nothing there is no doubt: the key is open until the next attempt, which closes it again and looks first.
 
 use model::archive::{ArchiveStage, Standing};
-use model::bucket::{self, Mode};
+use model::bucket::{self, Mode, Versioning};
 use model::fence::Gate;
 use model::marker::{self, Marker, MarkerKind, Original};
 use model::store::{Flip, FlipContent, ObjectHead, ObjectRef, StoreError};
@@ -65,10 +65,17 @@ pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped,
     }
     let head = house.store.inspect(&target(house, &archive)).await?;
     let seen = head.is_some();
+    if seen {
+        house.gates.is_there(archive.id);
+    }
     let Some(head) = head.filter(|head| is_unchanged(&archive, head)) else {
         return passed_over(house, archive, seen).await;
     };
-    if let Some(objection) = fit::objection(house, leave.versioning, &head) {
+    let objection = match fit::objection(house, leave.versioning, &head) {
+        None if leave.versioning != Versioning::Off => versions::objection(house, &archive).await?,
+        found => found,
+    };
+    if let Some(objection) = objection {
         set_aside(house, archive.id, &objection).await?;
         return Ok(Flipped::Waits);
     }
@@ -330,7 +337,7 @@ async fn lives_on(house: &House, archive: &Archive) -> Result<bool, Error> {
 
 /// Whether an object that was not seen is gone: a store that is not ours may not show for a while what it has, and
 /// without its row what stands there would be nobody's.
-fn is_gone(house: &House, archive: &Archive) -> bool {
+pub(crate) fn is_gone(house: &House, archive: &Archive) -> bool {
     house.store.capabilities().in_place || house.gates.is_gone(archive.id, house.settings.store_deadline)
 }
 

@@ -5,7 +5,7 @@ use model::store::ObjectHead;
 use model::{Archive, ArchiveState, Timestamp};
 
 use crate::error::Error;
-use crate::flip::{milliseconds, standing};
+use crate::flip::{is_gone, milliseconds, standing};
 use crate::house::{House, current, is_pinned};
 use crate::listed;
 use crate::versions;
@@ -85,6 +85,11 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
             versions::remove_surplus(house, &archive, None).await?;
             end(house, archive, ArchiveState::Dead).await
         }
+        (ArchiveStage::Declared, None) => match versions::find_written(house, &archive).await? {
+            Some(head) => declared_is_due(house, archive, &head).await,
+            None => end(house, archive, ArchiveState::Withdrawn).await,
+        },
+        (_, None) if archive.direct && !is_gone(house, &archive) => Ok(Resolved::Later),
         (_, None) => end(house, archive, ArchiveState::Withdrawn).await,
     }
 }

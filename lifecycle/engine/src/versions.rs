@@ -5,7 +5,7 @@
 //! Nothing here is done while an attempt can still arrive, or without the key's gate.
 
 use model::limits::{KEY_VERSIONS_MAX, STUB_BYTES};
-use model::store::{ListedVersion, ObjectHead, ObjectRef};
+use model::store::{ListedVersion, ObjectHead, ObjectRef, StoreError};
 use model::{Archive, VersionId};
 
 use crate::error::Error;
@@ -69,7 +69,22 @@ pub(crate) async fn take_place(
     Ok(Place::Taken(Box::new(kept.1.clone())))
 }
 
-/// Deletes the stubs of this archive but for the version kept: a write of one may have been carried out twice.
+/// Why the versions of a key could not be put in order after a flip.
+pub(crate) async fn objection(house: &House, archive: &Archive) -> Result<Option<Error>, Error> {
+    if !keeps_versions(house) {
+        return Ok(None);
+    }
+    match list(house, archive).await {
+        Ok(_) => Ok(None),
+        Err(Error::Store(StoreError::Refused { what, status, code })) => Ok(Some(Error::Unfit {
+            reason: format!("the store does not list them: {what} ({status} {code})"),
+        })),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the stubs of this archive but for the version kept: a write of one may have been carried out twice. Where
+/// the versions cannot be listed they stay.
 pub(crate) async fn remove_surplus(
     house: &House,
     archive: &Archive,
@@ -80,7 +95,7 @@ pub(crate) async fn remove_surplus(
     if !versioned || !keeps_versions(house) {
         return Ok(());
     }
-    let mut versions = list(house, archive).await?;
+    let Some(mut versions) = listable(house, archive).await? else { return Ok(()) };
     versions.retain(|version| Some(&version.version) != kept);
     for (version, _) in stubs_among(house, archive, &versions).await? {
         house.store.remove_version(&at(archive, &version)).await?;
@@ -95,7 +110,7 @@ pub(crate) async fn null_was_replaced(house: &House, archive: &Archive) -> Resul
     if !keeps_versions(house) || !replaced(archive).is_null() || stub.is_none_or(VersionId::is_null) {
         return Ok(false);
     }
-    let versions = list(house, archive).await?;
+    let versions = listable(house, archive).await?.unwrap_or_default();
     match versions.iter().find(|version| version.version.is_null()) {
         None => Ok(false),
         // A delete marker.
@@ -129,6 +144,22 @@ pub(crate) async fn find(
     Ok(house.store.head(&at(archive, &VersionId::null())).await?.filter(&is_it))
 }
 
+/// The version that a write straight into a class became, wherever it stands among those of its key.
+pub(crate) async fn find_written(house: &House, archive: &Archive) -> Result<Option<ObjectHead>, Error> {
+    if !house.store.capabilities().versions {
+        return Ok(None);
+    }
+    for listed in list(house, archive).await?.iter().filter(|listed| listed.size.is_some()) {
+        let head = house.store.head(&at(archive, &listed.version)).await?;
+        let written =
+            |head: &ObjectHead| head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
+        if let Some(head) = head.filter(written) {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a PUT may leave more than one version.
 fn keeps_versions(house: &House) -> bool {
     let capabilities = house.store.capabilities();
@@ -150,6 +181,18 @@ fn at(archive: &Archive, version: &VersionId) -> ObjectRef {
 
 async fn list(house: &House, archive: &Archive) -> Result<Vec<ListedVersion>, Error> {
     Ok(house.store.versions(&archive.bucket, &archive.key, KEY_VERSIONS_MAX).await?)
+}
+
+/// The versions of the key; none where the store does not list them all, which is told.
+async fn listable(house: &House, archive: &Archive) -> Result<Option<Vec<ListedVersion>>, Error> {
+    match list(house, archive).await {
+        Ok(versions) => Ok(Some(versions)),
+        Err(error @ Error::Store(StoreError::Refused { .. })) => {
+            tracing::warn!(archive = %archive.id, error = crate::error::chain(&error), "versions are not looked through");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Those versions that are this archive's stubs, in the order given.

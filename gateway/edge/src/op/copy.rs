@@ -26,7 +26,7 @@ use crate::body::{collect, summed};
 use crate::direct::{self, Fate};
 use crate::error::{Error, Result};
 use crate::house::{Ask, House, head_of, object_uri, record, trouble, with_query};
-use crate::mutation::{Entered, enter};
+use crate::mutation::{self, Entered, enter};
 use crate::respond::document;
 use crate::versions;
 
@@ -44,7 +44,9 @@ struct Source {
 /// CopyObject
 pub(super) async fn object(house: Arc<House>, mut ask: Ask, body: Body) -> Result<Response<Body>> {
     let target = ask.target()?;
-    let Some(named) = source_of(&house, &ask).await? else { return house.forward(ask, body).await };
+    let Some(named) = source_of(&house, &ask).await? else {
+        return mutation::pass(house, ask, body).await;
+    };
     let class = direct::class(&house, &ask).await?;
     let directive = Directive::metadata(ask.headers())?;
     let onto_itself = named.bucket == target.bucket && named.key == target.key;

@@ -177,7 +177,8 @@ impl Wire {
         &mut self,
         request: Request<Relay>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Relay>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // It is woken by the connection alone, so it must not wait for a turn of its own.
+        let mut answer = pin!(tokio::task::unconstrained(self.sender.try_send_request(request)));
         let connection = &mut self.connection;
         poll_fn(|context| {
             drive(connection, context);
@@ -227,6 +228,41 @@ mod tests {
     use super::super::gate::{Gate, Lifeline, Pass};
     use super::super::relay::Framing;
     use super::*;
+
+    /// A task that has many exchanges under way is interrupted now and then, at any point of one of them.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_heard_wherever_its_task_is_interrupted() {
+        for spent in 0..256 {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+            let mut wire = Wire::open(TokioIo::new(ours)).await.unwrap();
+            let gate = Gate::new(Pass::Open);
+            let body = Relay::new(full(Bytes::new()), 0, Check::none(), Framing::Plain, Arc::clone(&gate));
+            let request = Request::get("/bkt/k").body(body).unwrap();
+            let (begin, begun) = tokio::sync::oneshot::channel();
+            let store = tokio::spawn(async move {
+                let mut some = [0; 1 << 10];
+                assert!(theirs.read(&mut some).await.unwrap() > 0);
+                theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+                begin.send(theirs).unwrap();
+            });
+            let exchange = async {
+                let mut answer = pin!(wire.send(request));
+                // A turn of its own for the request.
+                tokio::task::yield_now().await;
+                // On its way; the answer is there when the task goes on, with so much of its turn spent.
+                let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+                assert!(first.is_pending());
+                let _theirs = begun.await.unwrap();
+                for _ in 0..spent {
+                    tokio::task::consume_budget().await;
+                }
+                answer.await.map_err(|failed| failed.into_error()).unwrap().status()
+            };
+            let status = tokio::time::timeout(Duration::from_secs(5), exchange).await;
+            assert_eq!(status.unwrap_or_else(|_| panic!("not heard with {spent} spent")), 200);
+            store.await.unwrap();
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_stops_reading_costs_no_connection() {
