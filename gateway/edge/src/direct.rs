@@ -86,27 +86,16 @@ pub(crate) async fn declaration(house: &House, target: &ObjectRef, class: TapeCl
     let pool = pool.ok_or_else(|| S3Error::new(Code::InvalidStorageClass))?;
     let now = house.now();
     Ok(Archive {
-        id: archive_id(&*house.ports.clock, &*house.ports.entropy),
-        revision: 0,
-        bucket: target.bucket.clone(),
-        key: target.key.clone(),
-        class,
-        pool,
         direct: true,
-        upload: None,
-        size: 0,
-        last_modified: None,
-        identity: None,
-        part_bytes: Vec::new(),
-        checksums: Vec::new(),
-        displaced_metadata: Vec::new(),
-        state: ArchiveState::Declared,
-        since: now,
-        standing: None,
-        extents: Vec::new(),
-        death_journaled: false,
-        touched: false,
-        created: now,
+        ..Archive::new(
+            archive_id(&*house.ports.clock, &*house.ports.entropy),
+            target.bucket.clone(),
+            target.key.clone(),
+            class,
+            pool,
+            ArchiveState::Declared,
+            now,
+        )
     })
 }
 

@@ -128,14 +128,7 @@ mod tests {
         let etag = model::ETag::parse("e").unwrap();
         let now = Timestamp::from_seconds(0);
         Archive {
-            id: model::ArchiveId::new(1, 1),
             revision: 1,
-            bucket: BucketName::parse("bkt").unwrap(),
-            key: ObjectKey::parse("key").unwrap(),
-            class: model::TapeClass::Glacier,
-            pool: model::PoolName::parse("glacier").unwrap(),
-            direct: false,
-            upload: None,
             size: 1,
             last_modified: Some(now),
             identity: Some(Identity {
@@ -144,16 +137,16 @@ mod tests {
                 version: client.map(id),
                 attributes_digest: [0; 32],
             }),
-            part_bytes: Vec::new(),
-            checksums: Vec::new(),
-            displaced_metadata: Vec::new(),
-            state,
-            since: now,
             standing: Some(Standing { etag, last_modified_seconds: 0, version: Some(id(store)) }),
-            extents: Vec::new(),
-            death_journaled: false,
-            touched: false,
-            created: now,
+            ..Archive::new(
+                model::ArchiveId::new(1, 1),
+                BucketName::parse("bkt").unwrap(),
+                ObjectKey::parse("key").unwrap(),
+                model::TapeClass::Glacier,
+                model::PoolName::parse("glacier").unwrap(),
+                state,
+                now,
+            )
         }
     }
 

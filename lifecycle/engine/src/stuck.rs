@@ -108,27 +108,17 @@ mod tests {
 
     fn archive(number: u128) -> Archive {
         Archive {
-            id: ArchiveId::new(1, number),
-            revision: 0,
-            bucket: BucketName::parse("bucket").unwrap(),
-            key: ObjectKey::parse("key").unwrap(),
-            class: TapeClass::Glacier,
-            pool: PoolName::parse("glacier").unwrap(),
             direct: true,
-            upload: None,
             size: 1,
-            last_modified: None,
-            identity: None,
-            part_bytes: Vec::new(),
-            checksums: Vec::new(),
-            displaced_metadata: Vec::new(),
-            state: ArchiveState::Due,
-            since: Timestamp::from_seconds(0),
-            standing: None,
-            extents: Vec::new(),
-            death_journaled: false,
-            touched: false,
-            created: Timestamp::from_seconds(0),
+            ..Archive::new(
+                ArchiveId::new(1, number),
+                BucketName::parse("bucket").unwrap(),
+                ObjectKey::parse("key").unwrap(),
+                TapeClass::Glacier,
+                PoolName::parse("glacier").unwrap(),
+                ArchiveState::Due,
+                Timestamp::from_seconds(0),
+            )
         }
     }
 

@@ -16,22 +16,6 @@ use model::store::ObjectHead;
 use model::{ETag, ObjectKey};
 use rig::{Rig, bytes, collect, wait_for};
 
-/// Says how far the gateway goes with the bucket.
-async fn set_mode(rig: &Rig, mode: Mode, exclusive: bool) {
-    let row = rig.catalog.bucket(&rig.bucket).await.unwrap();
-    let mut row = row.unwrap_or_else(|| Bucket::new(rig.bucket.clone()));
-    row.terms = Some(Terms { mode, exclusive, ..Terms::MANAGED });
-    rig.catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
-    rig.engine.look_again(&rig.bucket);
-}
-
-async fn drained(rig: &Rig) {
-    wait_for("the bucket to be drained", || async {
-        rig.engine.drain_progress(&rig.bucket).await.unwrap().is_over().then_some(())
-    })
-    .await;
-}
-
 /// Sends a request with headers; gives the answer's headers and body.
 async fn send(
     rig: &Rig,
@@ -121,8 +105,8 @@ async fn back_as_it_was(pretend_remote: bool, exclusive: bool) {
     for (key, _) in &objects {
         archives.push(rig.wait_archived(key).await);
     }
-    set_mode(&rig, Mode::Draining, exclusive).await;
-    drained(&rig).await;
+    rig.set_mode(Mode::Draining, exclusive).await;
+    rig.drained().await;
     for (((key, body), before), archive) in objects.iter().zip(&before).zip(&archives) {
         let head = inspect(&rig, key).await.unwrap();
         assert_eq!(head.marker, None, "{key}");
@@ -170,8 +154,8 @@ async fn what_is_not_archived_yet_is_withdrawn() {
         rig.archive_of("key").await.filter(|row| row.state.stage() == ArchiveStage::Taped)
     })
     .await;
-    set_mode(&rig, Mode::Draining, false).await;
-    drained(&rig).await;
+    rig.set_mode(Mode::Draining, false).await;
+    rig.drained().await;
     assert_eq!(inspect(&rig, "key").await.unwrap(), before);
     rig.stop().await;
 }
@@ -189,7 +173,7 @@ async fn writes_while_a_bucket_is_drained_win() {
     for key in &keys {
         rig.wait_archived(key).await;
     }
-    set_mode(&rig, Mode::Draining, false).await;
+    rig.set_mode(Mode::Draining, false).await;
     // Some before their copies are there, some after, some at the same time.
     for (seed, key) in (100..).zip(&keys) {
         match seed % 3 {
@@ -198,7 +182,7 @@ async fn writes_while_a_bucket_is_drained_win() {
             _ => {}
         }
     }
-    drained(&rig).await;
+    rig.drained().await;
     for (seed, key) in (100..).zip(&keys) {
         let head = inspect(&rig, key).await;
         assert!(head.as_ref().is_none_or(|head| head.marker.is_none()), "{key}");
@@ -233,7 +217,7 @@ async fn draining_goes_on_after_restarts_and_lost_replies() {
         for key in &keys {
             rig.wait_archived(key).await;
         }
-        set_mode(&rig, Mode::Draining, false).await;
+        rig.set_mode(Mode::Draining, false).await;
         rig.stop().await;
     }
     for seed in 0..3 {
@@ -257,7 +241,7 @@ async fn draining_goes_on_after_restarts_and_lost_replies() {
         drop(wait_for("the store to be free", free).await);
     }
     let rig = Rig::start_with(folder.path(), true, settings, |service| service).await;
-    drained(&rig).await;
+    rig.drained().await;
     for (seed, key) in (0..).zip(&keys) {
         let head = inspect(&rig, key).await.unwrap();
         assert_eq!(head.marker, None, "{key}");
@@ -287,10 +271,10 @@ async fn versions_come_back(pretend_remote: bool) {
     for key in ["before", "free", "covered"] {
         rig.wait_archived(key).await;
     }
-    set_mode(&rig, Mode::Paused, false).await;
+    rig.set_mode(Mode::Paused, false).await;
     rig.put("covered", &bytes(4, 9_000)).await.unwrap();
     let stub = rig.archive_of("covered").await.expect("the archived version lives on");
-    set_mode(&rig, Mode::Draining, false).await;
+    rig.set_mode(Mode::Draining, false).await;
     wait_for("all but one to be back", || async {
         let progress = rig.engine.drain_progress(&rig.bucket).await.unwrap();
         (progress.archived == 1 && progress.others == 0 && progress.stuck.len() == 1).then_some(())
@@ -318,7 +302,7 @@ async fn versions_come_back(pretend_remote: bool) {
     };
     rig.store.remove_version(&target).await.unwrap();
     rig.catalog.commit(vec![Change::Touch(stub.id)]).await.unwrap();
-    drained(&rig).await;
+    rig.drained().await;
     rig.stop().await;
 }
 
@@ -357,7 +341,7 @@ async fn a_lying_store_is_drained_and_no_write_is_lost() {
     for number in 0..KEYS {
         rig.wait_archived(&key(number)).await;
     }
-    set_mode(&rig, Mode::Draining, true).await;
+    rig.set_mode(Mode::Draining, true).await;
     faulty.set_lying(true);
     let mut writes = Vec::new();
     for number in 0..KEYS {
@@ -380,7 +364,7 @@ async fn a_lying_store_is_drained_and_no_write_is_lost() {
         });
     }
     let written = futures_util::future::join_all(writes).await;
-    drained(&rig).await;
+    rig.drained().await;
     faulty.set_lying(false);
     for (number, written) in (0..).zip(written) {
         let seen = inspect(&rig, &key(number)).await;

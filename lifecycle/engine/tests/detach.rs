@@ -57,21 +57,6 @@ impl S3Service for Vague {
     }
 }
 
-async fn set_terms(rig: &Rig, mode: Mode, exclusive: bool) {
-    let row = rig.catalog.bucket(&rig.bucket).await.unwrap();
-    let mut row = row.unwrap_or_else(|| Bucket::new(rig.bucket.clone()));
-    row.terms = Some(Terms { mode, exclusive, ..Terms::MANAGED });
-    rig.catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
-    rig.engine.look_again(&rig.bucket);
-}
-
-async fn drained(rig: &Rig) {
-    wait_for("the bucket to be drained", || async {
-        rig.engine.drain_progress(&rig.bucket).await.unwrap().is_over().then_some(())
-    })
-    .await;
-}
-
 async fn stuck(rig: &Rig) -> String {
     wait_for("what is stuck", || async {
         let progress = rig.engine.drain_progress(&rig.bucket).await.unwrap();
@@ -114,27 +99,17 @@ async fn upload_in_parts(rig: &Rig, key: &str, parts: &[Vec<u8>]) {
 fn declared(rig: &Rig, upload: &str) -> Archive {
     let now = rig.engine.house().now();
     Archive {
-        id: ArchiveId::new(1, 7),
-        revision: 0,
-        bucket: rig.bucket.clone(),
-        key: ObjectKey::parse("key").unwrap(),
-        class: TapeClass::Glacier,
-        pool: PoolName::parse("glacier").unwrap(),
         direct: true,
         upload: Some(upload.to_owned()),
-        size: 0,
-        last_modified: None,
-        identity: None,
-        part_bytes: Vec::new(),
-        checksums: Vec::new(),
-        displaced_metadata: Vec::new(),
-        state: ArchiveState::Declared,
-        since: now,
-        standing: None,
-        extents: Vec::new(),
-        death_journaled: false,
-        touched: false,
-        created: now,
+        ..Archive::new(
+            ArchiveId::new(1, 7),
+            rig.bucket.clone(),
+            ObjectKey::parse("key").unwrap(),
+            TapeClass::Glacier,
+            PoolName::parse("glacier").unwrap(),
+            ArchiveState::Declared,
+            now,
+        )
     }
 }
 
@@ -146,7 +121,7 @@ async fn an_open_upload_into_a_class_is_named_and_holds_a_drain_up_until_it_is_g
     let upload = begin_upload(&rig, "key").await;
     let row = declared(&rig, &upload);
     rig.catalog.commit(vec![Change::Archive(row.clone())]).await.unwrap();
-    set_terms(&rig, Mode::Draining, false).await;
+    rig.set_mode(Mode::Draining, false).await;
     let why = stuck(&rig).await;
     assert!(why.contains(&upload) && why.contains("abort"), "{why}");
     // Touched, as by a client's write of the key, it is still not given up.
@@ -160,7 +135,7 @@ async fn an_open_upload_into_a_class_is_named_and_holds_a_drain_up_until_it_is_g
     // Aborted past the gateway, which nobody tells the gateway.
     let (status, _) = rig.call(Method::DELETE, &format!("/bucket/key?uploadId={upload}"), b"").await;
     assert_eq!(status, 204);
-    drained(&rig).await;
+    rig.drained().await;
     let row = rig.catalog.archive(row.id).await.unwrap().unwrap();
     assert_eq!(row.state.stage(), ArchiveStage::Withdrawn);
     rig.stop().await;
@@ -189,20 +164,20 @@ async fn an_object_whose_answer_was_lost_is_known_by_its_bytes() {
         losing.store(true, Ordering::SeqCst);
         if other {
             // Somebody's object of the same size and headers above it is no object of ours.
-            set_terms(&rig, Mode::Paused, true).await;
+            rig.set_mode(Mode::Paused, true).await;
             rig.restore(&archive).await;
             rig.restored(archive.id).await;
             to_lose.store(0, Ordering::SeqCst);
             let mut theirs = parts.concat();
             *theirs.last_mut().unwrap() ^= 1;
             rig.put("key", &theirs).await.unwrap();
-            set_terms(&rig, Mode::Draining, true).await;
+            rig.set_mode(Mode::Draining, true).await;
             assert!(stuck(&rig).await.contains("a newer version"));
             let row = rig.catalog.archive(archive.id).await.unwrap().unwrap();
             assert_eq!(row.state.stage(), ArchiveStage::Archived);
         } else {
-            set_terms(&rig, Mode::Draining, true).await;
-            drained(&rig).await;
+            rig.set_mode(Mode::Draining, true).await;
+            rig.drained().await;
             assert_eq!(to_lose.load(Ordering::SeqCst), 0, "an answer was lost");
             let head = rig.head("key").await.unwrap();
             assert!(head.marker.is_none() && head.etag != before);
@@ -235,16 +210,16 @@ async fn parts_go_back_under_a_proven_condition_only() {
     rig.put_rule().await;
     let archive = rig.wait_archived("key").await;
     let before = archive.identity.clone().unwrap().etag;
-    set_terms(&rig, Mode::Draining, false).await;
+    rig.set_mode(Mode::Draining, false).await;
     let why = stuck(&rig).await;
     assert!(why.contains("exclusive"), "{why}");
     assert_eq!(rig.catalog.restore_of(archive.id).await.unwrap(), None, "no tape is read in vain");
-    set_terms(&rig, Mode::Paused, true).await;
+    rig.set_mode(Mode::Paused, true).await;
     wait_for("nothing to be stuck", || async { rig.engine.notices().is_empty().then_some(()) }).await;
     rig.stop().await;
     let rig = Rig::start_with(folder.path(), true, settings(folder.path()), |service| service).await;
-    set_terms(&rig, Mode::Draining, true).await;
-    drained(&rig).await;
+    rig.set_mode(Mode::Draining, true).await;
+    rig.drained().await;
     assert_eq!(rig.head("key").await.unwrap().etag, before);
     rig.stop().await;
 }

@@ -32,27 +32,16 @@ fn slow(settings: &mut Settings) {
 async fn write_direct(world: &World, key: &str, body: &[u8]) -> Archive {
     let (rig, now) = (&world.rig, RealClock.now());
     let archive = Archive {
-        id: archive_id(&RealClock, &RealEntropy),
-        revision: 0,
-        bucket: rig.bucket.clone(),
-        key: ObjectKey::parse(key).unwrap(),
-        class: TapeClass::Glacier,
-        pool: PoolName::parse("glacier").unwrap(),
         direct: true,
-        upload: None,
-        size: 0,
-        last_modified: None,
-        identity: None,
-        part_bytes: Vec::new(),
-        checksums: Vec::new(),
-        displaced_metadata: Vec::new(),
-        state: ArchiveState::Declared,
-        since: now,
-        standing: None,
-        extents: Vec::new(),
-        death_journaled: false,
-        touched: false,
-        created: now,
+        ..Archive::new(
+            archive_id(&RealClock, &RealEntropy),
+            rig.bucket.clone(),
+            ObjectKey::parse(key).unwrap(),
+            TapeClass::Glacier,
+            PoolName::parse("glacier").unwrap(),
+            ArchiveState::Declared,
+            now,
+        )
     };
     rig.catalog.commit(vec![Change::Archive(archive.clone())]).await.unwrap();
     let marker =

@@ -234,6 +234,41 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// A row of which no more is known than this, of an object taken over by a rule; never committed yet.
+    pub fn new(
+        id: ArchiveId,
+        bucket: BucketName,
+        key: ObjectKey,
+        class: TapeClass,
+        pool: PoolName,
+        state: ArchiveState,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            revision: 0,
+            bucket,
+            key,
+            class,
+            pool,
+            direct: false,
+            upload: None,
+            size: 0,
+            last_modified: None,
+            identity: None,
+            part_bytes: Vec::new(),
+            checksums: Vec::new(),
+            displaced_metadata: Vec::new(),
+            state,
+            since: now,
+            standing: None,
+            extents: Vec::new(),
+            death_journaled: false,
+            touched: false,
+            created: now,
+        }
+    }
+
     /// Moves the archive to `state`.
     ///
     /// Panics when the table does not allow the step: a caller that tries has lost track of the object.

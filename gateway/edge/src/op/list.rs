@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use dialect::listing::restore_status;
 use dialect::overlay::{self, BYTES_MAX, Entry, Overlay, OverlayError};
 use http::Response;
 use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::response::Parts;
 use model::archive::ArchiveStage;
 use model::body::full;
 use model::limits::STUB_BYTES;
@@ -36,9 +38,8 @@ pub(super) async fn edited(
     response: Response<Body>,
     asks_restores: bool,
 ) -> Result<Response<Body>> {
-    let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
-    let (mut parts, body) = response.into_parts();
-    let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
+    let unusable = |source| unusable(bucket, source);
+    let (parts, page) = read_page(bucket, response).await?;
     let entries = overlay::entries(&page).map_err(unusable)?;
     let overlays = overlays(house, bucket, &entries, asks_restores).await?;
     let page = match overlays.is_empty() {
@@ -48,8 +49,26 @@ pub(super) async fn edited(
             edited.map_err(unusable)?.into()
         }
     };
+    Ok(page_of(parts, page))
+}
+
+/// A page, whole.
+///
+/// Errors: `EditListing` for one that is too long.
+pub(super) async fn read_page(bucket: &BucketName, response: Response<Body>) -> Result<(Parts, Bytes)> {
+    let (parts, body) = response.into_parts();
+    let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(bucket, OverlayError::TooLong))?;
+    Ok((parts, page))
+}
+
+/// The answer with another page.
+pub(super) fn page_of(mut parts: Parts, page: Bytes) -> Response<Body> {
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
-    Ok(Response::from_parts(parts, full(page)))
+    Response::from_parts(parts, full(page))
+}
+
+pub(super) fn unusable(bucket: &BucketName, source: OverlayError) -> Error {
+    Error::EditListing { bucket: bucket.clone(), source }
 }
 
 /// What is to be said of the archived objects of a page.

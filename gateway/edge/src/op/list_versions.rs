@@ -6,18 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dialect::overlay::{self, BYTES_MAX, OverlayError, VersionEdit, VersionEntry};
+use dialect::overlay::{self, VersionEdit, VersionEntry};
 use http::Response;
-use http::header::{CONTENT_LENGTH, HeaderValue};
 use model::archive::ArchiveStage;
-use model::body::full;
 use model::limits::STUB_BYTES;
 use model::store::ObjectRef;
 use model::{Archive, Body, BucketName, ObjectKey, VersionId};
 
-use super::list::{Likeness, asks_restores, likeness, overlaid, restores};
-use crate::body::collect;
-use crate::error::{Error, Result, catalog, store};
+use super::list::{Likeness, asks_restores, likeness, overlaid, page_of, read_page, restores, unusable};
+use crate::error::{Result, catalog, store};
 use crate::house::{Ask, House};
 use crate::versions;
 
@@ -53,9 +50,8 @@ pub(super) async fn edited(
     response: Response<Body>,
     asks_restores: bool,
 ) -> Result<Response<Body>> {
-    let unusable = |source| Error::EditListing { bucket: bucket.clone(), source };
-    let (mut parts, body) = response.into_parts();
-    let page = collect(body, BYTES_MAX).await.map_err(|_| unusable(OverlayError::TooLong))?;
+    let unusable = |source| unusable(bucket, source);
+    let (parts, page) = read_page(bucket, response).await?;
     let entries = overlay::version_entries(&page).map_err(unusable)?;
     let edits = edits(house, bucket, &entries, asks_restores).await?;
     let edit = |entry: &VersionEntry| {
@@ -63,8 +59,7 @@ pub(super) async fn edited(
         edits.get(&line).cloned().unwrap_or(VersionEdit::Keep)
     };
     let page = overlay::rewrite_versions(&page, edit).map_err(unusable)?;
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
-    Ok(Response::from_parts(parts, full(page)))
+    Ok(page_of(parts, page.into()))
 }
 
 /// A client that goes on after a version it knows goes on after what stands for it.

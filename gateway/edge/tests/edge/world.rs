@@ -251,27 +251,21 @@ impl World {
         let displaced = marker::displaced(&head.headers);
         let now = self.clock.now();
         let mut row = Archive {
-            id,
-            revision: 0,
-            bucket: target.bucket.clone(),
-            key: target.key.clone(),
-            class,
-            pool: PoolName::parse("glacier").unwrap(),
-            direct: false,
-            upload: None,
             size: head.size,
             last_modified: Some(head.last_modified),
             identity: Some(Identity::of(&head)),
             part_bytes,
             checksums: head.checksums.clone(),
             displaced_metadata: if in_place { Vec::new() } else { displaced },
-            state: ArchiveState::Archived,
-            since: now,
-            standing: None,
-            extents: Vec::new(),
-            death_journaled: false,
-            touched: false,
-            created: now,
+            ..Archive::new(
+                id,
+                target.bucket.clone(),
+                target.key.clone(),
+                class,
+                PoolName::parse("glacier").unwrap(),
+                ArchiveState::Archived,
+                now,
+            )
         };
         let original =
             Original { size: head.size, etag: head.etag.clone(), last_modified: head.last_modified };

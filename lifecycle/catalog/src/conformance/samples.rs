@@ -24,27 +24,20 @@ fn pool() -> PoolName {
 /// A new archive of `size` bytes.
 pub fn archive(number: u64, bucket: &str, key: &str, size: u64) -> Archive {
     Archive {
-        id: ArchiveId::new(number, 0),
-        revision: 0,
-        bucket: bucket_name(bucket),
-        key: object_key(key),
-        class: TapeClass::Glacier,
-        pool: pool(),
-        direct: false,
-        upload: None,
         size,
         last_modified: Some(Timestamp::from_seconds(1)),
-        identity: None,
         part_bytes: vec![size],
         checksums: vec![("x-amz-checksum-crc32".into(), "AAAAAA==".into())],
         displaced_metadata: vec![("x-amz-meta-a".into(), "1".into())],
-        state: ArchiveState::Due,
-        since: Timestamp::from_seconds(2),
-        standing: None,
-        extents: Vec::new(),
-        touched: false,
-        death_journaled: false,
-        created: Timestamp::from_seconds(2),
+        ..Archive::new(
+            ArchiveId::new(number, 0),
+            bucket_name(bucket),
+            object_key(key),
+            TapeClass::Glacier,
+            pool(),
+            ArchiveState::Due,
+            Timestamp::from_seconds(2),
+        )
     }
 }
 

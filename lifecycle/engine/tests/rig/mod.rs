@@ -199,6 +199,22 @@ impl Rig {
         assert_eq!(self.call(Method::PUT, &format!("/{}", self.bucket), &[]).await.0, 200);
     }
 
+    /// Says how far the gateway goes with the bucket.
+    pub async fn set_mode(&self, mode: Mode, exclusive: bool) {
+        let row = self.catalog.bucket(&self.bucket).await.unwrap();
+        let mut row = row.unwrap_or_else(|| Bucket::new(self.bucket.clone()));
+        row.terms = Some(Terms { mode, exclusive, ..Terms::MANAGED });
+        self.catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
+        self.engine.look_again(&self.bucket);
+    }
+
+    pub async fn drained(&self) {
+        wait_for("the bucket to be drained", || async {
+            self.engine.drain_progress(&self.bucket).await.unwrap().is_over().then_some(())
+        })
+        .await;
+    }
+
     /// A rule that moves everything at once.
     pub async fn put_rule(&self) {
         let rule = Rule {
