@@ -100,8 +100,10 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
         archive.standing.as_ref().is_some_and(|known| known.etag == head.etag)
             && head.marker.as_ref().is_none_or(|marker| marker.archive == archive.id)
     };
-    if archive.direct && head.is_none() && !is_gone(house, &archive) {
-        return Ok(None);
+    match head.is_some() {
+        true => house.gates.is_there(archive.id),
+        false if archive.direct && !is_gone(house, &archive) => return Ok(None),
+        false => {}
     }
     let known = archive.standing.as_ref().map(|known| known.last_modified_seconds);
     let (Some(head), Some(known)) = (head.filter(same), known) else {

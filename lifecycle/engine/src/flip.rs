@@ -332,7 +332,11 @@ async fn look(house: &House, archive: &mut Archive, over: bool) -> Result<Look, 
 /// Whether a direct write is there although another object stands under its key.
 async fn lives_on(house: &House, archive: &Archive) -> Result<bool, Error> {
     let ours = |head: &ObjectHead| head.marker.as_ref().is_some_and(|marker| marker.archive == archive.id);
-    Ok(archive.direct && versions::find(house, archive, ours).await?.is_some())
+    let lives = archive.direct && versions::find(house, archive, ours).await?.is_some();
+    if lives {
+        house.gates.is_there(archive.id);
+    }
+    Ok(lives)
 }
 
 /// Whether an object that was not seen is gone: a store that is not ours may not show for a while what it has, and

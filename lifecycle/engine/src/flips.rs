@@ -39,8 +39,8 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
         let waits = !leave.migrates
             || !flip::grace_is_over(&archive, now, settings.grace)
             || house.later.rests(archive.id, now)
-            || !house.refusals.may_begin(&archive.bucket, now, pause)
-            || !house.pace.take(settings.flips_per_second, now);
+            || !house.pace.take(settings.flips_per_second, now)
+            || !house.refusals.may_begin(&archive.bucket, now, pause);
         if waits { Ok(Flipped::Waits) } else { flip::flip(&house, archive).await }
     };
     let ready = each(house, ArchiveStage::Taped, flip).await?;

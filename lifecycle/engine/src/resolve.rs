@@ -57,6 +57,9 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         return Ok(Resolved::Later);
     }
     let seen = versions::find(house, &archive, |head| stands(&archive, head)).await?;
+    if seen.is_some() {
+        house.gates.is_there(archive.id);
+    }
     match (stage, seen) {
         (ArchiveStage::Declared, Some(head)) => declared_is_due(house, archive, &head).await,
         // The write may still arrive.

@@ -37,7 +37,7 @@ pub(crate) async fn scan(house: &House, bucket: &BucketName, dry_run: bool) -> R
     let mut scanned = Scanned::default();
     let row = house.catalog.bucket(bucket).await?;
     let Some(configuration) = row.and_then(|row| row.lifecycle) else { return Ok(scanned) };
-    let from = if dry_run { None } else { house.places.take(bucket) };
+    let from = if dry_run { None } else { house.places.take(bucket, &configuration) };
     let mut after = from.clone();
     loop {
         let how = How { bucket, configuration: &configuration, dry_run };
@@ -46,7 +46,7 @@ pub(crate) async fn scan(house: &House, bucket: &BucketName, dry_run: bool) -> R
             Ok(Turned::Over) => return Ok(scanned),
             broke_off => {
                 if !dry_run {
-                    house.places.keep(bucket, from.as_ref(), after);
+                    house.places.keep(bucket, configuration, from.as_ref(), after);
                 }
                 return broke_off.map(|_| scanned);
             }
@@ -214,31 +214,22 @@ fn new_archive(house: &House, bucket: &BucketName, entry: &Listed, class: TapeCl
     let pool = house.settings.classes.get(&class)?.clone();
     let now = house.now();
     Some(Archive {
-        id: archive_id(&*house.clock, &*house.entropy),
-        revision: 0,
-        bucket: bucket.clone(),
-        key: entry.key.clone(),
-        class,
-        pool,
-        direct: false,
-        upload: None,
         size: entry.size,
         last_modified: Some(entry.last_modified),
-        identity: None,
-        part_bytes: Vec::new(),
-        checksums: Vec::new(),
-        displaced_metadata: Vec::new(),
-        state: ArchiveState::Due,
-        since: now,
         standing: Some(Standing {
             etag: entry.etag.clone(),
             last_modified_seconds: entry.last_modified.seconds(),
             version: None,
         }),
-        extents: Vec::new(),
-        death_journaled: false,
-        touched: false,
-        created: now,
+        ..Archive::new(
+            archive_id(&*house.clock, &*house.entropy),
+            bucket.clone(),
+            entry.key.clone(),
+            class,
+            pool,
+            ArchiveState::Due,
+            now,
+        )
     })
 }
 

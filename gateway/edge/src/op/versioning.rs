@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dialect::S3Error;
 use http::{Response, StatusCode};
 use model::Body;
 
@@ -19,7 +20,9 @@ pub(super) async fn put(house: Arc<House>, ask: Ask, body: Body) -> Result<Respo
     let closing = house.ports.fence.close_bucket(&bucket).await;
     let gate = closing.map_err(|source| Error::CloseBucket { bucket, source })?;
     let outcome = house.forward(ask, body).await;
-    let answered = outcome.as_ref().is_ok_and(|response| is_verdict(response.status()));
+    // The adapter's own refusals say that nothing was sent.
+    let is_ours = |response: &Response<Body>| response.extensions().get::<S3Error>().is_some();
+    let answered = outcome.as_ref().is_ok_and(|response| is_ours(response) || is_verdict(response.status()));
     if !answered {
         // The store may still carry it out: no flip begins before that is over.
         let deadline = house.settings.store_deadline;
