@@ -89,8 +89,7 @@ pub(crate) async fn declaration(house: &House, target: &ObjectRef, class: TapeCl
         direct: true,
         ..Archive::new(
             archive_id(&*house.ports.clock, &*house.ports.entropy),
-            target.bucket.clone(),
-            target.key.clone(),
+            ObjectRef { version: None, ..target.clone() },
             class,
             pool,
             ArchiveState::Declared,

@@ -121,6 +121,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use model::archive::Standing;
+    use model::store::ObjectRef;
     use model::{ArchiveState, Identity, Timestamp};
 
     fn row(state: ArchiveState, client: Option<&str>, store: &str) -> Archive {
@@ -140,8 +141,11 @@ mod tests {
             standing: Some(Standing { etag, last_modified_seconds: 0, version: Some(id(store)) }),
             ..Archive::new(
                 model::ArchiveId::new(1, 1),
-                BucketName::parse("bkt").unwrap(),
-                ObjectKey::parse("key").unwrap(),
+                ObjectRef {
+                    bucket: BucketName::parse("bkt").unwrap(),
+                    key: ObjectKey::parse("key").unwrap(),
+                    version: None,
+                },
                 model::TapeClass::Glacier,
                 model::PoolName::parse("glacier").unwrap(),
                 state,

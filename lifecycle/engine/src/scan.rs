@@ -223,8 +223,7 @@ fn new_archive(house: &House, bucket: &BucketName, entry: &Listed, class: TapeCl
         }),
         ..Archive::new(
             archive_id(&*house.clock, &*house.entropy),
-            bucket.clone(),
-            entry.key.clone(),
+            ObjectRef { bucket: bucket.clone(), key: entry.key.clone(), version: None },
             class,
             pool,
             ArchiveState::Due,

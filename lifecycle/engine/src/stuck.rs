@@ -104,6 +104,7 @@ impl StuckOfBucket {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use model::store::ObjectRef;
     use model::{ArchiveState, PoolName, TapeClass};
 
     fn archive(number: u128) -> Archive {
@@ -112,8 +113,11 @@ mod tests {
             size: 1,
             ..Archive::new(
                 ArchiveId::new(1, number),
-                BucketName::parse("bucket").unwrap(),
-                ObjectKey::parse("key").unwrap(),
+                ObjectRef {
+                    bucket: BucketName::parse("bucket").unwrap(),
+                    key: ObjectKey::parse("key").unwrap(),
+                    version: None,
+                },
                 TapeClass::Glacier,
                 PoolName::parse("glacier").unwrap(),
                 ArchiveState::Due,

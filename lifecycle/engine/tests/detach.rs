@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{Method, Request, Response};
 use model::archive::ArchiveStage;
-use model::bucket::{Mode, Terms};
-use model::catalog::{Bucket, Change};
-use model::store::{Capabilities, StoreError};
+use model::bucket::Mode;
+use model::catalog::Change;
+use model::store::{Capabilities, ObjectRef, StoreError};
 use model::{Archive, ArchiveId, ArchiveState, Body, ObjectKey, PoolName, TapeClass};
 use rig::{Rig, bytes, collect, wait_for};
 use store::{EmbeddedStore, S3Service, Swap};
@@ -103,8 +103,7 @@ fn declared(rig: &Rig, upload: &str) -> Archive {
         upload: Some(upload.to_owned()),
         ..Archive::new(
             ArchiveId::new(1, 7),
-            rig.bucket.clone(),
-            ObjectKey::parse("key").unwrap(),
+            ObjectRef { bucket: rig.bucket.clone(), key: ObjectKey::parse("key").unwrap(), version: None },
             TapeClass::Glacier,
             PoolName::parse("glacier").unwrap(),
             ArchiveState::Declared,
@@ -181,7 +180,7 @@ async fn an_object_whose_answer_was_lost_is_known_by_its_bytes() {
             assert_eq!(to_lose.load(Ordering::SeqCst), 0, "an answer was lost");
             let head = rig.head("key").await.unwrap();
             assert!(head.marker.is_none() && head.etag != before);
-            let target = model::store::ObjectRef {
+            let target = ObjectRef {
                 bucket: rig.bucket.clone(),
                 key: ObjectKey::parse("key").unwrap(),
                 version: None,

@@ -17,7 +17,7 @@ use model::bucket::{Mode, Terms, Versioning};
 use model::catalog::{Bucket, Catalog, Change};
 use model::clock::{Clock, archive_id};
 use model::fence::Work;
-use model::store::Capabilities;
+use model::store::{Capabilities, ObjectRef};
 use model::{Archive, ArchiveState, Marker, MarkerKind, ObjectKey, PoolName, TapeClass, Timestamp};
 use rig::memory_store::Mischief;
 use rig::world::{BUCKET, EXCLUSIVE, WEAK, World};
@@ -35,8 +35,7 @@ async fn write_direct(world: &World, key: &str, body: &[u8]) -> Archive {
         direct: true,
         ..Archive::new(
             archive_id(&RealClock, &RealEntropy),
-            rig.bucket.clone(),
-            ObjectKey::parse(key).unwrap(),
+            ObjectRef { bucket: rig.bucket.clone(), key: ObjectKey::parse(key).unwrap(), version: None },
             TapeClass::Glacier,
             PoolName::parse("glacier").unwrap(),
             ArchiveState::Declared,

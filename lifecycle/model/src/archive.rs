@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::ObjectHead;
+use crate::store::{ObjectHead, ObjectRef};
 use crate::{ArchiveId, BucketName, ETag, ObjectKey, PackId, PoolName, TapeClass, Timestamp, VersionId};
 
 /// What tells one object version from every other that ever stood under its key. An ETag alone does not: a tag
@@ -234,11 +234,11 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// A row of which no more is known than this, of an object taken over by a rule; never committed yet.
+    /// A row of which no more is known than this, of an object taken over by a rule; never committed yet. Which version
+    /// it is stands in its identity, not here.
     pub fn new(
         id: ArchiveId,
-        bucket: BucketName,
-        key: ObjectKey,
+        object: ObjectRef,
         class: TapeClass,
         pool: PoolName,
         state: ArchiveState,
@@ -247,8 +247,8 @@ impl Archive {
         Self {
             id,
             revision: 0,
-            bucket,
-            key,
+            bucket: object.bucket,
+            key: object.key,
             class,
             pool,
             direct: false,

@@ -259,8 +259,7 @@ impl World {
             displaced_metadata: if in_place { Vec::new() } else { displaced },
             ..Archive::new(
                 id,
-                target.bucket.clone(),
-                target.key.clone(),
+                ObjectRef { version: None, ..target.clone() },
                 class,
                 PoolName::parse("glacier").unwrap(),
                 ArchiveState::Archived,

@@ -3,6 +3,7 @@
 
 use model::catalog::Bucket;
 use model::pack::{Pack, PackCopy, PackCopyState};
+use model::store::ObjectRef;
 use model::volume::{Volume, VolumeState};
 use model::{
     Archive, ArchiveId, ArchiveState, BucketName, Extent, JobId, ObjectKey, PackId, PoolName, RestoreJob,
@@ -31,8 +32,7 @@ pub fn archive(number: u64, bucket: &str, key: &str, size: u64) -> Archive {
         displaced_metadata: vec![("x-amz-meta-a".into(), "1".into())],
         ..Archive::new(
             ArchiveId::new(number, 0),
-            bucket_name(bucket),
-            object_key(key),
+            ObjectRef { bucket: bucket_name(bucket), key: object_key(key), version: None },
             TapeClass::Glacier,
             pool(),
             ArchiveState::Due,

@@ -20,7 +20,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use library::{CatalogId, Library};
 use model::archive::ArchiveStage;
-use model::bucket::BucketSettings;
+use model::bucket::{BucketSettings, Mode, Terms};
 use model::catalog::{Bucket, Catalog, Change};
 use model::clock::{Clock, Entropy, job_id};
 use model::fence::{KeyFence, Work};
