@@ -12,7 +12,7 @@ from races_model import ENABLED, NULL, OFF, SUSPENDED, Version, changed, current
 from report import check, same
 
 DAY_SECONDS = 3
-STUCK_SECONDS = 120
+STUCK_SECONDS = 300
 PART = b"a part " * 5000
 DONORS, DONOR = "races-donors", "donor"
 

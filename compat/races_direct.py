@@ -26,7 +26,7 @@ STUB_BYTES = 1531
 BATCH = 50
 THREADS = 8
 DAYS = 100
-STUCK_SECONDS = 180
+STUCK_SECONDS = 300
 # Objects nobody writes to again: from the first stub to the last it takes a while, and the writes are spread over it.
 BALLAST = 300
 SPREAD_SECONDS = {"migrate": 1.5, "restore": 2.0}

@@ -169,19 +169,22 @@ class Races(Clients):
         in_order = sorted(expected, key=lambda one: one.moment)
         gone = [(0.0, self.verify, one) for one in against[MIGRATE] if one not in expected]
 
-        deadline = time.monotonic() + STUCK_SECONDS
+        moved = time.monotonic()
 
         def more():
+            nonlocal moved
             found, moments[:] = list(moments), []
             if not left and len(asked) == len(expected):
                 # A deed that was only just noted comes with the next.
                 return found or None
-            check(time.monotonic() < deadline, f"stuck for {STUCK_SECONDS} s: {len(left)} are not restored, as "
-                                               f"{[(one.bucket.name, one.key) for one in list(left)[:3]]}")
+            check(time.monotonic() < moved + STUCK_SECONDS,
+                  f"stuck for {STUCK_SECONDS} s: {len(left)} are not restored, as "
+                  f"{[(one.bucket.name, one.key) for one in list(left)[:3]]}")
             copies = {bucket: self.readable(bucket) for bucket in self.buckets}
             for one in [one for one in left if one in asked]:
                 if one.key in copies[one.bucket]:
                     left.discard(one)
+                    moved = time.monotonic()
                     at = one.moment * SPREAD_SECONDS[LAPSE] if one in lapsing else 0.0
                     found.append((at, self.do if one in lapsing else self.verify, one))
                 elif time.monotonic() > asked[one] + ASK_AGAIN_SECONDS:
