@@ -1,4 +1,4 @@
-//! What is on a cartridge: an LTFS volume, the packs in it, and the journal beside them.
+//! What is on a cartridge: an LTFS volume, the packs in it, sealed or not, and the journal beside them.
 //!
 //! Words: *volume* (a labelled cartridge), *pack* (one tar file compressed in zstd frames), *extent* (where a file's
 //! bytes lie on tape), *index* (the list of all files, rewritten at the end of the data partition after every commit
@@ -11,3 +11,4 @@
 pub mod journal;
 pub mod ltfs;
 pub mod pack;
+pub mod seal;

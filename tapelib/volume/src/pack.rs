@@ -12,7 +12,8 @@
 //! - A reader answers bytes that are not a pack with an error, never with a panic, and never uses a path from a pack.
 //! - The same members, options and ids give the same bytes: nothing here reads a clock or draws a random number.
 //!
-//! The format is specified byte by byte in `FORMAT.md`. Sealing is not here: its header is reserved there.
+//! A pack may be sealed ([`crate::seal`]): [`Options::key`] seals it as it is written, [`PackReader::open_any`] reads either
+//! kind. The format is specified byte by byte in `FORMAT.md`.
 
 mod compress;
 mod error;
@@ -21,6 +22,7 @@ mod id;
 pub mod limits;
 mod manifest;
 mod name;
+mod outlet;
 mod plain;
 mod reader;
 mod record;
@@ -36,6 +38,7 @@ pub use error::Error;
 pub use id::{Digest, MemberId, PackId, ParseError};
 pub use manifest::{ManifestEntry, ManifestReader};
 pub use name::{manifest_name, member_name};
+pub(crate) use plain::read_exact_at;
 pub use plain::{Cursor, ReadAt};
 pub use reader::{Extent, MemberReader, PackReader};
 pub use record::{ObjectRecord, PartRecord, Segment};

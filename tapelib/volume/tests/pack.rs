@@ -218,7 +218,7 @@ fn a_refused_member_leaves_the_pack_as_it_was() {
 
 #[test]
 fn a_sink_that_fails_ends_the_pack() {
-    let options = Options { level: 1, workers: 1 };
+    let options = Options { level: 1, workers: 1, ..Options::default() };
     let mut room = [0; 100];
     let mut writer = PackWriter::new(room.as_mut_slice(), pack_id(), &options).unwrap();
     writer.begin_member(member(1, "key", 60 << 20)).unwrap();

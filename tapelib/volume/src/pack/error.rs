@@ -3,6 +3,7 @@
 use std::io;
 
 use super::id::{MemberId, PackId};
+use crate::seal;
 
 /// An operation on a pack failed.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +97,19 @@ pub enum Error {
         /// Bytes asked for.
         length: u64,
     },
+    /// The pack is sealed, and its seal does not open or is damaged.
+    #[error("the seal of the pack")]
+    Seal(#[from] seal::Error),
 }
 
 impl Error {
     /// Whether the bytes read are at fault, so that another copy of the pack may serve.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Error::NotAPack { .. } | Error::Damaged { .. } | Error::MemberDigest { .. })
+        match self {
+            Error::NotAPack { .. } | Error::Damaged { .. } | Error::MemberDigest { .. } => true,
+            Error::Seal(error) => error.is_damage(),
+            _ => false,
+        }
     }
 }
 

@@ -6,21 +6,20 @@ use std::io::Write;
 
 use super::compress::{Output, Pipeline};
 use super::error::Error;
-use super::id::{Digest, PackId};
+use super::id::PackId;
 use super::limits::{CHUNK_BYTES, FRAMES_MAX, SMALL_FRAME_BYTES_MAX};
+use super::outlet::{Outlet, Written};
 use super::seek::FrameSizes;
 
-/// Takes plaintext, writes frames to the sink, remembers their sizes and digests what was written.
-pub(super) struct Framer<W> {
+/// Takes plaintext, writes frames to the outlet and remembers their sizes.
+pub(super) struct Framer<W: Write> {
     pack: PackId,
-    sink: W,
+    outlet: Outlet<W>,
     pipeline: Pipeline,
     buffer: Vec<u8>,
     large: Option<Large>,
     plain_bytes: u64,
     frames: Vec<FrameSizes>,
-    bytes: u64,
-    digest: blake3::Hasher,
 }
 
 /// An entry with frames of its own.
@@ -30,26 +29,17 @@ struct Large {
     frame_max: u64,
 }
 
-/// What a finished sequence of frames adds up to.
-pub(super) struct Written<W> {
-    pub sink: W,
-    pub bytes: u64,
-    pub digest: Digest,
-}
-
 impl<W: Write> Framer<W> {
-    pub fn new(pack: PackId, sink: W, mut pipeline: Pipeline) -> Self {
+    pub fn new(pack: PackId, outlet: Outlet<W>, mut pipeline: Pipeline) -> Self {
         let buffer = pipeline.buffer();
         Framer {
             pack,
-            sink,
+            outlet,
             pipeline,
             buffer,
             large: None,
             plain_bytes: 0,
             frames: Vec::new(),
-            bytes: 0,
-            digest: blake3::Hasher::new(),
         }
     }
 
@@ -60,7 +50,7 @@ impl<W: Write> Framer<W> {
 
     /// Bytes written to the sink so far; what is being compressed is not among them.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.outlet.bytes()
     }
 
     /// Frames begun so far.
@@ -122,8 +112,7 @@ impl<W: Write> Framer<W> {
     /// Writes the tail as it is, flushes, and gives the sink back.
     pub fn finish(mut self, tail: &[u8]) -> Result<Written<W>, Error> {
         self.put(tail)?;
-        self.sink.flush().map_err(|source| Error::Write { pack: self.pack, source })?;
-        Ok(Written { sink: self.sink, bytes: self.bytes, digest: self.digest.finalize().into() })
+        self.outlet.finish().map_err(|source| Error::Write { pack: self.pack, source })
     }
 
     /// Ends the frame of small entries, if it holds any.
@@ -154,10 +143,7 @@ impl<W: Write> Framer<W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.sink.write_all(bytes).map_err(|source| Error::Write { pack: self.pack, source })?;
-        self.digest.update(bytes);
-        self.bytes += bytes.len() as u64;
-        Ok(())
+        self.outlet.write(bytes).map_err(|source| Error::Write { pack: self.pack, source })
     }
 
     fn failed(&self, reason: &'static str) -> Error {

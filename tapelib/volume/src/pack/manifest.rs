@@ -3,7 +3,7 @@
 //! The first line names the pack, then comes a line per member in tar order, and the last line says how many there were.
 //! Inside the pack it is the last member; beside the pack stands the same text as one zstd frame.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,8 @@ use super::limits::{
     KEY_BYTES_MAX, MANIFEST_BYTES_MAX, MANIFEST_LINE_OVERHEAD, MEMBERS_MAX, RECORD_BYTES_MAX, WINDOW_LOG_MAX,
 };
 use super::record::{ObjectRecord, Segment};
-use super::writer::MemberPlace;
+use super::writer::{MemberPlace, about_manifest};
+use crate::seal::{self, KeySource};
 
 /// One member as the manifest tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,12 +133,27 @@ pub struct ManifestReader<R> {
 }
 
 impl<R: Read> ManifestReader<zstd::stream::read::Decoder<'static, BufReader<R>>> {
-    /// Reads the compressed form that stands beside a pack.
+    /// Reads the compressed form that stands beside a pack that is not sealed.
     pub fn compressed(file: R) -> Result<Self, Error> {
         let mut decoder =
             zstd::stream::read::Decoder::new(file).map_err(|source| Error::Read { offset: 0, source })?;
         decoder.window_log_max(WINDOW_LOG_MAX).map_err(|source| Error::Read { offset: 0, source })?;
         Self::new(decoder)
+    }
+}
+
+/// What [`ManifestReader::beside`] reads from.
+pub type Beside = zstd::stream::read::Decoder<'static, BufReader<Cursor<Vec<u8>>>>;
+
+impl ManifestReader<Beside> {
+    /// Reads the manifest that stands beside `pack`, sealed or not.
+    pub fn beside(file: Vec<u8>, pack: PackId, keys: &dyn KeySource) -> Result<Self, Error> {
+        let compressed = match seal::is_sealed(&file) {
+            false => file,
+            true => seal::note::open(keys, &about_manifest(pack), &file)?,
+        };
+        let reader = Self::compressed(Cursor::new(compressed))?;
+        if reader.pack() == pack { Ok(reader) } else { Err(reader.damaged("manifest of another pack")) }
     }
 }
 

@@ -23,7 +23,7 @@ impl<T: Read + Seek> ReadAt for T {
 }
 
 /// Reads `buffer` full.
-pub(super) fn read_exact_at(source: &mut impl ReadAt, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+pub(crate) fn read_exact_at(source: &mut impl ReadAt, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
     let mut done = 0;
     while done < buffer.len() {
         done += read_some_at(source, offset + done as u64, &mut buffer[done..])?;
@@ -40,7 +40,8 @@ fn read_some_at(source: &mut impl ReadAt, offset: u64, buffer: &mut [u8]) -> Res
             }
             Ok(read) => return Ok(read.min(buffer.len())),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Read { offset, source }),
+            // What lies below may be a seal, which has errors of its own.
+            Err(source) => return Err(Error::from_read(offset, source)),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::manifest::ManifestReader;
 use super::plain::{Cursor, Expander, FrameStarts, ReadAt, read_exact_at};
 use super::scan::Scan;
 use super::seek::{FOOTER_BYTES, TRAILER_BYTES, Trailer, decode_table, decode_trailer, table_bytes};
+use crate::seal::{KeyId, KeySource, MaybeSealed, Provider};
 
 /// A range of a pack's plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +75,7 @@ impl<R: ReadAt> PackReader<R> {
         self.trailer.plain_bytes
     }
 
-    /// The bytes of the pack that must be read to expand `extent`: whole frames.
+    /// The bytes of the pack, inside its seal, that must be read to expand `extent`: whole frames.
     pub fn pack_range(&self, extent: Extent) -> Result<Range<u64>, Error> {
         let last = self.check_extent(extent)?.max(extent.offset + 1) - 1;
         let frame = |plain| self.starts.frame_at(plain).map(|(pack, _)| pack);
@@ -128,6 +129,30 @@ impl<R: ReadAt> PackReader<R> {
     fn check_extent(&self, extent: Extent) -> Result<u64, Error> {
         let end = extent.offset.checked_add(extent.length);
         end.filter(|end| *end <= self.trailer.plain_bytes).ok_or(outside(extent))
+    }
+}
+
+impl<R: ReadAt> PackReader<MaybeSealed<R>> {
+    /// Opens a pack of `bytes` bytes, sealed or not, with the keys it may ask for.
+    pub fn open_any(
+        source: R,
+        bytes: u64,
+        keys: &dyn KeySource,
+        provider: Provider,
+    ) -> Result<Self, Error> {
+        let source = MaybeSealed::open(source, bytes, keys, provider)?;
+        let bytes = source.plain_bytes();
+        let sealed_as = source.pack();
+        let reader = Self::open(source, bytes)?;
+        match sealed_as {
+            Some(pack) if pack != reader.id() => Err(Error::NotAPack { why: "the seal of another pack" }),
+            _ => Ok(reader),
+        }
+    }
+
+    /// The key the pack is sealed with.
+    pub fn key(&self) -> Option<&KeyId> {
+        self.source.key()
     }
 }
 

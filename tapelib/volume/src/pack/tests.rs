@@ -17,7 +17,7 @@ const PACK: PackId = PackId(Ulid(1));
 
 /// The tar of a small pack.
 fn plaintext() -> Vec<u8> {
-    let options = Options { level: 1, workers: 1 };
+    let options = Options { level: 1, workers: 1, ..Options::default() };
     let mut writer = PackWriter::new(Vec::new(), PACK, &options).unwrap();
     for (number, length) in [(1, 3), (2, 6_000)] {
         let record =

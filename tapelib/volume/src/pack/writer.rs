@@ -13,24 +13,28 @@ use super::limits::{
 };
 use super::manifest::{Manifest, ManifestBuilder};
 use super::name::{manifest_name, member_name};
+use super::outlet::Outlet;
 use super::record::{ObjectRecord, Segment};
 use super::seek::{Trailer, encode_table, encode_trailer};
 use super::tar;
+use crate::seal::{SealingKey, note};
 
-/// How a pack is compressed. The bytes of a pack depend on `level`, not on `workers`.
+/// How a pack is compressed and sealed. The bytes of a pack depend on `level`, not on `workers`.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// zstd level; values outside 1 to 19 are brought inside.
     pub level: i32,
     /// Compression threads, at least one. Each adds about 20 MiB of memory.
     pub workers: usize,
+    /// Seals the pack and the manifest beside it, and makes the bytes differ every time.
+    pub key: Option<SealingKey>,
 }
 
 impl Default for Options {
-    /// Level 1 and a thread per core.
+    /// Level 1, a thread per core, not sealed.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Options { level: LEVEL_MIN, workers }
+        Options { level: LEVEL_MIN, workers, key: None }
     }
 }
 
@@ -75,7 +79,8 @@ pub struct PackSummary {
     pub digest: Digest,
     /// Its members in order, the manifest not among them.
     pub members: Vec<MemberPlace>,
-    /// The manifest, compressed, to be kept beside the pack ([`super::ManifestReader::compressed`] reads it).
+    /// The manifest, compressed and sealed as the pack is, to be kept beside it ([`super::ManifestReader::beside`] reads
+    /// it).
     pub manifest: Vec<u8>,
     /// zstd frames that hold data.
     pub frames: u32,
@@ -87,6 +92,7 @@ pub struct PackSummary {
 /// error other than [`Error::Refused`] and [`Error::Full`] the pack must be thrown away; every later call fails.
 pub struct PackWriter<W: Write> {
     id: PackId,
+    key: Option<SealingKey>,
     framer: Framer<W>,
     manifest: ManifestBuilder,
     places: Vec<MemberPlace>,
@@ -111,11 +117,13 @@ impl<W: Write> PackWriter<W> {
     pub fn new(sink: W, id: PackId, options: &Options) -> Result<Self, Error> {
         let level = options.level.clamp(LEVEL_MIN, LEVEL_MAX);
         let manifest = ManifestBuilder::new(id).map_err(|source| Error::Write { pack: id, source })?;
-        let mut framer = Framer::new(id, sink, Pipeline::new(level, options.workers));
+        let outlet = Outlet::new(sink, id, options.key.as_ref());
+        let outlet = outlet.map_err(|source| Error::Write { pack: id, source })?;
+        let mut framer = Framer::new(id, outlet, Pipeline::new(level, options.workers));
         let global = tar::global_comment(&comment(id));
         framer.begin_entry(global.len() as u64, LARGE_FRAME_BYTES_MAX)?;
         framer.write(&global)?;
-        Ok(PackWriter { id, framer, manifest, places: Vec::new(), state: State::Between })
+        Ok(PackWriter { id, key: options.key.clone(), framer, manifest, places: Vec::new(), state: State::Between })
     }
 
     /// Bytes handed to the sink so far; up to some 8 MiB a thread are still being compressed.
@@ -222,13 +230,17 @@ impl<W: Write> PackWriter<W> {
         });
         tail.extend(table);
         let written = self.framer.finish(&tail)?;
+        let beside = match &self.key {
+            None => manifest.compressed,
+            Some(key) => note::seal(key, &about_manifest(self.id), &manifest.compressed)?,
+        };
         let summary = PackSummary {
             id: self.id,
             bytes: written.bytes,
             plain_bytes,
             digest: written.digest,
             members: self.places,
-            manifest: manifest.compressed,
+            manifest: beside,
             frames: frame_count,
         };
         Ok((written.sink, summary))
@@ -321,6 +333,11 @@ impl OpenMember {
     }
 }
 
+/// What the sealed manifest beside a pack is bound to.
+pub(super) fn about_manifest(pack: PackId) -> String {
+    format!("manifest {pack}")
+}
+
 /// The comment of the global header with which every pack begins.
 pub(super) fn comment(id: PackId) -> String {
     format!("{COMMENT_START}{id}")
@@ -374,7 +391,7 @@ mod tests {
     use ulid::Ulid;
 
     fn writer() -> PackWriter<Vec<u8>> {
-        PackWriter::new(Vec::new(), PackId(Ulid(1)), &Options { level: 1, workers: 1 }).unwrap()
+        PackWriter::new(Vec::new(), PackId(Ulid(1)), &Options { level: 1, workers: 1, key: None }).unwrap()
     }
 
     fn member(length: u64) -> Member {

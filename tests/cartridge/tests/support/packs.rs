@@ -73,7 +73,7 @@ impl Pack {
 pub fn spool(dir: &Path, number: u128, members: Vec<(Member, Vec<u8>)>) -> Pack {
     let id = PackId(Ulid((0x0193_u128 << 112) + number));
     let path = dir.join(format!("{id}.spool"));
-    let options = Options { level: 1, workers: 1 };
+    let options = Options { level: 1, workers: 1, ..Options::default() };
     let mut writer = PackWriter::new(File::create(&path).unwrap(), id, &options).unwrap();
     for (member, data) in &members {
         writer.begin_member(member.clone()).unwrap();
