@@ -39,7 +39,7 @@ pub use id::{Digest, MemberId, PackId, ParseError};
 pub use manifest::{ManifestEntry, ManifestReader};
 pub use name::{manifest_name, member_name};
 pub(crate) use plain::read_exact_at;
-pub use plain::{Cursor, ReadAt};
+pub use plain::{Cursor, InOrder, ReadAt};
 pub use reader::{Extent, MemberReader, PackReader};
 pub use record::{ObjectRecord, PartRecord, Segment};
 pub use scan::{Scan, ScannedMember, Sequential};

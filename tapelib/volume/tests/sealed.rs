@@ -5,8 +5,10 @@ mod support;
 
 use std::io::{Cursor, Read};
 
-use support::{data, member, pack_id};
-use volume::pack::{Digest, Error, Extent, ManifestReader, Options, PackReader, PackSummary, PackWriter, Scan};
+use support::{ODD_KEYS, data, member, pack_id};
+use volume::pack::{
+    Digest, Error, Extent, InOrder, ManifestReader, Options, PackReader, PackSummary, PackWriter, Scan,
+};
 use volume::seal::{self, KeySource, Keyring, MaybeSealed, NoKeys, Provider};
 
 const KEYS: [&str; 3] = ["distinctive/name-of-an-object", "another-distinctive-name", "large"];
@@ -21,7 +23,7 @@ fn sealed_pack(keyring: &Keyring) -> (Vec<u8>, PackSummary) {
     let key = keyring.newest(&"vault".parse().unwrap()).unwrap();
     let options = Options { level: 1, workers: 2, key: Some(key) };
     let mut writer = PackWriter::new(Vec::new(), pack_id(), &options).unwrap();
-    for (number, key) in (1_u8..).zip(KEYS) {
+    for (number, key) in (1_u8..).zip(KEYS.into_iter().chain(ODD_KEYS)) {
         let data = content(number);
         writer.begin_member(member(number.into(), key, data.len() as u64)).unwrap();
         writer.write(&data).unwrap();
@@ -48,7 +50,7 @@ fn a_sealed_pack_reads_as_any_other_with_either_implementation() {
         let mut reader = PackReader::open_any(source, summary.bytes, &keyring, provider).unwrap();
         assert_eq!(reader.key().map(ToString::to_string).as_deref(), Some("vault:1"));
         assert_eq!((reader.id(), reader.plain_bytes()), (pack_id(), plain_bytes));
-        for (number, place) in (1_u8..).zip(&summary.members).rev() {
+        for (number, place) in (1_u8..=26).zip(&summary.members).rev() {
             let extent = Extent { offset: place.offset, length: place.length };
             let mut read = Vec::new();
             reader.member(extent, Some(place.digest)).unwrap().read_to_end(&mut read).unwrap();
@@ -62,7 +64,7 @@ fn a_sealed_pack_reads_as_any_other_with_either_implementation() {
         while let Some(member) = scan.next_member().unwrap() {
             met.push(member.record.key);
         }
-        assert_eq!(met, KEYS);
+        assert!(met.iter().eq(KEYS.iter().chain(&ODD_KEYS)), "{met:?}");
     }
 }
 
@@ -81,7 +83,7 @@ fn without_the_key_nothing_shows() {
     let (file, summary) = sealed_pack(&keyring);
     for bytes in [&file, &summary.manifest] {
         assert!(seal::is_sealed(bytes));
-        for secret in [&KEYS[0][..], KEYS[1], "content that", "bucket", "GLACIER", "Zoë", "ustar", "manifest"] {
+        for secret in [KEYS[0], KEYS[1], "content that", "bucket", "GLACIER", "Zoë", "ustar", "manifest"] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} stands in clear");
         }
@@ -111,16 +113,14 @@ fn a_seal_taken_for_another_pack_or_damaged_is_damage_of_the_pack() {
     // Sealed under a header of another id, the same bytes inside.
     let mut inside = Vec::new();
     let source = MaybeSealed::open(Cursor::new(&file), summary.bytes, &keyring, Provider::Bulk).unwrap();
-    let bytes = source.plain_bytes();
-    Reading { source, offset: 0, bytes }.read_to_end(&mut inside).unwrap();
+    InOrder::new(source).read_to_end(&mut inside).unwrap();
     assert!(Scan::sequential(&inside[..]).is_ok());
     let key = keyring.newest(&"vault".parse().unwrap()).unwrap();
     let other = "01J00000000000000000000000".parse().unwrap();
     let mut writer = volume::seal::SealWriter::new(Vec::new(), other, &key).unwrap();
     std::io::Write::write_all(&mut writer, &inside).unwrap();
     let forged = writer.finish().unwrap();
-    let opened =
-        PackReader::open_any(Cursor::new(&forged), forged.len() as u64, &keyring, Provider::Bulk);
+    let opened = PackReader::open_any(Cursor::new(&forged), forged.len() as u64, &keyring, Provider::Bulk);
     assert!(opened.is_err_and(|error| error.is_damage()));
     // A block damaged under a member is told when the member is read, as damage.
     let place = summary.members[2].clone();
@@ -132,19 +132,4 @@ fn a_seal_taken_for_another_pack_or_damaged_is_damage_of_the_pack() {
     let failed = member.read_to_end(&mut Vec::new()).unwrap_err();
     let error = failed.into_inner().unwrap().downcast::<Error>().unwrap();
     assert!(error.is_damage() && matches!(*error, Error::Seal(_)), "{error:?}");
-}
-
-struct Reading<R> {
-    source: R,
-    offset: u64,
-    bytes: u64,
-}
-
-impl<R: volume::pack::ReadAt> Read for Reading<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        assert!(self.offset <= self.bytes);
-        let read = self.source.read_at(self.offset, buffer)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
 }

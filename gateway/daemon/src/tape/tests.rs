@@ -33,8 +33,12 @@ fn whole(id: u128, key: &'static str) -> Piece {
 }
 
 fn pack(id: u128, pieces: &[Piece]) -> (Vec<u8>, volume::pack::PackSummary) {
-    let mut writer =
-        PackWriter::new(Vec::new(), PackId(Ulid(id)), &Options { level: 1, workers: 1, ..Options::default() }).unwrap();
+    let mut writer = PackWriter::new(
+        Vec::new(),
+        PackId(Ulid(id)),
+        &Options { level: 1, workers: 1, ..Options::default() },
+    )
+    .unwrap();
     for piece in pieces {
         let record = ObjectRecord {
             bucket: "bucket".into(),

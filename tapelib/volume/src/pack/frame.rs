@@ -32,15 +32,7 @@ struct Large {
 impl<W: Write> Framer<W> {
     pub fn new(pack: PackId, outlet: Outlet<W>, mut pipeline: Pipeline) -> Self {
         let buffer = pipeline.buffer();
-        Framer {
-            pack,
-            outlet,
-            pipeline,
-            buffer,
-            large: None,
-            plain_bytes: 0,
-            frames: Vec::new(),
-        }
+        Framer { pack, outlet, pipeline, buffer, large: None, plain_bytes: 0, frames: Vec::new() }
     }
 
     /// Plaintext taken so far.

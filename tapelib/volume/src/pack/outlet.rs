@@ -8,7 +8,7 @@ use crate::seal::{SealWriter, SealingKey};
 /// The last station of a pack before its sink.
 pub(super) enum Outlet<W: Write> {
     Plain(Digesting<W>),
-    Sealed(SealWriter<Digesting<W>>),
+    Sealed(Box<SealWriter<Digesting<W>>>),
 }
 
 /// What a finished pack adds up to.
@@ -20,10 +20,10 @@ pub(super) struct Written<W> {
 
 impl<W: Write> Outlet<W> {
     pub fn new(sink: W, pack: PackId, key: Option<&SealingKey>) -> io::Result<Self> {
-        let sink = Digesting { sink, bytes: 0, digest: blake3::Hasher::new() };
+        let sink = Digesting { sink, bytes: 0, digest: Box::default() };
         match key {
             None => Ok(Self::Plain(sink)),
-            Some(key) => SealWriter::new(sink, pack, key).map(Self::Sealed),
+            Some(key) => SealWriter::new(sink, pack, key).map(Box::new).map(Self::Sealed),
         }
     }
 
@@ -59,7 +59,7 @@ impl<W: Write> Outlet<W> {
 pub(super) struct Digesting<W> {
     sink: W,
     bytes: u64,
-    digest: blake3::Hasher,
+    digest: Box<blake3::Hasher>,
 }
 
 impl<W: Write> Write for Digesting<W> {

@@ -22,6 +22,27 @@ impl<T: Read + Seek> ReadAt for T {
     }
 }
 
+/// A source read from its start to its end.
+pub struct InOrder<R> {
+    source: R,
+    offset: u64,
+}
+
+impl<R> InOrder<R> {
+    /// Begins at the first byte.
+    pub fn new(source: R) -> Self {
+        Self { source, offset: 0 }
+    }
+}
+
+impl<R: ReadAt> Read for InOrder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read_at(self.offset, buffer)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
 /// Reads `buffer` full.
 pub(crate) fn read_exact_at(source: &mut impl ReadAt, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
     let mut done = 0;

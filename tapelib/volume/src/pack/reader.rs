@@ -134,12 +134,7 @@ impl<R: ReadAt> PackReader<R> {
 
 impl<R: ReadAt> PackReader<MaybeSealed<R>> {
     /// Opens a pack of `bytes` bytes, sealed or not, with the keys it may ask for.
-    pub fn open_any(
-        source: R,
-        bytes: u64,
-        keys: &dyn KeySource,
-        provider: Provider,
-    ) -> Result<Self, Error> {
+    pub fn open_any(source: R, bytes: u64, keys: &dyn KeySource, provider: Provider) -> Result<Self, Error> {
         let source = MaybeSealed::open(source, bytes, keys, provider)?;
         let bytes = source.plain_bytes();
         let sealed_as = source.pack();

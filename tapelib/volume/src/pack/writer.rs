@@ -17,7 +17,7 @@ use super::outlet::Outlet;
 use super::record::{ObjectRecord, Segment};
 use super::seek::{Trailer, encode_table, encode_trailer};
 use super::tar;
-use crate::seal::{SealingKey, note};
+use crate::seal::{KeyMark, SealingKey, note};
 
 /// How a pack is compressed and sealed. The bytes of a pack depend on `level`, not on `workers`.
 #[derive(Debug, Clone)]
@@ -77,6 +77,8 @@ pub struct PackSummary {
     pub plain_bytes: u64,
     /// BLAKE3-256 of the pack file.
     pub digest: Digest,
+    /// The key it is sealed with.
+    pub key: Option<KeyMark>,
     /// Its members in order, the manifest not among them.
     pub members: Vec<MemberPlace>,
     /// The manifest, compressed and sealed as the pack is, to be kept beside it ([`super::ManifestReader::beside`] reads
@@ -123,7 +125,14 @@ impl<W: Write> PackWriter<W> {
         let global = tar::global_comment(&comment(id));
         framer.begin_entry(global.len() as u64, LARGE_FRAME_BYTES_MAX)?;
         framer.write(&global)?;
-        Ok(PackWriter { id, key: options.key.clone(), framer, manifest, places: Vec::new(), state: State::Between })
+        Ok(PackWriter {
+            id,
+            key: options.key.clone(),
+            framer,
+            manifest,
+            places: Vec::new(),
+            state: State::Between,
+        })
     }
 
     /// Bytes handed to the sink so far; up to some 8 MiB a thread are still being compressed.
@@ -239,6 +248,7 @@ impl<W: Write> PackWriter<W> {
             bytes: written.bytes,
             plain_bytes,
             digest: written.digest,
+            key: self.key.as_ref().map(SealingKey::mark),
             members: self.places,
             manifest: beside,
             frames: frame_count,

@@ -182,6 +182,11 @@ impl SealingKey {
         self.check().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Name, version and check value.
+    pub fn mark(&self) -> KeyMark {
+        KeyMark { id: self.id.clone(), check: self.check_text() }
+    }
+
     pub(super) fn secret(&self) -> &Secret {
         &self.secret
     }
@@ -194,6 +199,15 @@ impl SealingKey {
         check.copy_from_slice(&blake3::hash(&input[..]).as_bytes()[..CHECK_BYTES]);
         check
     }
+}
+
+/// Which key: enough to find it again, and to tell it from another one of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMark {
+    /// Name and version.
+    pub id: KeyId,
+    /// Check value in hexadecimal.
+    pub check: String,
 }
 
 /// Where sealing keys are found.

@@ -331,7 +331,9 @@ mod tests {
         keyring.retire(&"glacier:2".parse().unwrap()).unwrap();
         assert!(matches!(keyring.newest(&name("glacier")), Err(Error::NoKey { .. })));
         assert_eq!(keyring.rotate(&name("glacier"), CREATED).unwrap().version, 3);
-        assert!(keyring.create(&name("deep"), CREATED).is_err() && keyring.rotate(&name("x"), CREATED).is_err());
+        assert!(
+            keyring.create(&name("deep"), CREATED).is_err() && keyring.rotate(&name("x"), CREATED).is_err()
+        );
         keyring.remove(&"glacier:1".parse().unwrap()).unwrap();
         let error = keyring.find(&"glacier:1".parse().unwrap()).unwrap_err();
         assert!(error.wants_key() && error.to_string().contains("glacier:1"));

@@ -31,7 +31,7 @@ mod writer;
 
 pub use cipher::Provider;
 pub use error::Error;
-pub use key::{KeyId, KeyName, KeyNameError, KeySource, NoKeys, SealingKey};
+pub use key::{KeyId, KeyMark, KeyName, KeyNameError, KeySource, NoKeys, SealingKey};
 pub use keyring::{KeyInfo, Keyring, KeyringError, Merged};
 pub use reader::{MaybeSealed, Unsealed};
 pub use writer::SealWriter;

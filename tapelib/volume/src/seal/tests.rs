@@ -152,11 +152,11 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_is_refused(length in 1..4 * PLAIN, at in any::<u32>(), bit in 0..8) {
+    fn a_changed_byte_is_refused(length in 1..4 * PLAIN, at in any::<u32>(), bit in 0..8_u8) {
         let keyring = keyring();
         let mut file = sealed(&keyring, pack_id(1), &bytes(length));
         let at = at as usize % file.len();
-        file[at] ^= 1 << bit;
+        file[at] ^= 1_u8 << bit;
         let error = opened(&keyring, &file, Provider::Bulk).unwrap_err();
         // Not even a changed name of the key is taken for a missing key.
         prop_assert!(error.is_damage(), "{error:?}");
@@ -191,7 +191,8 @@ proptest! {
         for provider in PROVIDERS {
             prop_assert_eq!(note::open_with(&keyring, "record 1", &sealed, provider).unwrap(), text.as_bytes());
         }
-        prop_assert!(matches!(note::open(&keyring, "record 2", &sealed), Err(Error::Damaged { .. })));
+        let other = note::open(&keyring, "record 2", &sealed).unwrap_err();
+        prop_assert!(other.is_damage());
         let mut changed = sealed.clone();
         changed[at as usize % sealed.len()] ^= 1;
         prop_assert!(note::open(&keyring, "record 1", &changed).is_err());

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::BLOCK_BYTES;
 use super::cipher::{Cipher, Provider};
 use super::error::Error;
 use super::header::{Header, nonce};
 use super::key::SealingKey;
-use super::BLOCK_BYTES;
 use crate::pack::PackId;
 
 /// Takes the bytes of a pack and writes them sealed into `W`. [`SealWriter::finish`] makes the end; without it the
@@ -35,8 +35,7 @@ impl<W: Write> SealWriter<W> {
         pack: PackId,
         key: &SealingKey,
     ) -> Result<Self, io::Error> {
-        let (header, bytes, data_key) =
-            Header::fresh(pack, block_bytes, key).map_err(io::Error::other)?;
+        let (header, bytes, data_key) = Header::fresh(pack, block_bytes, key).map_err(io::Error::other)?;
         sink.write_all(&bytes)?;
         let cipher = Provider::Bulk.cipher(&data_key);
         let block = Vec::with_capacity(block_bytes as usize);
@@ -50,6 +49,7 @@ impl<W: Write> SealWriter<W> {
 
     /// Seals the last block, flushes, and gives the sink back. A pack of no bytes at all is refused.
     pub fn finish(mut self) -> io::Result<W> {
+        self.check()?;
         if self.block.is_empty() {
             return Err(io::Error::other(Error::NotSealed { why: "there is nothing in it" }));
         }
@@ -58,11 +58,12 @@ impl<W: Write> SealWriter<W> {
         Ok(self.sink)
     }
 
+    fn check(&self) -> io::Result<()> {
+        if self.broken { Err(io::Error::other("an earlier block could not be written")) } else { Ok(()) }
+    }
+
     /// Seals the block and writes it.
     fn put(&mut self, last: bool) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("an earlier block could not be written"));
-        }
         self.broken = true;
         let bound = self.header.bound(self.number, last);
         let tag = self.cipher.seal(nonce(self.number), &bound, &mut self.block);
@@ -77,6 +78,7 @@ impl<W: Write> SealWriter<W> {
 
 impl<W: Write> Write for SealWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check()?;
         if self.block.len() == self.header.plain_per_block() && !bytes.is_empty() {
             self.put(false)?;
         }

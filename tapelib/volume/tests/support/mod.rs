@@ -66,7 +66,8 @@ pub fn data(seed: u64, length: usize) -> Vec<u8> {
 
 /// A pack of the given members and their data.
 pub fn pack(members: &[(Member, Vec<u8>)], workers: usize) -> (Vec<u8>, PackSummary) {
-    let mut writer = PackWriter::new(Vec::new(), pack_id(), &Options { level: 1, workers, ..Options::default() }).unwrap();
+    let mut writer =
+        PackWriter::new(Vec::new(), pack_id(), &Options { level: 1, workers, ..Options::default() }).unwrap();
     for (member, data) in members {
         writer.begin_member(member.clone()).unwrap();
         data.chunks(100_000).for_each(|chunk| writer.write(chunk).unwrap());
