@@ -2,11 +2,12 @@
 //!
 //! While a flip by PUT is under way the store may have both, the version and its stub above it. Then the stub's line is
 //! left out and the version's has the archive's face; once the version is gone the stub is shown under its id. The flip
-//! goes on while a page is edited: of the lines that are the same archive only the first is shown.
+//! goes on while a page is edited, or is undone: of the lines that are the same archive only the first is shown, and the
+//! mark of the latest version is never left out with a line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dialect::overlay::{self, VersionEdit, VersionEntry};
+use dialect::overlay::{self, Overlay, VersionEdit, VersionEntry};
 use http::Response;
 use model::archive::ArchiveStage;
 use model::limits::STUB_BYTES;
@@ -21,12 +22,15 @@ use crate::versions;
 /// A version of a page.
 type Line = (ObjectKey, VersionId);
 
+/// What a line comes to, the id clients know it by, and the object it is to them.
+type Face = (Shown, VersionId, Option<Overlay>);
+
 /// What a line comes to.
 #[derive(PartialEq, Eq)]
 enum Shown {
     /// The archive's version, with the archive's face.
     Archived,
-    /// The same, of a version its stub stands above: it is the current one.
+    /// The same, of a version its stub stands above.
     Current,
     /// A stub whose version is still there.
     Surplus,
@@ -104,19 +108,42 @@ async fn edits(
         }
     }
     let restores = restores(house, found.iter().map(|(_, row, _)| *row), asks_restores).await?;
-    let edited = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
-        let content = entry.content.as_ref();
-        let overlay =
-            || content.and_then(|content| overlaid(row, content.etag.as_ref(), entry.last_modified, restore));
+    let faces = found.into_iter().zip(restores).map(|((entry, row, shown), restore)| {
+        let overlay = entry
+            .content
+            .as_ref()
+            .and_then(|content| overlaid(row, content.etag.as_ref(), entry.last_modified, restore));
         let version = versions::to_clients(row).unwrap_or_else(|| entry.version.clone());
-        let edit = match shown {
-            Shown::Surplus => VersionEdit::Hide,
-            Shown::Current => VersionEdit::Show { version, is_latest: true, overlay: overlay() },
-            Shown::Archived => VersionEdit::Show { version, is_latest: entry.is_latest, overlay: overlay() },
-        };
-        ((entry.key.clone(), entry.version.clone()), edit)
+        ((&entry.key, &entry.version), (shown, version, overlay))
     });
-    Ok(edited.collect())
+    Ok(marked(entries, faces.collect()))
+}
+
+/// The edits, with the mark of the latest version where it belongs: where its line is left out, the next line of the
+/// key has it, whatever the store has done to the key since it made the page.
+fn marked<'a>(
+    entries: &'a [VersionEntry],
+    mut faces: BTreeMap<(&'a ObjectKey, &'a VersionId), Face>,
+) -> BTreeMap<Line, VersionEdit> {
+    let mut edits = BTreeMap::new();
+    let mut left_out = false;
+    for (place, entry) in entries.iter().enumerate() {
+        let is_first = place == 0 || entries[place - 1].key != entry.key;
+        let is_latest = entry.is_latest || (left_out && !is_first);
+        let edit = match faces.remove(&(&entry.key, &entry.version)) {
+            Some((Shown::Surplus, ..)) => VersionEdit::Hide,
+            Some((shown, version, overlay)) => {
+                // Its stub may have been the last line of the page before.
+                let is_latest = is_latest || (shown == Shown::Current && is_first);
+                VersionEdit::Show { version, is_latest, overlay }
+            }
+            None if is_latest == entry.is_latest => VersionEdit::Keep,
+            None => VersionEdit::Show { version: entry.version.clone(), is_latest, overlay: None },
+        };
+        left_out = is_latest && edit == VersionEdit::Hide;
+        edits.insert((entry.key.clone(), entry.version.clone()), edit);
+    }
+    edits
 }
 
 /// What a line is to an archive of its key, if it is anything to it.

@@ -2,12 +2,12 @@
 //! they were given.
 
 use http_body_util::{BodyExt, StreamBody};
-use model::TapeClass;
 use model::catalog::{Catalog, Change};
 use model::fence::KeyFence;
-use model::store::{ObjectRef, ObjectStore};
+use model::store::{Flip, FlipContent, ObjectRef, ObjectStore};
+use model::{Marker, TapeClass};
 
-use crate::world::{Answer, World, bucket, large, object_key};
+use crate::world::{Answer, World, bucket, large, object_key, target};
 
 const GLACIER: TapeClass = TapeClass::Glacier;
 const DAYS: &[u8] = b"<RestoreRequest><Days>1</Days></RestoreRequest>";
@@ -297,4 +297,28 @@ async fn null_is_the_version_written_as_null_last() {
         listed.text()
     );
     assert!(world.rows("key").await[0].touched, "the engine is to look");
+}
+
+/// A stub that came late hides what a client wrote meanwhile, until it is taken away.
+#[tokio::test]
+async fn one_version_of_a_key_is_the_latest_whatever_is_left_out() {
+    let world = versioned(true).await;
+    let first = put(&world, &large()).await;
+    let hot = world.store.inspect(&target("key")).await.unwrap().unwrap();
+    let row = world.archive_as("key", GLACIER, true).await;
+    let stub = world.store.inspect(&target("key")).await.unwrap().unwrap();
+    world.store.remove_version(&ObjectRef { version: stub.version, ..target("key") }).await.unwrap();
+    let second = put(&world, b"meanwhile").await;
+    let marker = Marker { archive: row.id, ..stub.marker.unwrap() };
+    let late =
+        Flip { target: target("key"), head: hot, conditional: false, marker, content: FlipContent::Stub };
+    world.store.flip(late).await.unwrap();
+    let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
+    let listed = listed.text();
+    let line = |version: &str, latest: bool| {
+        format!("<VersionId>{version}</VersionId><IsLatest>{latest}</IsLatest>")
+    };
+    assert!(listed.contains(&line(&second, true)), "{listed}");
+    assert!(listed.contains(&line(&first, false)), "{listed}");
+    assert_eq!(listed.matches("<VersionId>").count(), 2, "{listed}");
 }
