@@ -114,12 +114,16 @@ impl Changer {
         Ok(elements)
     }
 
-    /// All elements of a kind, some hundred at a time.
+    /// All elements of a kind, some hundred at a time, and never more than the path carries.
     fn read_kind(&mut self, kind: ElementKind, range: ElementRange) -> Result<Vec<Element>, Error> {
+        let carried = self.session.transfer_max().map_or(TRANSFER_MAX, |path| path.min(TRANSFER_MAX));
+        let at_once = u16::try_from(carried.saturating_sub(HEADER_ROOM) / DESCRIPTOR_ROOM)
+            .unwrap_or(u16::MAX)
+            .clamp(1, ELEMENTS_MAX);
         let mut elements = Vec::new();
         let mut done = 0;
         while done < range.count {
-            let count = (range.count - done).min(ELEMENTS_MAX);
+            let count = (range.count - done).min(at_once);
             let first = ElementAddress(range.first.0.saturating_add(done));
             elements.extend(self.read_some(kind, ElementRange { first, count })?);
             done += count;
@@ -128,7 +132,7 @@ impl Changer {
     }
 
     fn read_some(&mut self, kind: ElementKind, range: ElementRange) -> Result<Vec<Element>, Error> {
-        let room = (16 + u32::from(range.count) * DESCRIPTOR_ROOM).min(TRANSFER_MAX);
+        let room = HEADER_ROOM + u32::from(range.count) * DESCRIPTOR_ROOM;
         let mut query = query(Some(kind), range, room);
         query.device_ids = kind == ElementKind::Drive;
         let status = match self.read_status(query) {
@@ -187,5 +191,7 @@ fn query(kind: Option<ElementKind>, range: ElementRange, allocation: u32) -> Ele
 }
 
 const ALL: ElementRange = ElementRange { first: ElementAddress(0), count: u16::MAX };
+/// The headers of a report of one kind.
+const HEADER_ROOM: u32 = 16;
 /// Room for a descriptor with two labels and a drive's name; a library that needs more says so.
 const DESCRIPTOR_ROOM: u32 = 160;

@@ -14,7 +14,8 @@ pub use motion::SpaceOutcome;
 pub use stream::{ReadOutcome, WriteOutcome};
 
 use crate::error::{Error, Unit};
-use crate::limits::{PARTITIONS_MAX, TIMEOUT_FORMAT, TIMEOUT_LOAD, TIMEOUT_REWIND, TIMEOUT_SMALL};
+use crate::generation::Generation;
+use crate::limits::{PARTITIONS_MAX, TIMEOUT_REWIND, TIMEOUT_SMALL, Timeouts};
 use crate::mode::{MediumPartition, ModeData};
 use crate::reservation::Holder;
 use crate::session::{Identity, Patience, Session, Waiting};
@@ -29,6 +30,8 @@ use crate::{Data, Transport, mode, spc};
 /// `locate` or `unload` has succeeded. After any error while writing, `position` tells where the tape stands.
 pub struct Drive {
     session: Session,
+    /// By the drive's generation, once it has been identified.
+    timeouts: Timeouts,
     /// Variable blocks were asked for, and are asked for again after a reset.
     variable: bool,
     /// Blocks travel with a checksum behind them, through this buffer.
@@ -45,6 +48,7 @@ impl Drive {
     pub fn new(transport: Box<dyn Transport>) -> Self {
         Self {
             session: Session::new(transport, Unit::Drive),
+            timeouts: Timeouts::LONGEST,
             variable: false,
             protected: None,
             settings_due: false,
@@ -62,7 +66,10 @@ impl Drive {
 
     /// Who answers; fails when it is not a tape drive.
     pub fn identify(&mut self) -> Result<Identity, Error> {
-        self.session.identify()
+        let identity = self.session.identify()?;
+        let generation = Generation::of_product(&identity.inquiry.product);
+        self.timeouts = generation.map_or(Timeouts::LONGEST, Timeouts::of);
+        Ok(identity)
     }
 
     /// The drive has asked to be cleaned since this driver was made.
@@ -90,14 +97,14 @@ impl Drive {
     /// Loads the cartridge that is in the drive and waits as [`Drive::wait_ready`] does. A new LTO-9 cartridge takes
     /// up to two hours.
     pub fn load(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
-        self.session.ask(Command::LoadUnload { immediate: true, load: true }, &mut [], TIMEOUT_LOAD)?;
+        self.session.ask(Command::LoadUnload { immediate: true, load: true }, &mut [], self.timeouts.load)?;
         self.wait_ready(limit, wait)
     }
 
     /// Writes what is buffered, rewinds, and makes the cartridge ready to be taken. An error may be that of an
     /// earlier write.
     pub fn unload(&mut self) -> Result<(), Error> {
-        self.motion(Command::LoadUnload { immediate: false, load: false }, TIMEOUT_LOAD)?;
+        self.motion(Command::LoadUnload { immediate: false, load: false }, self.timeouts.load)?;
         self.variable = false;
         self.protected = None;
         self.session.unsynced = 0;
@@ -124,9 +131,11 @@ impl Drive {
 
     // === Reservation ===
 
-    /// Makes the drive this host's alone, under `key`, and takes it from whoever has it under a smaller key: from then
-    /// on commands of others end with a reservation conflict, those still queued for a killed process too. Returns the
-    /// key it was taken from. Whoever has a larger key keeps the drive: [`Error::Reserved`]. Drives without persistent reservations refuse with [`crate::Condition::UnknownOperation`].
+    /// Makes the drive this host's alone, under a [`crate::reservation::key`], and takes it from an earlier epoch of the
+    /// same owner: from then on commands of others end with a reservation conflict, those still queued for a killed
+    /// process too. Returns the key it was taken from. A later epoch, or another owner, keeps the drive:
+    /// [`Error::Reserved`]. Drives without persistent reservations refuse with
+    /// [`crate::Condition::UnknownOperation`].
     pub fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
         self.session.reserve(key)
     }
@@ -157,7 +166,12 @@ impl Drive {
         if wanted == 1 {
             return self.format(Format::Default);
         }
-        let page = self.session.mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse)?;
+        let page = match self.session.mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse) {
+            Err(error) if knowledge::is_not_offered(&error) => {
+                return Err(Error::Partitions { wanted, possible: 1 });
+            }
+            page => page?,
+        };
         let possible = 1 + usize::from(page.additional_max);
         if wanted > possible {
             return Err(Error::Partitions { wanted, possible });
@@ -169,7 +183,7 @@ impl Drive {
     }
 
     fn format(&mut self, format: Format) -> Result<(), Error> {
-        self.motion(Command::FormatMedium { immediate: false, format }, TIMEOUT_FORMAT)
+        self.motion(Command::FormatMedium { immediate: false, format }, self.timeouts.format)
     }
 
     /// A command that goes to a known place: an attention is told once, then the command may be sent again.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::condition::{Action, Class, Party, Row};
-use crate::limits::{PARTITIONS_MAX, TRANSFER_MAX};
+use crate::limits::TRANSFER_MAX;
 use crate::spc::DeviceType;
 use crate::{Command, ParseError, Position, Sense, TransportError};
 
@@ -186,16 +186,28 @@ pub enum Error {
         /// Asked for.
         length: usize,
     },
+    /// The path to the device does not carry so much in one command. Nothing was sent.
+    #[error(
+        "{step}: refused, the path to the device carries at most {maximum} bytes in one command, not {length}: \
+        use smaller blocks, or another host adapter"
+    )]
+    PathTooNarrow {
+        /// What was asked.
+        step: Step,
+        /// Bytes to move.
+        length: usize,
+        /// Bytes that go.
+        maximum: u32,
+    },
     /// The caller asked for more filemarks at once than a command can carry.
     #[error("{count} filemarks are more than {TRANSFER_MAX}")]
     FilemarkCount {
         /// Asked for.
         count: u32,
     },
-    /// The caller asked for partitions that this drive cannot make.
-    #[error(
-        "{wanted} partitions asked for, between 1 and {possible} are possible (never over {PARTITIONS_MAX})"
-    )]
+    /// The caller asked for partitions that this drive cannot make: none, too many, or more than one on a drive that
+    /// makes no partitions at all.
+    #[error("the drive makes up to {possible} partitions on a cartridge, not {wanted}")]
     Partitions {
         /// Asked for.
         wanted: usize,
@@ -239,7 +251,9 @@ impl Error {
             | Error::Reply { step, .. }
             | Error::Missing { step, .. } => step.unit.blame(),
             Error::NotReady { unit, .. } => unit.blame(),
-            Error::Reserved { .. } | Error::WrongDevice { .. } => Blame::Operator,
+            Error::Reserved { .. } | Error::WrongDevice { .. } | Error::PathTooNarrow { .. } => {
+                Blame::Operator
+            }
             Error::PositionUnknown | Error::Misplaced { .. } => Blame::Drive,
             // Nobody is: it is to be asked again.
             Error::Busy { .. }
@@ -271,6 +285,7 @@ impl Error {
             | Error::Misplaced { .. } => Action::Condemn,
             Error::Reserved { .. }
             | Error::WrongDevice { .. }
+            | Error::PathTooNarrow { .. }
             | Error::BlockLength { .. }
             | Error::FilemarkCount { .. }
             | Error::Partitions { .. } => Action::Refuse,
@@ -305,6 +320,12 @@ impl Error {
     /// True when it is not known whether the command took effect.
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Error::Unanswered { .. } | Error::Unexplained { .. })
+    }
+
+    /// A question, or a setting, that may be sent once more: the device has given it up, or it was lost on the way.
+    pub(crate) fn is_worth_repeating(&self) -> bool {
+        let lost = matches!(self, Error::Unanswered { source: TransportError::Disrupted { .. }, .. });
+        lost || self.action() == Action::Retry
     }
 
     /// What the device said, when it said something.

@@ -12,9 +12,13 @@
 mod changer;
 mod command;
 pub mod condition;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod drive;
 mod error;
 pub mod generation;
+#[cfg(feature = "iscsi")]
+pub mod iscsi;
 pub mod limits;
 pub mod log;
 pub mod mam;
@@ -23,6 +27,7 @@ pub mod opcode;
 pub mod reservation;
 pub mod sense;
 mod session;
+pub mod sg;
 pub mod smc;
 pub mod spc;
 pub mod ssc;

@@ -34,6 +34,17 @@ impl Change {
     }
 }
 
+/// The key of an owner's `epoch`: a later epoch of the same owner takes a unit from an earlier one, and nobody takes
+/// anything from another owner.
+pub fn key(owner: u32, epoch: u32) -> u64 {
+    u64::from(owner) << 32 | u64::from(epoch)
+}
+
+/// The owner in a key.
+pub fn owner(key: u64) -> u64 {
+    key >> 32
+}
+
 /// The registered keys, as PERSISTENT RESERVE IN tells them.
 pub fn parse_keys(bytes: &[u8]) -> Result<Vec<u64>, ParseError> {
     let list = list("registered keys", bytes)?;

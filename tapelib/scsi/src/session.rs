@@ -149,6 +149,11 @@ impl Session {
             Data::In(buffer) => buffer.len(),
             Data::Out(bytes) => bytes.len(),
         };
+        if let Some(maximum) =
+            self.transfer_max().filter(|most| u32::try_from(room).map_or(true, |room| room > *most))
+        {
+            return Err(Error::PathTooNarrow { step, length: room, maximum });
+        }
         let completion = self
             .transport
             .execute(&step.command.cdb(), data, timeout)
@@ -190,8 +195,8 @@ impl Session {
         }
     }
 
-    /// Sends a command that moves nothing; after a unit attention, or when the device gave it up, once more. An empty
-    /// buffer means no data.
+    /// Sends a command that moves nothing; after a unit attention, or when the device gave it up or the path lost it,
+    /// once more. An empty buffer means no data.
     pub(crate) fn ask(
         &mut self,
         command: impl Into<Command>,
@@ -204,7 +209,7 @@ impl Session {
                 self.attention = Some(Attention { sense, told: false });
                 self.perform(command, data_in(buffer), timeout)
             }
-            Err(error) if error.action() == Action::Retry => self.perform(command, data_in(buffer), timeout),
+            Err(error) if error.is_worth_repeating() => self.perform(command, data_in(buffer), timeout),
             result => result,
         }
     }
@@ -217,7 +222,7 @@ impl Session {
                 self.attention = Some(Attention { sense, told: false });
                 self.perform(command, Data::Out(bytes), TIMEOUT_SMALL).map(drop)
             }
-            Err(error) if error.action() == Action::Retry => {
+            Err(error) if error.is_worth_repeating() => {
                 self.perform(command, Data::Out(bytes), TIMEOUT_SMALL).map(drop)
             }
             result => result.map(drop),
@@ -350,8 +355,8 @@ impl Session {
 
     // === Reservations ===
 
-    /// Makes the unit this host's alone, under `key`, and takes it from whoever has it under a smaller, older one.
-    /// Returns the key it was taken from. Whoever has a larger key keeps it: [`Error::Reserved`].
+    /// Makes the unit this host's alone, under `key`, and takes it from an older self: whoever has it under a smaller
+    /// key of the same owner. Returns the key it was taken from. Others keep it: [`Error::Reserved`].
     pub(crate) fn reserve(&mut self, key: u64) -> Result<Option<u64>, Error> {
         let change = |key, other| Change { key, other, every_port: false }.encode();
         self.reserve_out(ReservationAction::RegisterAnyway, &change(0, key))?;
@@ -363,7 +368,7 @@ impl Session {
             // Given back between the two commands.
             return self.reserve_out(ReservationAction::Reserve, &change(key, 0)).map(|()| None);
         };
-        if holder.key > key {
+        if holder.key > key || reservation::owner(holder.key) != reservation::owner(key) {
             return Err(refused);
         }
         self.reserve_out(ReservationAction::Preempt, &change(key, holder.key))?;

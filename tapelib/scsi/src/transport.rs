@@ -78,6 +78,19 @@ pub enum Status {
     Other(u8),
 }
 
+impl Status {
+    /// By its code.
+    pub fn from_byte(byte: u8) -> Self {
+        match byte {
+            0x00 => Status::Good,
+            0x02 => Status::CheckCondition,
+            0x08 => Status::Busy,
+            0x18 => Status::ReservationConflict,
+            other => Status::Other(other),
+        }
+    }
+}
+
 /// What came back from a device that answered.
 #[derive(Clone, Debug)]
 pub struct Completion {
@@ -116,6 +129,14 @@ pub enum TransportError {
         /// What the operating system said.
         #[source]
         source: std::io::Error,
+    },
+    /// Something on the way to the device came between: a reset, a lost frame, an overloaded adapter. Most pass.
+    #[error("operation {opcode:#04x} was lost on the way: {what}")]
+    Disrupted {
+        /// Operation code of the command.
+        opcode: u8,
+        /// What it was.
+        what: &'static str,
     },
 }
 

@@ -264,11 +264,15 @@ fn reservations_are_taken_over() {
         (out(ReservationAction::RegisterAnyway), Answer::Good),
         (out(ReservationAction::Reserve), Answer::Status(Status::ReservationConflict)),
         (query, Answer::Bytes(held())),
+        (out(ReservationAction::RegisterAnyway), Answer::Good),
+        (out(ReservationAction::Reserve), Answer::Status(Status::ReservationConflict)),
+        (query, Answer::Bytes(held())),
     ]);
     assert_eq!(drive.reserve(10).unwrap(), Some(9));
     drive.release(10).unwrap();
-    // A newer host's key is respected.
+    // A later epoch's key is respected, and so is another owner's, however old.
     assert!(matches!(drive.reserve(8), Err(Error::Reserved { .. })));
+    assert!(matches!(drive.reserve(reservation::key(1, 10)), Err(Error::Reserved { .. })));
     script.done();
 }
 

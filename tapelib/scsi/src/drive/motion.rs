@@ -2,7 +2,7 @@
 
 use super::Drive;
 use crate::error::Error;
-use crate::limits::{SPACE_SHORT_MAX, TIMEOUT_LOCATE};
+use crate::limits::SPACE_SHORT_MAX;
 use crate::session::{Answer, is_done};
 use crate::ssc::{Command, Position, SpaceOver};
 use crate::{Condition, Data};
@@ -55,7 +55,7 @@ impl Drive {
     fn send_space(&mut self, command: Command, count: i64) -> Result<SpaceOutcome, Error> {
         self.session.require_settled(command)?;
         let step = self.session.step(command);
-        let answer = self.session.send(command, Data::None, TIMEOUT_LOCATE)?;
+        let answer = self.session.send(command, Data::None, self.timeouts.locate)?;
         match answer {
             Answer::Good { .. } => {
                 self.session.unsynced = 0;
@@ -85,7 +85,7 @@ impl Drive {
         if self.old_locate {
             self.locate_by_spacing(command, partition, block)?;
         } else {
-            match self.session.perform(command, Data::None, TIMEOUT_LOCATE) {
+            match self.session.perform(command, Data::None, self.timeouts.locate) {
                 Err(error) if is_unknown(&error) => {
                     self.old_locate = true;
                     self.locate_by_spacing(command, partition, block)?;

@@ -5,7 +5,7 @@
 
 use super::{Drive, protection};
 use crate::error::{Error, Step};
-use crate::limits::{TIMEOUT_FILEMARKS, TIMEOUT_READ, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MAX};
+use crate::limits::{TIMEOUT_FILEMARKS, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MAX};
 use crate::mode::BlockProtection;
 use crate::session::{Answer, is_done};
 use crate::ssc::{Command, Position};
@@ -109,7 +109,7 @@ impl Drive {
         let command = Command::Read { suppress_length: false, length };
         self.session.require_settled(command)?;
         let step = self.session.step(command);
-        match self.session.send(command, Data::In(buffer), TIMEOUT_READ)? {
+        match self.session.send(command, Data::In(buffer), self.timeouts.read)? {
             Answer::Good { transferred } => {
                 whole(step, length, transferred, None)?;
                 Ok(ReadOutcome::Block(transferred))
