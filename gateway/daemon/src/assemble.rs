@@ -12,10 +12,10 @@ use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
 use library::Library;
 use model::catalog::Catalog;
 use model::fence::KeyFence;
-use virtual_library::VirtualLibrary;
+use virtual_library::{Timing, VirtualLibrary};
 
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::config::{Config, Identity, LibraryConfig, Upstream};
+use crate::config::{Config, Identity, LibraryConfig, Machines, Upstream};
 use crate::data::{DataDir, Installation, Root};
 use crate::error::Error;
 use crate::stores::{self, Behind, OpenStore};
@@ -102,9 +102,10 @@ async fn open_catalog(
 async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<String, Arc<Library>>, Error> {
     let mut libraries = BTreeMap::new();
     for library in &config.libraries {
-        let (folder, library) = (data.library(&library.name), library.clone());
+        let (folder, library, machines) =
+            (data.library(&library.name), library.clone(), config.machines.clone());
         let name = library.name.clone();
-        let opened = blocking("library", move || open_library(&folder, &library)).await?;
+        let opened = blocking("library", move || open_library(&folder, &library, &machines)).await?;
         libraries.insert(name, Arc::new(opened));
     }
     Ok(libraries)
@@ -113,10 +114,15 @@ async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<Stri
 fn open_library(
     folder: &std::path::Path,
     config: &LibraryConfig,
+    machines: &Machines,
 ) -> Result<Library, Box<dyn std::error::Error + Send + Sync>> {
-    let machine = VirtualLibrary::open(folder, config.geometry)?;
+    let machine = VirtualLibrary::open_timed(folder, config.geometry, Timing::scaled(machines.time_scale))?;
     let drives = (0..machine.drive_count()).map(|index| machine.drive_transport(index)).collect();
-    Ok(Library::open(library::Config::new(&config.name), machine.changer_transport(), drives)?)
+    let library = Library::open(library::Config::new(&config.name), machine.changer_transport(), drives)?;
+    // Counted from here: what finding the machines takes is not what a test wants to disturb.
+    let faults = machine.faults();
+    machines.faults.iter().filter(|(name, _)| *name == config.name).for_each(|(_, fault)| faults.plan(fault));
+    Ok(library)
 }
 
 /// Does what blocks where it may.

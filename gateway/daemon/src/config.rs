@@ -6,6 +6,7 @@
 mod read;
 mod section;
 mod stores;
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use virtual_library::Geometry;
 pub(crate) use read::{access_key_id, secret_access_key};
 pub use section::{Fault, Faults};
 pub use stores::StoreConfig;
+pub use testing::Machines;
 
 /// Everything the configuration says.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub pace: Pace,
     /// Rounds of the race when a remote store is probed.
     pub probe_rounds: u32,
+    /// How the machines of virtual libraries behave.
+    pub machines: Machines,
 }
 
 /// A caller.

@@ -179,6 +179,11 @@ impl Row {
     }
 }
 
+/// Every row, for those who show that each is dealt with.
+pub fn rows() -> &'static [Row] {
+    table::ROWS
+}
+
 /// The row for some sense data, as an answer to a command of that class. The stream flags speak first: a device may
 /// set them with any code.
 pub(crate) fn lookup(sense: &Sense, class: Option<Class>) -> &'static Row {

@@ -195,6 +195,20 @@ fn a_busy_drive_is_nobodys_fault() {
 }
 
 #[test]
+fn a_position_that_the_drive_gave_up_is_asked_for_once_more() {
+    let given_up = || Answer::Check(sense(SenseKey::AbortedCommand, 0x4B, 0));
+    let (mut drive, script) = drive(vec![
+        (POSITION, given_up()),
+        (POSITION, at(1, 40)),
+        (POSITION, given_up()),
+        (POSITION, given_up()),
+    ]);
+    assert_eq!(drive.position().unwrap().block, 40);
+    assert!(drive.position().is_err());
+    script.done();
+}
+
+#[test]
 fn missing_filemarks_are_an_error() {
     let short = Sense { information: Some(1), ..marks("e", None) };
     let (mut drive, _) = drive(vec![(filemarks(2), Answer::Check(short))]);

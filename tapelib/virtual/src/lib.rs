@@ -39,7 +39,7 @@ mod unit;
 
 pub use clock::{Clock, ScaledClock, SimulatedClock};
 pub use error::Error;
-pub use faults::{Effect, Fault, Faults, Unit};
+pub use faults::{Effect, Fault, Faults, Planned, Unit};
 pub use geometry::{Barcode, Geometry};
 pub use library::{VirtualLibrary, cartridge_dir};
 pub use operator::Place;

@@ -7,7 +7,7 @@ use host::{DRIVE, Host, SLOT, codes, geometry, loaded};
 use scsi::Data;
 use std::sync::Arc;
 use std::time::Duration;
-use virtual_library::{Fault, Geometry, SimulatedClock, Timing, VirtualLibrary};
+use virtual_library::{Geometry, Planned, SimulatedClock, Timing, VirtualLibrary};
 
 const MIB: u64 = 1 << 20;
 
@@ -90,7 +90,7 @@ fn faults_from_configuration() {
     let dir = host::folder_in_memory();
     let library = VirtualLibrary::open(dir.path(), geometry(16 * MIB)).unwrap();
     let (mut robot, mut drive) = loaded(&library);
-    let plan = |text: &str| library.faults().inject(text.parse().unwrap());
+    let plan = |text: &str| library.faults().plan(&text.parse().unwrap());
     plan("drive 0 write_6 fail 3/0C/00 after 1");
     drive.write(b"passes").unwrap();
     assert_eq!(codes(drive.write(b"fails")), (3, 0x0C, 0));
@@ -113,6 +113,12 @@ fn faults_from_configuration() {
     drive.space(3, 0).unwrap();
     assert_eq!(drive.position().unwrap().2, 1);
     assert_eq!(robot.settle().0, [(6, 0x29, 0)]);
+    for (text, drive) in [("drive 1 slow-load 5", Some(1)), ("drive 0 alert 20", Some(0))] {
+        assert_eq!(text.parse::<Planned>().unwrap().drive(), drive);
+    }
+    plan("cartridge TG0001L9 unreadable 0/0");
+    drive.locate(0, 0).unwrap();
+    assert_eq!(codes(drive.block()), (3, 0x11, 0));
 
     for bad in [
         "",
@@ -125,7 +131,12 @@ fn faults_from_configuration() {
         "drive 0 any fail 33/0C/00",
         "drive 0 any silence after",
         "drive 0 any silence deferred",
+        "drive 0 alert 65",
+        "drive 0 alert 20 21",
+        "drive 0 slow-load",
+        "cartridge TG0001L9 unreadable 2/0",
+        "cartridge TG/1 unreadable 1/0",
     ] {
-        assert!(bad.parse::<Fault>().is_err(), "{bad}");
+        assert!(bad.parse::<Planned>().is_err(), "{bad}");
     }
 }

@@ -2,9 +2,11 @@
 """Reads a cartridge in its directory form, checks it, and writes out what is on it.
 
     ltfs_reader.py CARTRIDGE [--after-crash] [--extract DIR] [--packs] [--member PACK ID FILE]
+    ltfs_reader.py --batch < LINES
 
 Prints a report as JSON. Exit 1, with every reason on stderr, when anything is not as the LTFS 2.4 format (and, with --packs, the
-pack format) says. Python's standard library and the zstd program only.
+pack format) says. In a batch every line of input is a command line, and every line of output a report, or a list of reasons.
+Python's standard library and the zstd program only.
 """
 
 import argparse
@@ -22,15 +24,12 @@ PACK_SUFFIX, MANIFEST_SUFFIX = ".tar.zst", ".manifest"
 
 def main():
     """The program."""
-    options = arguments()
-    report, faults = {}, []
-    try:
-        volume = Volume(options.cartridge, options.after_crash)
-        faults = volume.faults + volume.torn if volume.faults else []
-        if not faults:
-            report = read(volume, options)
-    except (Violation, OSError) as error:
-        faults.append(str(error))
+    if sys.argv[1:] == ["--batch"]:
+        for line in sys.stdin:
+            report, faults = judge(arguments(line.split()))
+            print(json.dumps(faults or report), flush=True)
+        return
+    report, faults = judge(arguments())
     if faults:
         for fault in faults:
             print(f"ltfs_reader: {fault}", file=sys.stderr)
@@ -39,7 +38,17 @@ def main():
     print()
 
 
-def arguments():
+def judge(options):
+    """What is on a cartridge, and what is wrong with it."""
+    try:
+        volume = Volume(options.cartridge, options.after_crash)
+        faults = volume.faults + volume.torn if volume.faults else []
+        return ({}, faults) if faults else (read(volume, options), [])
+    except (Violation, OSError) as error:
+        return {}, [str(error)]
+
+
+def arguments(words=None):
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cartridge", help="the directory")
@@ -47,7 +56,7 @@ def arguments():
     parser.add_argument("--extract", metavar="DIR", help="write every file below this directory, which must not exist")
     parser.add_argument("--packs", action="store_true", help="check packs and journals too")
     parser.add_argument("--member", nargs=3, metavar=("PACK", "ID", "FILE"), help="write one member of a pack to a file")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def read(volume, options):

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use dialect::sigv4::Secret;
 use engine::PoolSettings;
-use model::time::DayLength;
 use model::{PoolName, TapeClass};
 use toml::Table;
 use virtual_library::Geometry;
@@ -16,9 +15,10 @@ use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
 
 use super::section::{Faults, Section};
 use super::stores::{self, StoreConfig};
+use super::testing::{self, Testing};
 use super::{
     ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, LibraryConfig,
-    PACK_BYTES_DEFAULT, Pace, QUIET_DEFAULT, REGION_DEFAULT,
+    PACK_BYTES_DEFAULT, REGION_DEFAULT,
 };
 use super::{Identity, Upstream};
 
@@ -28,8 +28,6 @@ const PACK_BYTES_MIN: u64 = 1 << 20;
 const PACK_BYTES_MAX: u64 = 32 << 30;
 const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SECRET_LENGTH_MIN: usize = 8;
-const DAY_SECONDS_MAX: u64 = 86_400;
-const PROBE_ROUNDS_MAX: u64 = 10_000;
 const FLIPS_PER_SECOND_MAX: u64 = 1_000_000;
 /// Part of a cartridge its index partition takes at most.
 const INDEX_PART: u64 = 20;
@@ -52,8 +50,9 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
     let store = store.unwrap_or(StoreConfig::Embedded { pretend_remote: false });
     let buckets = stores::buckets(root.named("bucket"), store.is_remote());
     let identities = identities(&mut root, folder, store.is_remote());
-    let Testing { pace, quiet, probe_rounds } = root.table("testing").map_or_else(Testing::default, testing);
     let libraries = libraries(&mut root);
+    let testing = root.table("testing").map(|section| testing::read(section, &libraries));
+    let Testing { pace, quiet, probe_rounds, machines } = testing.unwrap_or_default();
     let pools = pools(&mut root, &libraries, quiet);
     let classes = classes(&mut root, &pools);
     let spool_bytes_max = root.table("spool").and_then(|mut spool| {
@@ -85,6 +84,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         flips_per_second,
         pace,
         probe_rounds,
+        machines,
     }
 }
 
@@ -162,45 +162,6 @@ pub(super) fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret>
             }
         },
     }
-}
-
-/// What tests may change.
-struct Testing {
-    pace: Pace,
-    /// How long a pool waits for more by default.
-    quiet: Duration,
-    probe_rounds: u32,
-}
-
-impl Default for Testing {
-    fn default() -> Self {
-        Self { pace: Pace::default(), quiet: QUIET_DEFAULT, probe_rounds: store::RACE_ROUNDS }
-    }
-}
-
-fn testing(mut section: Section<'_>) -> Testing {
-    let Testing { mut pace, mut quiet, probe_rounds } = Testing::default();
-    if let Some(seconds) = section.small("day_seconds", 1..=DAY_SECONDS_MAX) {
-        pace.day = DayLength::Seconds(seconds);
-    }
-    if let Some(interval) = section.seconds("lifecycle_interval_seconds") {
-        pace.scan_interval = interval.max(Duration::from_millis(50));
-        pace.lapse_interval = pace.lapse_interval.min(pace.scan_interval);
-        pace.retry_after = pace.retry_after.min(2 * pace.scan_interval);
-        quiet = quiet.min(pace.scan_interval);
-    }
-    pace.grace = section.seconds("grace_seconds").unwrap_or(pace.grace);
-    pace.restore_hold = section.seconds("restore_hold_seconds").unwrap_or(pace.restore_hold);
-    if section.fraction("virtual_time_scale").is_some_and(|scale| scale != 0.0) {
-        section.fault(
-            "virtual_time_scale",
-            "only instant tapes are offered yet",
-            "write 0.0 or leave it out",
-        );
-    }
-    let probe_rounds = section.small("probe_rounds", 1..=PROBE_ROUNDS_MAX).unwrap_or(probe_rounds);
-    section.end();
-    Testing { pace, quiet, probe_rounds }
 }
 
 fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {

@@ -65,7 +65,8 @@ fn every_key_is_understood() {
         lifecycle_interval_seconds = 1
         grace_seconds = 0
         restore_hold_seconds = 0.25
-        virtual_time_scale = 0.0
+        virtual_time_scale = 0.01
+        faults = ["small drive 0 write_6 fail 3/0C/00 after 5", "small cartridge TG0001L9 unreadable 1/57"]
         "#,
     )
     .unwrap();
@@ -90,6 +91,7 @@ fn every_key_is_understood() {
     assert_eq!(config.pace.day, DayLength::Seconds(20));
     assert_eq!((config.pace.grace, config.pace.restore_hold), (Duration::ZERO, Duration::from_millis(250)));
     assert_eq!(config.spool_bytes_max, Some(1_000_000_000));
+    assert_eq!((config.machines.time_scale, config.machines.faults.len()), (0.01, 2));
     assert_eq!(config.flips_per_second.map(NonZeroU32::get), Some(50));
 }
 
@@ -142,7 +144,11 @@ fn each_fault_names_its_key() {
         ("[store]\nexpected_owner = \"123456789012\"", "store.expected_owner"),
         ("[testing]\nday_seconds = 0", "testing.day_seconds"),
         ("[testing]\ngrace_seconds = nan", "testing.grace_seconds"),
-        ("[testing]\nvirtual_time_scale = 1.0", "testing.virtual_time_scale"),
+        ("[testing]\nvirtual_time_scale = -1", "testing.virtual_time_scale"),
+        ("[testing]\nvirtual_time_scale = nan", "testing.virtual_time_scale"),
+        ("[testing]\nfaults = [\"main drive 0 any silence\", \"main drive 0\"]", "testing.faults[1]"),
+        ("[testing]\nfaults = [\"main drive 2 any silence\"]", "testing.faults[0]"),
+        ("[testing]\nfaults = [\"drive 0 any silence\"]", "testing.faults[0]"),
         ("testing = 1", "testing"),
     ] {
         let faults = parse(text).unwrap_err();

@@ -219,6 +219,32 @@ fn a_bucket_is_migrated_and_given_back() {
     gateway.end();
 }
 
+#[test]
+fn a_cartridge_that_fails_in_a_pack_is_told_and_the_pack_goes_to_another() {
+    // Two cartridges, one drive: labelling both takes twelve blocks, the object forty.
+    const FAILING: &str = "[testing]\nlifecycle_interval_seconds = 0.2\ngrace_seconds = 0\n\
+        faults = [\"failing drive 0 write_6 fail 3/0C/00 after 30\"]\n\
+        [[library]]\nname = \"failing\"\nkind = \"virtual\"\nslots = 3\ndrives = 1\n";
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = (0..5_000_000_u32).map(|n| n.wrapping_mul(0x9E37_79B9).rotate_left(n % 31));
+    let bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+    let gateway = start_with(folder.path(), FAILING);
+    assert_eq!(gateway.ask("PUT", "/first-try", b"").0, 200);
+    assert_eq!(gateway.ask("PUT", "/first-try/key", &bytes).0, 200);
+    put_rules(&gateway);
+    gateway.until("the object to be archived", |gateway| (gateway.archived() == 1).then_some(Value::Null));
+    let drives = gateway.admin(&Question::Drives)["drives"].clone();
+    let errors: Vec<&str> =
+        drives.as_array().unwrap().iter().filter_map(|drive| drive["last_error"].as_str()).collect();
+    assert!(errors.iter().any(|error| error.contains("3/0c/00")), "{drives:#}");
+    gateway.order(console::BucketAction::Detach);
+    gateway.until("everything to be back", |gateway| {
+        (gateway.order(console::BucketAction::Detach)["done"] == true).then_some(Value::Null)
+    });
+    assert!(gateway.ask("GET", "/first-try/key", b"") == (200, bytes), "byte for byte");
+    gateway.end();
+}
+
 /// Puts a rule with the digest that S3 asks for.
 fn put_rules(gateway: &Running) {
     let digest = dialect::checksum::Md5::of(TO_TAPE).to_base64();

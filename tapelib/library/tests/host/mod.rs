@@ -35,8 +35,12 @@ pub fn config() -> Config {
 
 impl Host {
     pub fn new(drives: u16) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let machine = VirtualLibrary::open(&dir.path().join("library"), geometry(drives)).unwrap();
+        Self::with(geometry(drives))
+    }
+
+    pub fn with(geometry: Geometry) -> Self {
+        let dir = folder_in_memory();
+        let machine = VirtualLibrary::open(&dir.path().join("library"), geometry).unwrap();
         let library = attach(&machine, config());
         Self { dir, machine, library }
     }
@@ -115,7 +119,7 @@ impl Host {
             packs
                 .iter()
                 .map(|pack| {
-                    let n = pack.id.strip_prefix("PACK-").unwrap().parse().unwrap();
+                    let n = number(&pack.id);
                     let mut bytes = Vec::new();
                     mounted.read_pack(pack.start_block, 0..pack.bytes, &mut bytes).unwrap();
                     assert!(bytes == content(n), "pack {n} differs");
@@ -127,6 +131,11 @@ impl Host {
                 .collect()
         })
     }
+}
+
+/// A folder where syncing costs nothing, where the machine has one.
+pub fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 pub fn attach(machine: &VirtualLibrary, config: Config) -> Library {
@@ -161,6 +170,11 @@ pub fn remember(row: &mut Row, report: &MountReport) {
 
 pub fn mount(barcode: &Barcode, row: &Row) -> Mount {
     Mount { barcode: barcode.clone(), expect: row.clone() }
+}
+
+/// The number of a pack, from its id.
+pub fn number(id: &str) -> usize {
+    id.strip_prefix("PACK-").unwrap().parse().unwrap()
 }
 
 pub fn content(n: usize) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::limits::{TIMEOUT_FILEMARKS, TIMEOUT_SMALL, TIMEOUT_WRITE, TRANSFER_MA
 use crate::mode::BlockProtection;
 use crate::session::{Answer, is_done};
 use crate::ssc::{Command, Position};
-use crate::{Condition, Data, Sense};
+use crate::{Action, Condition, Data, Sense};
 
 /// A block or filemarks were accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,13 @@ impl Drive {
     pub(super) fn read_position(&mut self) -> Result<Position, Error> {
         let command = Command::ReadPosition;
         let mut buffer = [0; Position::LENGTH];
-        let length = self.session.perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?;
+        let length = match self.session.perform(command, Data::In(&mut buffer), TIMEOUT_SMALL) {
+            // An attention is not asked over: it has to be seen.
+            Err(error) if error.action() == Action::Retry => {
+                self.session.perform(command, Data::In(&mut buffer), TIMEOUT_SMALL)?
+            }
+            result => result?,
+        };
         let position = Position::parse(&buffer[..length]).map_err(self.session.reply(command))?;
         position.ok_or(Error::PositionUnknown)
     }
