@@ -94,14 +94,15 @@ pub(crate) async fn end_append(
     problem.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Why a volume must not be written again after this error, if it must not.
+/// Why a volume must not be written again after this error, if it must not. What may be the drive's fault is tried
+/// again, elsewhere, after a rest: the library says when that has shown it to be the cartridge.
 fn condemns(error: &library::Error) -> Option<String> {
     use library::{Blame, Error as E};
     match error {
-        E::Fence { .. } | E::NotWritable { .. } | E::Damaged { .. } | E::Recovery { .. } => {
-            Some(crate::error::chain(error))
-        }
-        E::Drive { blame: Blame::Medium | Blame::Unknown, .. } => Some(crate::error::chain(error)),
+        E::Fence { .. }
+        | E::NotWritable { .. }
+        | E::Recovery { .. }
+        | E::Proven { blame: Blame::Medium, .. } => Some(crate::error::chain(error)),
         _ => None,
     }
 }
@@ -114,6 +115,7 @@ pub(crate) fn concerns_volume(error: &library::Error) -> bool {
         E::Identify { .. }
             | E::NoDrives { .. }
             | E::NoDriveUp
+            | E::Proven { blame: library::Blame::Drive, .. }
             | E::Inventory { .. }
             | E::NoSlot { .. }
             | E::Stopping
@@ -265,6 +267,25 @@ mod tests {
         ];
         let chosen = |bytes| choose(&all, "main", &pool, bytes).map(|volume| volume.id.as_u128());
         assert_eq!([chosen(5), chosen(20), chosen(60), chosen(101)], [Some(3), Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn a_volume_is_set_aside_once_trying_elsewhere_has_shown_it_to_be_at_fault() {
+        use library::{Blame, Error as E};
+        let (drive, barcode) = ("DRIVE1".to_owned(), Barcode::parse("VOL001L9").unwrap());
+        let source: Arc<std::io::Error> = Arc::new(std::io::Error::other("3/0c/00"));
+        let once = E::Drive {
+            drive: drive.clone(),
+            barcode: barcode.clone(),
+            blame: Blame::Medium,
+            source: source.clone(),
+        };
+        assert!(condemns(&once).is_none() && concerns_volume(&once));
+        for (blame, of_volume) in [(Blame::Medium, true), (Blame::Drive, false)] {
+            let (drive, barcode, source) = (drive.clone(), barcode.clone(), source.clone());
+            let proven = E::Proven { blame, drive, barcode, source };
+            assert_eq!((condemns(&proven).is_some(), concerns_volume(&proven)), (of_volume, of_volume));
+        }
     }
 
     #[test]

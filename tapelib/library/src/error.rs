@@ -191,6 +191,19 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    /// Tried elsewhere, a failure was found to be the cartridge's or the drive's.
+    #[error("{}", proven(blame, drive, barcode))]
+    Proven {
+        /// Who is at fault: [`Blame::Medium`] or [`Blame::Drive`].
+        blame: Blame,
+        /// Serial of the drive.
+        drive: String,
+        /// The cartridge.
+        barcode: Barcode,
+        /// What happened this time.
+        #[source]
+        source: Cause,
+    },
     /// The sink that bytes were read into failed; the tape did not.
     #[error("take the bytes read from cartridge {barcode}")]
     Sink {
@@ -293,7 +306,8 @@ impl Error {
             Self::Move { .. } | Self::Inventory { .. } | Self::NoSlot { .. } => Remedy::Operator("TL-0405"),
             Self::Drive { blame: Blame::Operator, .. } => Remedy::Operator("TL-0406"),
             Self::Drive { .. } => Remedy::Retry,
-            Self::Damaged { .. } => Remedy::Damage,
+            Self::Damaged { .. } | Self::Proven { blame: Blame::Medium, .. } => Remedy::Damage,
+            Self::Proven { .. } => Remedy::Retry,
             Self::Fence { .. } => Remedy::Operator("TL-0412"),
             Self::NotBlank { .. } => Remedy::Operator("TL-0413"),
             Self::NotWritable { .. } => Remedy::Operator("TL-0414"),
@@ -309,7 +323,7 @@ impl Error {
     /// What it is charged to, as far as one place can tell.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Drive { blame, .. } => *blame,
+            Self::Drive { blame, .. } | Self::Proven { blame, .. } => *blame,
             Self::Damaged { .. } => Blame::Medium,
             Self::Move { .. } | Self::Inventory { .. } | Self::NoSlot { .. } => Blame::Changer,
             Self::Fence { .. } | Self::NotBlank { .. } | Self::NotWritable { .. } | Self::Missing { .. } => {
@@ -328,7 +342,19 @@ impl Error {
                 Some(error) => error.condemns_device(),
                 None => matches!(blame, Blame::Path | Blame::Drive),
             },
+            Self::Proven { blame, .. } => *blame == Blame::Drive,
             Self::Occupied { .. } | Self::Fault => true,
+            _ => false,
+        }
+    }
+
+    /// Whether drive and cartridge failed together, and only trying elsewhere tells which of them it is.
+    pub(crate) fn is_undecided(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Drive { blame: Blame::Medium | Blame::Drive | Blame::Unknown, .. } => {
+                !self.condemns_drive()
+            }
             _ => false,
         }
     }
@@ -413,6 +439,13 @@ impl Place {
 
 fn boxed(error: ltfs::Error) -> Box<dyn std::error::Error + Send + Sync> {
     Box::new(error)
+}
+
+fn proven(blame: &Blame, drive: &str, barcode: &Barcode) -> String {
+    match blame {
+        Blame::Drive => format!("drive {drive} failed with cartridge {barcode} as with others"),
+        _ => format!("cartridge {barcode} failed in drive {drive} as before, and the drive is not to blame"),
+    }
 }
 
 /// An error with everything below it, for a log or a status.

@@ -18,6 +18,7 @@
 //! Not here: which volume to write to, what is queued for later, retries: the caller schedules.
 
 mod barcode;
+mod charges;
 mod config;
 mod error;
 mod fence;

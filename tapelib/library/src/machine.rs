@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use scsi::limits::PATIENCE;
 use scsi::{Changer, Drive, Transport};
 
+use crate::charges::Charges;
 use crate::error::chain;
 use crate::robot::Robot;
 use crate::state::{DriveRecord, Job, Shared, State, Work};
@@ -74,6 +75,7 @@ impl Library {
             next_number: 1,
             inventory: inventory.clone(),
             drives: records.collect(),
+            charges: Charges::default(),
             stopping: false,
             abandoned: false,
         };
@@ -154,7 +156,8 @@ impl Library {
         self.shared.state().jobs.len()
     }
 
-    /// Lets a drive that was down be used again; its next action tells whether it works. Returns at once.
+    /// Lets a drive that was down be used again, and forgets what it failed at; its next action tells whether it works.
+    /// Returns at once.
     pub fn drive_up(&self, serial: &str) -> Result<(), Error> {
         let mut state = self.shared.state();
         let unknown =
@@ -163,6 +166,7 @@ impl Library {
         if drive.is_down() {
             drive.state = DriveState::Idle;
         }
+        state.charges.forgive_drive(serial);
         drop(state);
         self.shared.changed.notify_all();
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::charges::Charges;
 use crate::robot::Robot;
 use crate::{
     AppendWork, Barcode, Config, Done, DriveState, Error, Expected, Inventory, JobNumber, LabelledVolume,
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub next_number: u64,
     pub inventory: Inventory,
     pub drives: Vec<DriveRecord>,
+    /// Failures that drive or cartridge may be at fault for.
+    pub charges: Charges,
     pub stopping: bool,
     /// Dropped without a shutdown: threads end as they are.
     pub abandoned: bool,
@@ -174,14 +177,20 @@ impl State {
     }
 
     /// The oldest job whose cartridge no drive has, unless drive `me` would have to put a cartridge back first and
-    /// another drive would not.
+    /// another drive would not, or the cartridge has failed in drive `me` and another drive could try it.
     fn job_in_a_slot(&self, me: usize) -> Option<usize> {
         let empty =
             |drive: &DriveRecord| drive.holds.is_none() && drive.state == DriveState::Idle && !drive.ended;
         if self.drives[me].holds.is_some() && self.drives.iter().any(empty) {
             return None;
         }
-        self.jobs.iter().position(|job| !self.drives.iter().any(|drive| drive.has(&job.barcode)))
+        let failed = |drive: &DriveRecord, job: &Job| self.charges.stands(&drive.serial, &job.barcode);
+        let for_another = |job: &Job| {
+            let could = |drive: &DriveRecord| !drive.is_down() && !drive.ended && !failed(drive, job);
+            failed(&self.drives[me], job) && self.drives.iter().any(could)
+        };
+        let taken = |job: &Job| self.drives.iter().any(|drive| drive.has(&job.barcode));
+        self.jobs.iter().position(|job| !taken(job) && !for_another(job))
     }
 
     fn apply(&mut self, me: usize, action: &Action) {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use scsi::Drive;
 use volume::ltfs::{Appender, Volume};
 
+use crate::charges::Verdict;
 use crate::error::{Place, chain};
 use crate::label;
 use crate::state::{Action, Job, Shared, Work};
@@ -25,6 +26,8 @@ pub(crate) struct Worker {
     /// `None` only while a mount has it.
     tape: Option<DriveTape>,
     loaded: Option<Loaded>,
+    /// Bytes that could not be read in the present job, which its caller knows of.
+    damage: Option<Error>,
 }
 
 /// A cartridge in the drive.
@@ -46,7 +49,7 @@ enum Open {
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, me: usize, drive: Drive, serial: String, element: u16) -> Self {
-        Self { shared, me, serial, element, tape: Some(DriveTape::new(drive)), loaded: None }
+        Self { shared, me, serial, element, tape: Some(DriveTape::new(drive)), loaded: None, damage: None }
     }
 
     /// Takes over a cartridge that was found in the drive: it is used, or put back when it has been idle.
@@ -137,6 +140,7 @@ impl Worker {
             return Err(error);
         }
         if let Err(error) = contained(|| self.mount(&job.barcode)) {
+            let error = self.judged(error);
             if matches!(error, Error::Occupied { .. }) {
                 self.hand_back(job);
             } else {
@@ -148,14 +152,14 @@ impl Worker {
         let (result, after) = match job.work {
             Work::Append { expected, work, done } => {
                 let result = contained(|| self.append(&expected, work));
-                let (report, end) = split(result);
+                let (report, end) = split(self.tried(result));
                 let failed = report.as_ref().err().cloned();
                 self.finish(|| done(report));
                 (failed, end)
             }
             Work::Read { expected, work, done } => {
                 let result = contained(|| self.read(&expected, work));
-                let (report, end) = split(result);
+                let (report, end) = split(self.tried(result));
                 let failed = report.as_ref().err().cloned();
                 self.finish(|| done(report));
                 (failed, end)
@@ -164,6 +168,7 @@ impl Worker {
                 let place = self.place();
                 self.loaded_mut().open = Open::Not;
                 let result = contained(|| label::label(self.tape_mut(), &place, &identity, overwrite));
+                let result = self.tried(result);
                 let failed = result.as_ref().err().cloned();
                 self.finish(|| done(result));
                 (failed, WorkEnd::Keep)
@@ -174,6 +179,35 @@ impl Worker {
             return Err(error);
         }
         if after == WorkEnd::Unload { self.dismount() } else { Ok(()) }
+    }
+
+    /// What a job ended with, after what other tries have shown.
+    fn tried<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        match (result, self.damage.take()) {
+            (Ok(value), None) => {
+                let barcode = self.place().barcode;
+                self.shared.state().charges.worked(&self.serial, &barcode);
+                Ok(value)
+            }
+            // The caller knows of the damage; what is told here is whether the drive is of use.
+            (Ok(value), Some(damage)) => match self.judged(damage) {
+                error if error.condemns_drive() => Err(error),
+                _ => Ok(value),
+            },
+            (Err(error), _) => Err(self.judged(error)),
+        }
+    }
+
+    /// An error that says whether drive or cartridge is at fault, once trying elsewhere has told.
+    fn judged(&self, error: Error) -> Error {
+        let Some(loaded) = self.loaded.as_ref().filter(|_| error.is_undecided()) else { return error };
+        let (barcode, drive) = (loaded.barcode.clone(), self.serial.clone());
+        let blame = match self.shared.state().charges.failed(&drive, &barcode) {
+            None => return error,
+            Some(Verdict::Cartridge) => Blame::Medium,
+            Some(Verdict::Drive) => Blame::Drive,
+        };
+        Error::Proven { blame, drive, barcode, source: Arc::new(error) }
     }
 
     /// Puts a job back at the head of the queue.

@@ -135,6 +135,60 @@ fn a_broken_drive_gives_its_cartridge_to_another() {
     assert!(matches!(host.library.drives()[broken].state, DriveState::Down { .. }));
 }
 
+/// A write that fails in the next pack in every drive, once in each.
+fn fail_in_a_pack(host: &Host, barcode: &Barcode, row: &host::Row, n: usize) -> Error {
+    for drive in 0..host.machine.drive_count() {
+        let write_error = Effect::Fail(Sense::new(0x3, 0x0c, 0x00));
+        plan(host, Unit::Drive(drive), scsi::opcode::WRITE_6, write_error);
+    }
+    let pack = host.spool(n);
+    let failed = host.append_with(barcode, row, move |mounted| {
+        assert!(pack.append(mounted).is_err());
+        WorkEnd::Keep
+    });
+    host.machine.faults().clear();
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    failed.unwrap_err()
+}
+
+#[test]
+fn a_cartridge_that_fails_in_two_drives_is_at_fault_and_they_are_not() {
+    let host = Host::new(2);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    row.end = End::Unclean;
+    let first = fail_in_a_pack(&host, &barcode, &row, 2);
+    assert!(matches!(first, Error::Drive { blame: library::Blame::Medium, .. }), "{first:?}");
+    let second = fail_in_a_pack(&host, &barcode, &row, 3);
+    let Error::Proven { blame: library::Blame::Medium, drive, .. } = &second else { panic!("{second:?}") };
+    let Error::Drive { drive: other, .. } = &first else { panic!() };
+    assert_ne!(drive, other, "tried elsewhere");
+    assert_eq!(second.remedy(), library::Remedy::Damage);
+    assert!(host.library.drives().iter().all(|drive| drive.state == DriveState::Idle));
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1]);
+}
+
+#[test]
+fn a_drive_that_fails_with_two_cartridges_is_at_fault_and_set_down() {
+    let host = Host::new(1);
+    let (one, other) = (host.barcode(0), host.barcode(1));
+    let mut row = host.label(&one, 1);
+    host.append(&one, &mut row, &[1]).unwrap();
+    let mut second = host.label(&other, 2);
+    (row.end, second.end) = (End::Unclean, End::Unclean);
+    assert_eq!(fail_in_a_pack(&host, &one, &row, 2).blame(), library::Blame::Medium);
+    let found = fail_in_a_pack(&host, &other, &second, 3);
+    assert!(matches!(found, Error::Proven { blame: library::Blame::Drive, .. }), "{found:?}");
+    let drive = host.library.drives()[0].clone();
+    assert!(matches!(drive.state, DriveState::Down { .. }), "{drive:?}");
+    // Somebody has cleaned it. Neither cartridge is held to blame.
+    host.library.drive_up(&drive.serial).unwrap();
+    host.append(&one, &mut row, &[4]).unwrap();
+    host.append(&other, &mut second, &[5]).unwrap();
+    assert_eq!(host.packs(&one, &row).unwrap(), [1, 4]);
+}
+
 #[test]
 fn an_error_of_the_closing_filemark_leaves_the_last_commit() {
     let host = Host::new(1);

@@ -56,6 +56,7 @@ fn state(drives: &[&str], jobs: &[&str], results: &mpsc::Sender<Result<(), Error
         next_number: 100,
         inventory: Inventory::default(),
         drives: drives.iter().map(|text| drive(text)).collect(),
+        charges: Charges::default(),
         stopping: false,
         abandoned: false,
     }

@@ -72,9 +72,11 @@ impl Worker {
         let end = catch_unwind(AssertUnwindSafe(|| work(&mut mounted)));
         let Mounted { tape, access, failure, .. } = mounted;
         self.tape = Some(tape);
-        // Damage is the caller's to judge: it has been told, and the drive is well.
-        if let Some(failure) = failure.filter(|failure| matches!(failure, Error::Drive { .. })) {
-            return Err(failure);
+        match failure {
+            // The caller has been told, and judges what it means for the volume.
+            Some(damage @ Error::Damaged { .. }) => self.damage = Some(damage),
+            Some(failure) => return Err(failure),
+            None => {}
         }
         self.loaded_mut().open = open(access.volume);
         let end = end.map_err(|_| Error::Panicked { barcode: place.barcode.clone() })?;
