@@ -283,8 +283,12 @@ class Races(Clients):
         """True when the key shows a state it may be in, archived; fails when it shows another."""
         key = self.keys[one]
         found = key.shown_by(lines)
-        check(found, f"{self.told(one)}: expected one of "
-                                 f"{[[brief(each) for each in state] for state in key.states]}, saw {lines}")
+        if not found:
+            # What the store has, and what is listed now, tell whether it was so for a moment only.
+            behind = self.lines(self.direct, one.bucket).get(one.key, [])
+            raise Failed(f"{self.told(one)}: expected one of "
+                         f"{[[brief(each) for each in state] for state in key.states]}, saw {lines}, "
+                         f"then {self.listed(one.bucket).get(one.key, [])}; the store has {behind}")
         return not found[0] or found[0][0].is_marker or lines[0].storage_class == "GLACIER"
 
     def listed(self, bucket):

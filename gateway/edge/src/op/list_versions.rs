@@ -99,7 +99,7 @@ async fn edits(
     let mut has_line = BTreeSet::new();
     for entry in entries {
         for row in rows.get(&entry.key).map(Vec::as_slice).unwrap_or_default() {
-            if let Some(shown) = shown(house, entry, row).await? {
+            if let Some(shown) = shown(house, entries, entry, row).await? {
                 let over = nulls.get(&entry.key).is_some_and(|null| is_over(row, entry, null));
                 let again = over || shown != Shown::Surplus && !has_line.insert(row.id);
                 found.push((entry, row, if again { Shown::Surplus } else { shown }));
@@ -146,8 +146,13 @@ fn marked<'a>(
     edits
 }
 
-/// What a line is to an archive of its key, if it is anything to it.
-async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Option<Shown>> {
+/// What a line of a page is to an archive of its key, if it is anything to it.
+async fn shown(
+    house: &House,
+    page: &[VersionEntry],
+    entry: &VersionEntry,
+    row: &Archive,
+) -> Result<Option<Shown>> {
     let Some(content) = &entry.content else { return Ok(None) };
     let known = row.standing.as_ref().and_then(|known| known.version.as_ref());
     let likeness = match known.is_none_or(|version| *version == entry.version) {
@@ -169,12 +174,27 @@ async fn shown(house: &House, entry: &VersionEntry, row: &Archive) -> Result<Opt
     Ok(match (original.as_ref() == Some(&entry.version), is_stub) {
         (true, true) => Some(Shown::Archived),
         (true, false) if is_ours(house, row, None).await? == Some(true) => Some(Shown::Current),
-        (false, true) => match is_ours(house, row, original.as_ref()).await? {
-            Some(false) => Some(Shown::Surplus),
-            _ => Some(Shown::Archived),
-        },
+        (false, true) => Some(match has_line_of(house, page, row, original.as_ref()).await? {
+            true => Shown::Surplus,
+            false => Shown::Archived,
+        }),
         _ => None,
     })
+}
+
+/// Whether the version that a stub stands above has a line of its own, in this page or the next. A store may still tell
+/// of a version that it lists no more, so it is asked only about what the next page may have.
+async fn has_line_of(
+    house: &House,
+    page: &[VersionEntry],
+    row: &Archive,
+    original: Option<&VersionId>,
+) -> Result<bool> {
+    if page.iter().any(|entry| entry.key == row.key && Some(&entry.version) == original) {
+        return Ok(true);
+    }
+    let may_follow = page.last().is_some_and(|last| last.key == row.key);
+    Ok(may_follow && is_ours(house, row, original).await? == Some(false))
 }
 
 /// Whether an archived null version, whose stub this line is, was replaced by what was written as null since.

@@ -1,5 +1,5 @@
-//! A store that gives an object another date when its tags or its ACL are written, and lists it without an ETag once
-//! its tags were deleted, as there are some.
+//! A store that gives an object another date when its tags or its ACL are written, lists it without an ETag once its
+//! tags were deleted, and tells for a while of versions that it lists no more, as there are some.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -23,11 +23,18 @@ pub struct Redating {
     redates: AtomicBool,
     /// By path: whether it is listed without an ETag.
     moved: Mutex<BTreeMap<String, bool>>,
+    /// Ids of versions that are not listed.
+    unlisted: Mutex<Vec<String>>,
 }
 
 impl Redating {
     pub fn new(inner: EmbeddedStore) -> Self {
-        Self { inner, redates: AtomicBool::new(false), moved: Mutex::new(BTreeMap::new()) }
+        Self { inner, redates: AtomicBool::new(false), moved: Mutex::default(), unlisted: Mutex::default() }
+    }
+
+    /// From now on the version is not listed.
+    pub fn unlist(&self, version: &str) {
+        self.unlisted.lock().unwrap().push(version.to_owned());
     }
 
     /// From now on it does so.
@@ -56,6 +63,12 @@ impl Redating {
                 let etag = leaf(&document, at, "ETag");
                 document.replace_range(etag, "&quot;&quot;");
             }
+        }
+        for version in self.unlisted.lock().unwrap().iter() {
+            let Some(at) = document.find(&format!("<VersionId>{version}</VersionId>")) else { continue };
+            let start = document[..at].rfind("<Version>").unwrap();
+            let end = at + document[at..].find("</Version>").unwrap() + "</Version>".len();
+            document.replace_range(start..end, "");
         }
         document
     }

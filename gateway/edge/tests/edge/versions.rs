@@ -322,3 +322,19 @@ async fn one_version_of_a_key_is_the_latest_whatever_is_left_out() {
     assert!(listed.contains(&line(&first, false)), "{listed}");
     assert_eq!(listed.matches("<VersionId>").count(), 2, "{listed}");
 }
+
+/// Ceph tells of a version for a moment after it left the listing.
+#[tokio::test]
+async fn a_stub_is_shown_once_its_version_is_listed_no_more() {
+    let world = versioned(true).await;
+    let id = put(&world, &large()).await;
+    let next = world.ask("PUT", "/bkt/next", &[], b"behind it").await;
+    let next = next.header("x-amz-version-id").unwrap();
+    world.archive_as("key", GLACIER, true).await;
+    let before = world.ask("GET", "/bkt?versions", &[], b"").await;
+    world.store.guard().inner().unlist(&id);
+    let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
+    assert_eq!(listed.text(), before.text());
+    assert!(listed.text().contains(&format!("<VersionId>{id}</VersionId><IsLatest>true</IsLatest>")));
+    assert!(listed.text().contains(next));
+}
