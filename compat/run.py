@@ -16,6 +16,7 @@ import races_remote
 import semantics
 import stores
 import transparency
+import vault
 from report import Report
 
 KILLS = {False: 10, True: 50}
@@ -36,6 +37,7 @@ def main():
         flow.run(report, options.binary, mode, seed)
         semantics.run(report, options.binary, mode)
     badinput.run(report, options.binary)
+    vault.run(report, options.binary, seed)
     for mode in harness.MODES:
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
         races.run(report, options.binary, mode, ROUNDS[options.long], seed)

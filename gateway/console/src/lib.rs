@@ -12,10 +12,12 @@
 mod admin;
 mod connection;
 mod listen;
+mod machine;
 mod question;
 mod token;
 
 pub use admin::{Admin, AdminError};
 pub use listen::serve;
+pub use machine::{Hands, MachineAction, MachineOrder};
 pub use question::{BadQuestion, BucketAction, BucketOrder, Migrate, PAGE_ROWS, Question};
 pub use token::Token;

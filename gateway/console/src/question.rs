@@ -8,11 +8,16 @@ use model::restore::RestoreStage;
 use model::{ArchiveId, BucketName, JobId, PackId, VolumeId};
 use serde::{Deserialize, Serialize};
 
+use crate::MachineOrder;
+
 /// Most rows of a listing in one answer.
 pub const PAGE_ROWS: usize = 1_000;
 
 /// Longest name of a library in a question.
 const LIBRARY_NAME_MAX: usize = 64;
+
+/// Longest serial number of a drive in a question.
+const SERIAL_MAX: usize = 64;
 
 /// One thing to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,15 @@ pub enum Question {
     },
     /// The drives: `GET /v1/drives`.
     Drives,
+    /// What a drive has been through: `GET /v1/drives/<serial>/history`.
+    DriveHistory {
+        /// Its serial number.
+        drive: String,
+    },
+    /// What only hands can do: `GET /v1/tasks`.
+    Tasks,
+    /// Orders to libraries and drives: `POST /v1/machines` with a [`MachineOrder`].
+    Machines(MachineOrder),
     /// All volumes: `GET /v1/volumes`.
     Volumes,
     /// One volume: `GET /v1/volumes/<uuid>`.
@@ -148,7 +162,7 @@ impl Question {
     /// The HTTP method it is asked with.
     pub fn method(&self) -> &'static str {
         match self {
-            Self::Migrate(_) | Self::Bucket { .. } | Self::Probe => "POST",
+            Self::Migrate(_) | Self::Bucket { .. } | Self::Probe | Self::Machines(_) => "POST",
             _ => "GET",
         }
     }
@@ -161,6 +175,9 @@ impl Question {
             Self::Inventory { library: None } => "/v1/inventory".to_owned(),
             Self::Inventory { library: Some(name) } => format!("/v1/inventory?library={name}"),
             Self::Drives => "/v1/drives".to_owned(),
+            Self::DriveHistory { drive } => format!("/v1/drives/{drive}/history"),
+            Self::Tasks => "/v1/tasks".to_owned(),
+            Self::Machines(_) => "/v1/machines".to_owned(),
             Self::Volumes => "/v1/volumes".to_owned(),
             Self::Volume(id) => format!("/v1/volumes/{id}"),
             Self::PacksOn { volume, after } => after_in(format!("/v1/volumes/{volume}/packs?"), *after),
@@ -181,6 +198,7 @@ impl Question {
     pub fn body(&self) -> String {
         match self {
             Self::Migrate(migrate) => serde_json::to_string(migrate).expect("plain data"),
+            Self::Machines(order) => serde_json::to_string(order).expect("plain data"),
             Self::Bucket { order, .. } => serde_json::to_string(order).expect("plain data"),
             _ => String::new(),
         }
@@ -196,6 +214,9 @@ impl Question {
             ("GET", ["libraries"]) => Self::Libraries,
             ("GET", ["inventory"]) => Self::Inventory { library: library(&mut query)? },
             ("GET", ["drives"]) => Self::Drives,
+            ("GET", ["drives", drive, "history"]) => Self::DriveHistory { drive: serial(drive)? },
+            ("GET", ["tasks"]) => Self::Tasks,
+            ("POST", ["machines"]) => Self::Machines(order(body)?),
             ("GET", ["volumes"]) => Self::Volumes,
             ("GET", ["volumes", id]) => Self::Volume(parsed("the volume", id)?),
             ("GET", ["volumes", id, "packs"]) => {
@@ -265,11 +286,18 @@ fn after<T: std::str::FromStr>(query: &mut BTreeMap<&str, &str>) -> Result<Optio
     query.remove("after").map(|text| parsed("the parameter after", text)).transpose()
 }
 
+/// A drive's serial number as far as it can be asked for.
+fn serial(text: &str) -> Result<String, BadQuestion> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = (1..=SERIAL_MAX).contains(&text.len()) && text.bytes().all(plain);
+    fits.then(|| text.to_owned()).ok_or_else(|| malformed("the drive", text))
+}
+
 fn bucket_name(text: &str) -> Result<BucketName, BadQuestion> {
     BucketName::parse(text).map_err(|_| malformed("the bucket", text))
 }
 
-fn order(body: &[u8]) -> Result<BucketOrder, BadQuestion> {
+fn order<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, BadQuestion> {
     serde_json::from_slice(body).map_err(|_| malformed("the body", &String::from_utf8_lossy(body)))
 }
 
@@ -300,6 +328,7 @@ fn clipped(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::MachineAction;
 
     #[test]
     fn every_question_comes_back_from_its_request() {
@@ -311,6 +340,12 @@ mod tests {
             Question::Inventory { library: None },
             Question::Inventory { library: Some("main_2".to_owned()) },
             Question::Drives,
+            Question::DriveHistory { drive: "TG01D00".to_owned() },
+            Question::Tasks,
+            Question::Machines(MachineOrder {
+                action: MachineAction::Unload { name: "TG0001L9".to_owned() },
+                ticket: "7".to_owned(),
+            }),
             Question::Volumes,
             Question::Volume(volume),
             Question::PacksOn { volume, after: None },
@@ -354,6 +389,9 @@ mod tests {
             ("POST", "/v1/buckets/bucket", "", ""),
             ("POST", "/v1/buckets/bucket", "", r#"{"action":"drop"}"#),
             ("GET", "/v1/probe", "", ""),
+            ("GET", "/v1/machines", "", ""),
+            ("POST", "/v1/machines", "", r#"{"do":{"explode":{}}}"#),
+            ("POST", "/v1/machines", "", r#"{"do":{"unload":{"name":"a","now":true}}}"#),
             ("POST", "/v1/migrate", "", "1"),
             ("POST", "/v1/migrate", "", r#"{"bucket":"NO"}"#),
             ("POST", "/v1/migrate", "", r#"{"drop":true}"#),

@@ -44,6 +44,8 @@ pub struct Gateway {
     pub broken: Pin<Box<dyn Future<Output = String> + Send>>,
     /// The store, for those who look into it.
     pub behind: Behind,
+    /// The virtual libraries, for the hands of a person.
+    pub hands: BTreeMap<String, VirtualLibrary>,
 }
 
 /// Opens everything in the data directory and starts the background work.
@@ -54,6 +56,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         stores::open(config, data, &installation),
         open_libraries(config, data),
     )?;
+    let Libraries { libraries, hands } = libraries;
     let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
     let settings = engine_settings(config, data, deadline)?;
     let parts = Parts {
@@ -87,6 +90,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         engine,
         broken,
         behind,
+        hands,
     })
 }
 
@@ -99,30 +103,44 @@ async fn open_catalog(
     Ok((Arc::new(catalog), failed))
 }
 
-async fn open_libraries(config: &Config, data: &DataDir) -> Result<BTreeMap<String, Arc<Library>>, Error> {
-    let mut libraries = BTreeMap::new();
+/// The libraries, and the machines behind the virtual ones.
+struct Libraries {
+    libraries: BTreeMap<String, Arc<Library>>,
+    hands: BTreeMap<String, VirtualLibrary>,
+}
+
+async fn open_libraries(config: &Config, data: &DataDir) -> Result<Libraries, Error> {
+    let down = data.drives_down()?;
+    let (mut libraries, mut hands) = (BTreeMap::new(), BTreeMap::new());
     for library in &config.libraries {
         let (folder, library, machines) =
             (data.library(&library.name), library.clone(), config.machines.clone());
         let name = library.name.clone();
         let opened = blocking("library", move || open_library(&folder, &library, &machines)).await?;
+        let (opened, machine) = opened;
+        for drive in opened.drives() {
+            if let Some(why) = down.get(&drive.serial) {
+                opened.drive_down(&drive.serial, why).map_err(|error| Error::assemble("library", error))?;
+            }
+        }
+        hands.insert(name.clone(), machine);
         libraries.insert(name, Arc::new(opened));
     }
-    Ok(libraries)
+    Ok(Libraries { libraries, hands })
 }
 
 fn open_library(
     folder: &std::path::Path,
     config: &LibraryConfig,
     machines: &Machines,
-) -> Result<Library, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Library, VirtualLibrary), Box<dyn std::error::Error + Send + Sync>> {
     let machine = VirtualLibrary::open_timed(folder, config.geometry, Timing::scaled(machines.time_scale))?;
     let drives = (0..machine.drive_count()).map(|index| machine.drive_transport(index)).collect();
     let library = Library::open(library::Config::new(&config.name), machine.changer_transport(), drives)?;
     // Counted from here: what finding the machines takes is not what a test wants to disturb.
     let faults = machine.faults();
     machines.faults.iter().filter(|(name, _)| *name == config.name).for_each(|(_, fault)| faults.plan(fault));
-    Ok(library)
+    Ok((library, machine))
 }
 
 /// Does what blocks where it may.

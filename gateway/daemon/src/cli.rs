@@ -1,5 +1,7 @@
 //! The command line. Scripts depend on it: extend, never rename.
 
+mod machine;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use console::Question;
 use model::{BucketName, JobId, VolumeId};
 
 use crate::config::DATA_DEFAULT;
+
+pub use machine::{DriveCommand, ExportArgs, HandsCommand, LibraryCommand, TaskCommand};
 
 /// An S3 gateway that gives an object store a Glacier-style tape class.
 ///
@@ -50,6 +54,9 @@ pub enum Command {
     /// The drives
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// What only hands can do
+    #[command(subcommand)]
+    Task(TaskCommand),
     /// The volumes: cartridges as the catalog knows them
     #[command(subcommand)]
     Volume(VolumeCommand),
@@ -96,28 +103,6 @@ pub struct At {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `tapegate library`
-#[derive(Debug, Subcommand)]
-pub enum LibraryCommand {
-    /// List the libraries
-    List(At),
-    /// Ask the changer what is where
-    Inventory {
-        /// One library; all without it
-        #[arg(value_parser = library)]
-        name: Option<String>,
-        #[command(flatten)]
-        at: At,
-    },
-}
-
-/// `tapegate drive`
-#[derive(Debug, Subcommand)]
-pub enum DriveCommand {
-    /// List the drives
-    List(At),
 }
 
 /// `tapegate volume`
@@ -304,6 +289,20 @@ mod tests {
             "library inventory",
             "library inventory main --json",
             "drive list",
+            "drive up S1",
+            "drive down S1 --why noisy --json",
+            "drive history S1",
+            "library rescan main",
+            "library export TG0001L9 TG0002L9 --to shelf --only-copy --json",
+            "library export TG0001L9 --cancel",
+            "library import",
+            "library import TG0001L9 --library main",
+            "library label TG0001L9 --overwrite-volume 00000000-0000-4000-8000-000000000001",
+            "library load TG0001L9 --drive S1",
+            "library unload S1",
+            "library clean S1",
+            "library hands put TG0001L9 --slot",
+            "task list --json",
             "volume list",
             "volume show TG0001L9 --contents",
             "migrate run --bucket s3://archive/ --dry-run",
@@ -338,6 +337,10 @@ mod tests {
             "tape export x",
             "restore show 1",
             "library inventory a/b",
+            "library export TG0001L9",
+            "library export --to shelf",
+            "library export TG0001L9 --to shelf --cancel",
+            "library label TG0001L9 --overwrite-volume x",
             "bucket enable",
             "bucket enable s3://archive --exclusive=perhaps",
         ] {

@@ -72,6 +72,9 @@ impl Client {
             Question::Libraries
                 | Question::Inventory { .. }
                 | Question::Drives
+                | Question::DriveHistory { .. }
+                | Question::Tasks
+                | Question::Machines(_)
                 | Question::Migrate(_)
                 | Question::Bucket { .. }
                 | Question::Doctor

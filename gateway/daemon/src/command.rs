@@ -2,6 +2,8 @@
 
 mod bucket;
 mod doctor;
+mod line;
+mod machine;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,34 +13,17 @@ use model::restore::RestoreStage;
 use model::{PackId, VolumeId};
 use serde_json::{Value, json};
 
-use crate::cli::{
-    At, DriveCommand, LibraryCommand, MigrateCommand, RestoreCommand, VolumeCommand, VolumeName,
-};
+use crate::cli::{At, MigrateCommand, RestoreCommand, VolumeCommand, VolumeName};
 use crate::client::Client;
 use crate::error::Error;
 use crate::table::{Column, Show, bytes, sheet, table};
 
 pub use bucket::bucket;
 pub use doctor::doctor;
+pub use machine::{drive, library, task};
 
 /// Time between two drawings of `status --watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// `tapegate library`
-pub fn library(command: LibraryCommand) -> Result<(), Error> {
-    match command {
-        LibraryCommand::List(at) => listing(&at, &Question::Libraries, "libraries", LIBRARIES),
-        LibraryCommand::Inventory { name, at } => {
-            listing(&at, &Question::Inventory { library: name }, "elements", ELEMENTS)
-        }
-    }
-}
-
-/// `tapegate drive`
-pub fn drive(command: DriveCommand) -> Result<(), Error> {
-    let DriveCommand::List(at) = command;
-    listing(&at, &Question::Drives, "drives", DRIVES)
-}
 
 /// `tapegate migrate`
 pub fn migrate(command: MigrateCommand) -> Result<(), Error> {
@@ -200,6 +185,7 @@ fn draw_status(status: &Value) -> String {
         text.push_str(&format!("trouble  {code} {stage} since {since}: {}\n", part("text")));
     }
     for (title, list, columns) in [
+        ("to be done by hand", "tasks", machine::TASKS),
         ("archives", "archives", ARCHIVE_COUNTS),
         ("restores", "restores", COUNTS),
         ("copies of packs", "copies", COUNTS),
@@ -247,13 +233,6 @@ const LIBRARIES: &[Column] = &[
     ("CARTRIDGES", "cartridges", Show::Plain),
     ("QUEUED", "jobs_queued", Show::Plain),
 ];
-const ELEMENTS: &[Column] = &[
-    ("LIBRARY", "library", Show::Plain),
-    ("ELEMENT", "element", Show::Plain),
-    ("KIND", "kind", Show::Plain),
-    ("FULL", "full", Show::Flag),
-    ("BARCODE", "barcode", Show::Plain),
-];
 const DRIVES: &[Column] = &[
     ("LIBRARY", "library", Show::Plain),
     ("SERIAL", "serial", Show::Plain),
@@ -262,6 +241,8 @@ const DRIVES: &[Column] = &[
     ("BARCODE", "barcode", Show::Plain),
     ("VOLUME", "volume", Show::Plain),
     ("DETAIL", "detail", Show::Plain),
+    ("DOING", "doing", Show::Plain),
+    ("CLEAN ME", "wants_cleaning", Show::Flag),
     ("LAST ERROR", "last_error", Show::Plain),
 ];
 const VOLUMES: &[Column] = &[

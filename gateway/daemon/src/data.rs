@@ -7,6 +7,7 @@
 //! admin-token        opens the admin listener
 //! admin-address      where the admin listener of the running (or last) gateway is
 //! store-evidence.json  what a probe found out about the remote store, and which store that is
+//! drives-down.json   drives an operator set down, and why
 //! catalog.redb       the book of record
 //! store/             the embedded store
 //! library-<name>/    a virtual library
@@ -17,6 +18,7 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use console::Token;
+use serde_json::json;
 
 use crate::error::Error;
 
@@ -142,6 +145,22 @@ impl DataDir {
         replace(&self.evidence(), text)
     }
 
+    /// The drives that are not used, by serial, and why.
+    pub fn drives_down(&self) -> Result<BTreeMap<String, String>, Error> {
+        let path = self.path.join(DRIVES_DOWN);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(source) => return Err(Error::File { operation: "read", path, source }),
+        };
+        serde_json::from_str(&text).map_err(|error| Error::DataFile { path, problem: error.to_string() })
+    }
+
+    /// Notes which drives are not used, for the next start.
+    pub fn note_drives_down(&self, drives: &BTreeMap<String, String>) -> Result<(), Error> {
+        replace(&self.path.join(DRIVES_DOWN), &json!(drives).to_string())
+    }
+
     /// Notes where the admin listener is, for commands.
     pub fn note_admin_address(&self, address: SocketAddr) -> Result<(), Error> {
         replace(&self.path.join(ADMIN_ADDRESS), &format!("{address}\n"))
@@ -205,5 +224,6 @@ const CATALOG: &str = "catalog.redb";
 const INSTALLATION: &str = "installation.toml";
 const ROOT_KEY: &str = "root-key.toml";
 const TOKEN: &str = "admin-token";
+const DRIVES_DOWN: &str = "drives-down.json";
 const EVIDENCE: &str = "store-evidence.json";
 const ADMIN_ADDRESS: &str = "admin-address";

@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use console::{Admin, AdminError, BucketAction, BucketOrder, Migrate, Question};
 use engine::{BucketView, Engine};
 use library::{DriveState, Inventory, Library};
-use model::BucketName;
 use model::bucket::Mode;
 use model::catalog::Bucket;
+use model::{BucketName, JobId};
 use serde_json::{Value, json};
+use virtual_library::VirtualLibrary;
 
 use crate::data::DataDir;
 use crate::doctor;
 use crate::error::{chain, told};
+use crate::machines::Machines;
 use crate::records::Records;
 use crate::stores::Behind;
 use crate::switch::Switch;
@@ -26,13 +28,20 @@ pub struct Desk {
     behind: Behind,
     data: Arc<DataDir>,
     records: Records,
+    machines: Machines,
 }
 
 impl Desk {
     /// Answers for this engine and what it works on.
-    pub fn new(engine: Arc<Engine>, behind: Behind, data: Arc<DataDir>) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        behind: Behind,
+        data: Arc<DataDir>,
+        hands: BTreeMap<String, VirtualLibrary>,
+    ) -> Self {
         let records = Records::new(engine.house().catalog.clone());
-        Self { engine, behind, data, records }
+        let machines = Machines::new(engine.clone(), data.clone(), hands);
+        Self { engine, behind, data, records, machines }
     }
 
     fn libraries(&self) -> &BTreeMap<String, Arc<Library>> {
@@ -53,6 +62,7 @@ impl Desk {
                 "since": notice.since.to_string(),
             })
         };
+        status["tasks"] = self.machines.tasks().await?["tasks"].take();
         status["trouble"] = self.engine.notices().iter().map(notice).collect();
         Ok(status)
     }
@@ -85,11 +95,29 @@ impl Desk {
         json!({"drives": drives})
     }
 
+    /// A restore, with the cartridges it waits for that are out of reach.
+    async fn restore(&self, id: JobId) -> Result<Value, AdminError> {
+        let mut answer = self.records.answer(Question::Restore(id)).await?;
+        if answer["state"] == "queued"
+            && let Some(archive) = answer["archive"].as_str().and_then(|id| id.parse().ok())
+        {
+            let waits = self.engine.waited_for(archive).await;
+            let waits = waits.map_err(|error| AdminError::failed(chain(&error)))?;
+            let waits = waits.iter().map(|(barcode, place)| format!("{barcode} at {place}"));
+            answer["waits_for"] = json!(waits.collect::<Vec<_>>().join(", "));
+        }
+        Ok(answer)
+    }
+
     async fn inventory(&self, only: Option<String>) -> Result<Value, AdminError> {
         let mut elements = Vec::new();
         let wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
+        let volumes = self.engine.house().catalog.volumes().await;
+        let volumes = volumes.map_err(|error| AdminError::failed(chain(&error)))?;
         for (name, library) in self.libraries().iter().filter(|(name, _)| wanted(name)) {
-            elements.extend(view::inventory(name, &look(library.clone()).await?));
+            let mut rows = view::inventory(name, &look(library.clone()).await?);
+            rows.iter_mut().for_each(|row| view::add_volume(row, &volumes));
+            elements.extend(rows);
         }
         match only {
             Some(name) if !self.libraries().contains_key(&name) => {
@@ -197,6 +225,10 @@ impl Admin for Desk {
             Question::Libraries => Ok(json!({"libraries": self.library_list()})),
             Question::Inventory { library } => self.inventory(library).await,
             Question::Drives => Ok(self.drives()),
+            Question::DriveHistory { drive } => self.machines.history(&drive),
+            Question::Tasks => self.machines.tasks().await,
+            Question::Machines(order) => self.machines.order(order).await,
+            Question::Restore(id) => self.restore(id).await,
             Question::Buckets => self.buckets().await,
             Question::Migrate(migrate) => self.migrate(migrate).await,
             Question::Bucket { name, order } => self.order(&name, &order).await,

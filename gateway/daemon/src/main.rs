@@ -6,6 +6,7 @@
 
 mod assemble;
 mod check_config;
+mod chores;
 mod cli;
 mod client;
 mod clock;
@@ -16,6 +17,7 @@ mod desk;
 mod doctor;
 mod error;
 mod evidence;
+mod machines;
 mod records;
 mod serve;
 mod stores;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Status { watch, at } => command::status(&at, watch),
         Command::Library(command) => command::library(command),
         Command::Drive(command) => command::drive(command),
+        Command::Task(command) => command::task(command),
         Command::Volume(command) => command::volume(command),
         Command::Migrate(command) => command::migrate(command),
         Command::Restore(command) => command::restore(command),

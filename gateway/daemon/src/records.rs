@@ -105,6 +105,9 @@ impl Admin for Records {
             Question::Libraries
             | Question::Inventory { .. }
             | Question::Drives
+            | Question::DriveHistory { .. }
+            | Question::Tasks
+            | Question::Machines(_)
             | Question::Migrate(_)
             | Question::Bucket { .. }
             | Question::Doctor

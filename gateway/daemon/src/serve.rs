@@ -56,12 +56,12 @@ pub async fn run(
     let root = data.root(environment)?;
     let token = data.token()?;
     let (address, admin_address) = (local(&listener)?, local(&admin_listener)?);
-    let Gateway { edge, engine, broken, behind } = assemble(config, &data, &root).await?;
+    let Gateway { edge, engine, broken, behind, hands } = assemble(config, &data, &root).await?;
     let engine = Arc::new(engine);
     data.note_admin_address(admin_address)?;
 
     let (end, ended) = watch::channel(false);
-    let desk = Arc::new(Desk::new(engine.clone(), behind, data.clone()));
+    let desk = Arc::new(Desk::new(engine.clone(), behind, data.clone(), hands));
     let mut admin = tokio::spawn(console::serve(admin_listener, desk, token, holds(ended.clone())));
     let drained = holds(ended);
     let mut serving = tokio::spawn(async move { edge.serve(listener, drained).await });

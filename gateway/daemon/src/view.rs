@@ -1,6 +1,8 @@
 //! Rows of the book of record as JSON: what the admin API answers and `--json` prints. Names here are a contract with
 //! scripts: extend, never rename. Times are ISO 8601 in UTC, sizes are bytes, states are in lower case.
 
+mod machine;
+
 use engine::DrainProgress;
 use library::{DriveState, DriveStatus, Inventory};
 use model::catalog::{Bucket, Counts};
@@ -8,6 +10,8 @@ use model::pack::{Pack, PackCopy};
 use model::volume::{Volume, VolumeState};
 use model::{Archive, ArchiveState, RestoreJob, RestoreState};
 use serde_json::{Value, json};
+
+pub use machine::{add_volume, arrived, export, history, task};
 
 /// A volume.
 pub fn volume(volume: &Volume) -> Value {
@@ -25,6 +29,7 @@ pub fn volume(volume: &Volume) -> Value {
         "pool": volume.pool.as_ref().map(|pool| pool.as_str()),
         "state": word(volume.state.stage()),
         "detail": detail,
+        "leaving_to": volume.leaving.as_ref().map(|leaving| leaving.place.as_str()),
         "generation": volume.generation,
         "capacity_bytes": volume.capacity_bytes,
         "remaining_bytes": volume.remaining_bytes,
@@ -160,6 +165,7 @@ pub fn drive(library: &str, drive: &DriveStatus) -> Value {
     let (state, why) = match &drive.state {
         DriveState::Idle => ("idle", None),
         DriveState::Busy => ("busy", None),
+        DriveState::Cleaning => ("cleaning", None),
         DriveState::Down { why } => ("down", Some(why)),
     };
     json!({
@@ -171,6 +177,8 @@ pub fn drive(library: &str, drive: &DriveStatus) -> Value {
         "barcode": drive.barcode.as_ref().map(|barcode| barcode.as_str()),
         "volume": drive.mounted.map(|uuid| uuid.to_string()),
         "last_error": drive.last_error,
+        "doing": drive.doing,
+        "wants_cleaning": drive.wants_cleaning,
     })
 }
 
@@ -183,14 +191,19 @@ pub fn inventory(library: &str, inventory: &Inventory) -> Vec<Value> {
             "kind": kind,
             "full": full,
             "barcode": barcode.map(|barcode| barcode.as_str()),
+            "volume": null,
+            "pool": null,
+            "state": null,
         })
     };
-    let slots =
-        inventory.slots.iter().map(|slot| element("slot", slot.element, slot.full, slot.barcode.as_ref()));
-    let mail = inventory
-        .mail_slots
-        .iter()
-        .map(|slot| element("mail", slot.element, slot.full, slot.barcode.as_ref()));
+    let slot = |kind: &str, slot: &library::Slot| {
+        let mut row = element(kind, slot.element, slot.full, slot.barcode.as_ref());
+        row["reachable"] = json!(slot.reachable);
+        row["by_hand"] = json!(slot.by_hand);
+        row
+    };
+    let slots = inventory.slots.iter().map(|one| slot("slot", one));
+    let mail = inventory.mail_slots.iter().map(|one| slot("mail", one));
     let drives = inventory
         .drives
         .iter()
@@ -199,6 +212,6 @@ pub fn inventory(library: &str, inventory: &Inventory) -> Vec<Value> {
 }
 
 /// A stage as a word.
-fn word(stage: impl std::fmt::Debug) -> String {
+pub(crate) fn word(stage: impl std::fmt::Debug) -> String {
     format!("{stage:?}").to_ascii_lowercase()
 }

@@ -103,6 +103,26 @@ pub enum Error {
         /// Why, and what helps.
         reason: String,
     },
+    /// A cartridge may not leave the library.
+    #[error(
+        "{barcode} holds the only verified copy in reach of {packs} packs with {bytes} bytes ({named}); have copies made or brought back first, or accept it with --only-copy"
+    )]
+    OnlyCopy {
+        /// The cartridge.
+        barcode: String,
+        /// How many packs.
+        packs: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// The first of them.
+        named: String,
+    },
+    /// An operator ordered what cannot be.
+    #[error("{reason}")]
+    Order {
+        /// Why, and what helps.
+        reason: String,
+    },
     /// A promise of our own is broken.
     #[error("{what}")]
     Bug {
@@ -126,6 +146,8 @@ impl Error {
             Self::Canary => Remedy::Operator("EN-0106"),
             Self::Unfit { .. } => Remedy::Operator("EN-0108"),
             Self::Stuck { .. } => Remedy::Operator("EN-0109"),
+            Self::OnlyCopy { .. } => Remedy::Operator("EN-0122"),
+            Self::Order { .. } => Remedy::Refuse("InvalidRequest"),
             Self::Library(error) => match error.remedy() {
                 library::Remedy::Retry => Remedy::Retry,
                 library::Remedy::Wait => Remedy::Wait,

@@ -29,6 +29,7 @@ use crate::rest::Resting;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::trouble::Trouble;
+use crate::vault::Vault;
 
 const PAGE: usize = 1_000;
 
@@ -84,6 +85,8 @@ pub struct House {
     pub(crate) hot: HotCopies,
     /// Objects on their way back under their keys.
     pub(crate) backs: Backs,
+    /// Cartridges on their way out and in.
+    pub(crate) vault: Vault,
 }
 
 /// What a [`House`] is made of.
@@ -139,6 +142,7 @@ impl House {
             copies: Copies::default(),
             hot: HotCopies::default(),
             backs: Backs::default(),
+            vault: Vault::default(),
         })
     }
 

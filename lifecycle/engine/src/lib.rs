@@ -6,6 +6,7 @@
 //! Migration: scan -> rules -> plan -> packing (spool) -> writing (tape) -> verify -> promote (`Taped`) -> flip.
 //! Restore: queue (route) -> schedule -> recall (tape to store) -> lapse.
 //! Back to a plain bucket: drain (which, restored some at a time) -> bring_back (one object).
+//! Out of the library and back: vault (orders to leave) -> tasks (what people do) -> arrivals.
 //! Beside them: resolve looks again at what clients touched; set_aside keeps poison out of the way.
 //!
 //! - At every arrow the hot bytes or every copy on tape exist.
@@ -14,6 +15,7 @@
 //!
 //! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
 
+mod arrivals;
 mod assembly;
 mod bring_back;
 mod buckets;
@@ -57,7 +59,9 @@ mod stage;
 mod start;
 mod step;
 mod stuck;
+mod tasks;
 mod trouble;
+mod vault;
 mod verify;
 mod versions;
 mod volumes;
@@ -65,6 +69,7 @@ mod wait;
 mod worker;
 mod writing;
 
+pub use arrivals::{Arrival, Arrived};
 pub use buckets::BucketView;
 pub use drain::DrainProgress;
 pub use error::Error;
@@ -75,4 +80,6 @@ pub use rules::{Action, Subject, due};
 pub use scan::Scanned;
 pub use settings::{PoolSettings, Settings, SpoolSettings};
 pub use stuck::Stuck;
+pub use tasks::{Task, TaskKind};
+pub use vault::{Export, ExportOrder};
 pub use worker::Engine;

@@ -206,7 +206,7 @@ async fn look_up(house: &House, pack: model::PackId) -> Result<Place, Error> {
     for (_, volume, start_block) in copies {
         match volume.state.stage() {
             VolumeStage::Retired => {}
-            VolumeStage::Offline => place = Place::OutOfReach,
+            _ if !volume.is_in_reach() => place = Place::OutOfReach,
             _ if house.resting.rests(volume.id, house.now()) => place = Place::OutOfReach,
             _ => return Ok(Place::At { volume: volume.id, start_block, pack_bytes: row.bytes }),
         }

@@ -9,6 +9,7 @@ use model::volume::{Volume, VolumeStage, VolumeState};
 
 use crate::error::{Error, chain};
 use crate::house::House;
+use crate::vault::refused;
 use crate::volumes::{concerns_volume, id_of, library_named, save, uuid_of};
 
 /// How long a cartridge that is not blank is left alone: only a person can change that.
@@ -34,8 +35,8 @@ pub async fn prepare_scratch(house: &House, library: &str, wanted: usize) -> Res
             break;
         }
         let begun = volumes.iter().find(|volume| volume.barcode == barcode.as_str()).cloned();
-        let rest = match label(house, library, &machine, &barcode, begun).await {
-            Ok(()) => {
+        let rest = match label(house, library, &machine, &barcode, begun, None).await {
+            Ok(_) => {
                 prepared += 1;
                 continue;
             }
@@ -53,6 +54,30 @@ pub async fn prepare_scratch(house: &House, library: &str, wanted: usize) -> Res
         house.trouble.leave_cartridge(library, barcode.as_str(), until);
     }
     Ok(prepared)
+}
+
+/// Makes a volume of one cartridge, because an operator says so. `overwrite` names the volume on it that may go; one the
+/// catalog still counts on may not.
+pub(crate) async fn label_one(
+    house: &House,
+    library: &str,
+    barcode: &Barcode,
+    overwrite: Option<VolumeId>,
+) -> Result<Volume, Error> {
+    let _alone = house.labelling.lock().await;
+    let machine = library_named(house, library)?.clone();
+    let rows = house.catalog.volumes().await?;
+    let counted_on =
+        |row: &&Volume| !matches!(row.state.stage(), VolumeStage::Preparing | VolumeStage::Retired);
+    let named = |row: &&Volume| row.library == library && row.barcode == barcode.as_str();
+    if let Some(row) = rows.iter().filter(counted_on).find(named) {
+        return Err(refused(format!("{barcode} is volume {} already, and not retired", row.id)));
+    }
+    if let Some(row) = rows.iter().filter(counted_on).find(|row| Some(row.id) == overwrite) {
+        return Err(refused(format!("volume {} ({}) is in use: retire it first", row.id, row.barcode)));
+    }
+    let begun = rows.iter().filter(|row| row.state.stage() == VolumeStage::Preparing).find(named).cloned();
+    label(house, library, &machine, barcode, begun, overwrite).await
 }
 
 /// The cartridges that may be blank: those in the slots that no row names, or whose labelling was begun.
@@ -79,7 +104,8 @@ async fn label(
     machine: &Arc<Library>,
     barcode: &Barcode,
     begun: Option<Volume>,
-) -> Result<(), Error> {
+    overwrite: Option<VolumeId>,
+) -> Result<Volume, Error> {
     let mut volume = match begun {
         Some(volume) => volume,
         None => {
@@ -91,7 +117,7 @@ async fn label(
     };
     let identity =
         VolumeIdentity { uuid: uuid_of(volume.id), catalog_id: house.catalog_id, name: barcode.to_string() };
-    let overwrite = Overwrite::Volume(identity.uuid);
+    let overwrite = Overwrite::Volume(overwrite.map_or(identity.uuid, uuid_of));
     let (worker, at) = (machine.clone(), barcode.clone());
     let labelled = tokio::task::spawn_blocking(move || worker.label(&at, identity, overwrite))
         .await
@@ -109,7 +135,7 @@ async fn label(
     volume.advance(VolumeState::Scratch);
     save(house, &mut volume).await?;
     tracing::info!(volume = %volume.id, %barcode, "cartridge labelled");
-    Ok(())
+    Ok(volume)
 }
 
 fn unlabelled(house: &House, library: &str, barcode: &Barcode, id: VolumeId) -> Volume {
@@ -127,6 +153,7 @@ fn unlabelled(house: &House, library: &str, barcode: &Barcode, id: VolumeId) -> 
         capacity_bytes: 0,
         unclean: false,
         journal: 0,
+        leaving: None,
         created: house.now(),
     }
 }

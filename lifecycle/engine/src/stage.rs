@@ -16,6 +16,7 @@ pub(crate) enum Stage {
     Recall,
     Lapse,
     Drain,
+    Vault,
 }
 
 impl Stage {
@@ -32,12 +33,13 @@ impl Stage {
             Self::Recall => "recall",
             Self::Lapse => "lapse",
             Self::Drain => "drain",
+            Self::Vault => "vault",
         }
     }
 }
 
 /// Every stage.
-pub(crate) const STAGES: [Stage; 10] = [
+pub(crate) const STAGES: [Stage; 11] = [
     Stage::Scan,
     Stage::Pack,
     Stage::Write,
@@ -48,6 +50,7 @@ pub(crate) const STAGES: [Stage; 10] = [
     Stage::Recall,
     Stage::Lapse,
     Stage::Drain,
+    Stage::Vault,
 ];
 
 /// One bell per stage.

@@ -15,8 +15,8 @@ use crate::plan::{self, Bounds, Candidate};
 use crate::scan::{Scanned, scan};
 use crate::stage::{Bells, Stage};
 use crate::{
-    buckets, copies, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, verify, volumes,
-    writing,
+    buckets, copies, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, vault, verify,
+    volumes, writing,
 };
 
 /// Scratch volumes kept at hand in each library.
@@ -57,6 +57,11 @@ pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Res
             let (done, asked) = drain::drain(house).await?;
             ring_if(asked > 0, bells, Stage::Route);
             done > 0
+        }
+        Stage::Vault => {
+            let steps = vault::carry_out(house).await?;
+            ring_if(steps > 0, bells, Stage::Flip);
+            steps > 0
         }
     };
     Ok(progressed)

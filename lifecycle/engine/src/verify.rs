@@ -25,12 +25,17 @@ pub async fn waiting(house: &House) -> Result<Vec<VolumeId>, Error> {
     let mut waiting = Vec::new();
     for volume in written(house).await?.into_keys() {
         let Some(row) = house.catalog.volume(volume).await? else { continue };
-        let away = matches!(row.state.stage(), VolumeStage::Offline | VolumeStage::Retired);
-        if !away && !house.resting.rests(volume, house.now()) {
+        // What leaves its library is verified on its way (vault.rs).
+        if row.is_in_reach() && !house.resting.rests(volume, house.now()) {
             waiting.push(volume);
         }
     }
     Ok(waiting)
+}
+
+/// Whether a pack on this volume waits for its verification.
+pub(crate) async fn is_awaited(house: &House, volume: VolumeId) -> Result<bool, Error> {
+    Ok(written(house).await?.contains_key(&volume))
 }
 
 /// Copies that were written to volumes not to be relied on any more return to the spool, to be written elsewhere, as

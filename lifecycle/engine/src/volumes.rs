@@ -17,11 +17,16 @@ pub(crate) fn library_named<'a>(house: &'a House, name: &str) -> Result<&'a Arc<
     house.libraries.get(name).ok_or_else(|| Error::Bug { what: format!("there is no library named {name}") })
 }
 
+/// The label of a volume's cartridge.
+pub(crate) fn barcode(volume: &Volume) -> Result<Barcode, Error> {
+    Barcode::parse(&volume.barcode).ok_or_else(|| Error::Bug {
+        what: format!("volume {} has the barcode {:?}", volume.id, volume.barcode),
+    })
+}
+
 /// The request for a volume's cartridge.
 pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
-    let barcode = Barcode::parse(&volume.barcode).ok_or_else(|| Error::Bug {
-        what: format!("volume {} has the barcode {:?}", volume.id, volume.barcode),
-    })?;
+    let barcode = barcode(volume)?;
     let expect = Expected {
         uuid: uuid_of(volume.id),
         mam_serial: volume.medium_serial.clone(),
@@ -36,8 +41,11 @@ pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
 /// Which volume takes `bytes` for `pool`: one that is filling for it, the fullest first, so that few are open; else a
 /// scratch one. Pure.
 pub fn choose<'a>(volumes: &'a [Volume], library: &str, pool: &PoolName, bytes: u64) -> Option<&'a Volume> {
-    let here =
-        || volumes.iter().filter(|volume| volume.library == library && volume.remaining_bytes >= bytes);
+    let here = || {
+        volumes.iter().filter(|volume| {
+            volume.library == library && volume.remaining_bytes >= bytes && volume.leaving.is_none()
+        })
+    };
     let filling = here()
         .filter(|volume| volume.state.stage() == VolumeStage::Filling && volume.pool.as_ref() == Some(pool))
         .min_by_key(|volume| volume.remaining_bytes);
@@ -162,8 +170,8 @@ pub(crate) async fn read_failed(house: &House, id: VolumeId, error: &Error) -> R
     }
 }
 
-/// Brings back volumes that were `Offline` and whose cartridge is in its library again, as what they were before;
-/// counts them. A library that cannot be asked holds up no other.
+/// Brings back volumes that were `Offline` and whose cartridge is in a slot or drive of its library again, as what they
+/// were before; counts them. What the cartridge is shows at its next mount, before anything is read or written. A library that cannot be asked holds up no other.
 pub async fn reconcile(house: &House) -> Result<u64, Error> {
     let mut away: BTreeMap<String, Vec<Volume>> = BTreeMap::new();
     for volume in house.catalog.volumes().await? {
@@ -179,14 +187,15 @@ pub async fn reconcile(house: &House) -> Result<u64, Error> {
         let inventory = match rescan
             .map_err(|error| Error::Bug { what: format!("the inventory panicked: {error}") })?
         {
-            Ok(inventory) => inventory.barcodes(),
+            Ok(inventory) => inventory.shelved(),
             Err(error) => {
                 tracing::warn!(library, error = crate::error::chain(&error), "the library cannot be asked");
                 continue;
             }
         };
         for mut volume in volumes {
-            if inventory.iter().any(|barcode| barcode.as_str() == volume.barcode) {
+            let there = inventory.iter().any(|barcode| barcode.as_str() == volume.barcode);
+            if there && !house.vault.is_arriving(&library, &volume.barcode) {
                 come_back(&mut volume);
                 tracing::info!(volume = %volume.id, barcode = volume.barcode, "cartridge is back");
                 match save(house, &mut volume).await {
@@ -200,7 +209,8 @@ pub async fn reconcile(house: &House) -> Result<u64, Error> {
     Ok(back)
 }
 
-fn come_back(volume: &mut Volume) {
+/// The volume is what it was before it was away.
+pub(crate) fn come_back(volume: &mut Volume) {
     if let VolumeState::Offline { was, .. } = volume.state.clone() {
         volume.advance(*was);
     }
@@ -253,6 +263,7 @@ mod tests {
             capacity_bytes: 100,
             unclean: false,
             journal: 0,
+            leaving: None,
             created: Timestamp::from_seconds(0),
         }
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use library::Barcode;
 use model::Remedy;
 use model::fence::Wake;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::arrivals::{self, Arrived};
 use crate::buckets::{self, BucketView};
 use crate::drain::{self, DrainProgress};
 use crate::error::{Error, chain, is_fatal};
@@ -19,7 +21,9 @@ use crate::notice::{Notice, Notices};
 use crate::scan::Scanned;
 use crate::stage::{Bells, STAGES, Stage};
 use crate::step::{scan_all, step};
-use crate::{promote, queue, start};
+use crate::tasks::{self, Task};
+use crate::vault::{self, Export, ExportOrder};
+use crate::{promote, queue, scratch, start};
 
 /// How often a stage looks for work nobody hinted at.
 const POLL: Duration = Duration::from_secs(1);
@@ -126,6 +130,53 @@ impl Engine {
     /// How far the draining of a bucket is, counted from the rows.
     pub async fn drain_progress(&self, bucket: &model::BucketName) -> Result<DrainProgress, Error> {
         drain::progress(&self.house, bucket).await
+    }
+
+    /// Orders a volume's cartridge out of its library, and tells how far that is. What keeps it in is refused.
+    pub async fn export(&self, volume: model::VolumeId, order: &ExportOrder) -> Result<Export, Error> {
+        let export = vault::order(&self.house, volume, order).await?;
+        self.bells.ring(Stage::Vault);
+        Ok(export)
+    }
+
+    /// Takes such an order back, as long as the cartridge is not out.
+    pub async fn keep(&self, volume: model::VolumeId) -> Result<Export, Error> {
+        vault::cancel(&self.house, volume).await
+    }
+
+    /// Takes in what hands put into the mail slots of one library or all, or one cartridge.
+    pub async fn import(
+        &self,
+        library: Option<&str>,
+        barcode: Option<&Barcode>,
+    ) -> Result<Vec<Arrived>, Error> {
+        let arrived = arrivals::import(&self.house, library, barcode).await;
+        for stage in [Stage::Recall, Stage::Verify, Stage::Write] {
+            self.bells.ring(stage);
+        }
+        arrived
+    }
+
+    /// Makes a volume of a cartridge; `overwrite` names the volume on it that may go.
+    pub async fn label(
+        &self,
+        library: &str,
+        barcode: &Barcode,
+        overwrite: Option<model::VolumeId>,
+    ) -> Result<model::volume::Volume, Error> {
+        let volume = scratch::label_one(&self.house, library, barcode, overwrite).await?;
+        self.bells.ring(Stage::Write);
+        Ok(volume)
+    }
+
+    /// What only hands can do.
+    pub async fn tasks(&self) -> Result<Vec<Task>, Error> {
+        tasks::tasks(&self.house).await
+    }
+
+    /// The cartridges a restore of this archive waits for that are out of reach: barcodes, and where they are.
+    pub async fn waited_for(&self, archive: model::ArchiveId) -> Result<Vec<(String, String)>, Error> {
+        tasks::waited_for(&self.house, archive).await
     }
 
     /// Ends every stage after its current step; returns when all have ended.

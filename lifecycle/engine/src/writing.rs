@@ -63,6 +63,18 @@ pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings)
     append(house, settings, volume, packs).await
 }
 
+/// Mounts a volume whose last mount for writing was cut off, so that it ends with an index again; counts the packs that
+/// were found on it.
+pub(crate) async fn close(house: &Arc<House>, mut volume: Volume) -> Result<u64, Error> {
+    let Some((pool, settings)) =
+        volume.pool.clone().and_then(|name| house.settings.pools.get_key_value(&name))
+    else {
+        return Ok(0);
+    };
+    volumes::begin_append(house, &mut volume, pool).await?;
+    append(house, settings, volume, Vec::new()).await.map(|written| written + 1)
+}
+
 /// The volumes that did not just fail.
 async fn usable(house: &House) -> Result<Vec<Volume>, Error> {
     let mut rows = house.catalog.volumes().await?;

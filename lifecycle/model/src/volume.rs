@@ -132,11 +132,31 @@ pub struct Volume {
     pub unclean: bool,
     /// Number of the newest journal on it.
     pub journal: u64,
+    /// An operator wants it out of the library: nothing new is begun on it, and what is known of it is seen through
+    /// until its cartridge is in a mail slot or gone; then it is `Offline`.
+    pub leaving: Option<Leaving>,
     /// When it was labelled.
     pub created: Timestamp,
 }
 
+/// An order to take a volume's cartridge out of its library.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Where it is taken.
+    pub place: String,
+    /// It goes although it holds the only good copy in reach of something.
+    pub only_copy: bool,
+    /// When that was ordered.
+    pub since: Timestamp,
+}
+
 impl Volume {
+    /// Whether its cartridge may be mounted for something new: it is in its library and stays there.
+    pub fn is_in_reach(&self) -> bool {
+        let away = matches!(self.state.stage(), VolumeStage::Offline | VolumeStage::Retired);
+        !away && self.leaving.is_none()
+    }
+
     /// Moves the volume to `state`; panics when the table does not allow the step.
     pub fn advance(&mut self, state: VolumeState) {
         let (from, to) = (self.state.stage(), state.stage());

@@ -3,7 +3,7 @@
 use volume::ltfs::{self, TapeErrorKind};
 
 use crate::tape::Cause;
-use crate::{Barcode, CatalogId, VolumeUuid};
+use crate::{Barcode, FenceMismatch, VolumeUuid};
 
 /// What an error is charged to, when only one place was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,79 +37,6 @@ pub enum Remedy {
     Damage,
     /// A fault of the program.
     Bug,
-}
-
-/// The first difference the write fence found; nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FenceMismatch {
-    /// Not an LTFS volume at all.
-    #[error("it carries no labels")]
-    NotLabelled,
-    /// The VOL1 label names another volume serial than the barcode says.
-    #[error("its label says {found}, its barcode {barcode}")]
-    Label {
-        /// Serial in the VOL1 label.
-        found: String,
-        /// The barcode it was fetched by.
-        barcode: Barcode,
-    },
-    /// It has labels and no index that can be read.
-    #[error("it carries no index that can be read")]
-    NoIndex,
-    /// Another program wrote its newest index.
-    #[error("its newest index was written by {found:?}")]
-    Writer {
-        /// The creator that the index names.
-        found: String,
-    },
-    /// Another volume.
-    #[error("it is volume {found}, not {expected}")]
-    Uuid {
-        /// Expected volume.
-        expected: VolumeUuid,
-        /// Volume found.
-        found: VolumeUuid,
-    },
-    /// The labels were copied to another cartridge.
-    #[error("its cartridge memory says serial {found:?}, not {expected:?}")]
-    MamSerial {
-        /// Expected medium serial number.
-        expected: String,
-        /// Serial number found.
-        found: String,
-    },
-    /// It belongs to another catalog.
-    #[error("it belongs to catalog {}, not {expected}", found.map_or("none".to_owned(), |id| id.to_string()))]
-    Catalog {
-        /// Our catalog.
-        expected: CatalogId,
-        /// The catalog named on the volume.
-        found: Option<CatalogId>,
-    },
-    /// It was written by somebody else, or went back in time.
-    #[error("its index generation is {found}, not {expected}")]
-    Generation {
-        /// Generation after the last commit known.
-        expected: u64,
-        /// Generation found.
-        found: u64,
-    },
-    /// The newest index is there and cannot be read.
-    #[error("its cartridge memory names index generation {noted}, {found} was found")]
-    Memory {
-        /// Generation in cartridge memory.
-        noted: u64,
-        /// Generation found on tape.
-        found: u64,
-    },
-    /// Data was added or lost.
-    #[error("its data end at block {found}, not {expected}")]
-    EndOfData {
-        /// End of data after the last commit known.
-        expected: u64,
-        /// End of data found.
-        found: u64,
-    },
 }
 
 /// Why the library could not do something.
@@ -262,6 +189,54 @@ pub enum Error {
         /// The cartridge.
         barcode: Barcode,
     },
+    /// No mail slot to put a cartridge into.
+    #[error("cartridge {barcode} cannot leave: {why}")]
+    NoMailSlot {
+        /// The cartridge.
+        barcode: Barcode,
+        /// All full, open, or none there; and what helps.
+        why: String,
+    },
+    /// The mail slot a cartridge is in cannot be reached by the robot.
+    #[error("mail slot {element} with cartridge {barcode} is open: close it")]
+    MailSlotOpen {
+        /// The cartridge.
+        barcode: Barcode,
+        /// Element address of the mail slot.
+        element: u16,
+    },
+    /// Two cartridges carry one barcode: neither is moved.
+    #[error("two cartridges in the library carry the barcode {barcode}")]
+    Repeated {
+        /// The barcode.
+        barcode: Barcode,
+    },
+    /// The drive that was asked for is down.
+    #[error("drive {drive} is down")]
+    DriveDown {
+        /// Serial of the drive.
+        drive: String,
+    },
+    /// No cleaning cartridge of ours is at hand that is of use.
+    #[error("drive {drive} cannot be cleaned: no cleaning cartridge (CLN...) of use is in a slot")]
+    NoCleaner {
+        /// Serial of the drive.
+        drive: String,
+    },
+    /// A cleaning cartridge did not clean: it is used up, or of the wrong kind.
+    #[error("cleaning cartridge {barcode} did not clean drive {drive}: it is used up, or of the wrong kind")]
+    NotCleaned {
+        /// Serial of the drive.
+        drive: String,
+        /// The cleaning cartridge.
+        barcode: Barcode,
+    },
+    /// The cartridge is being taken out already.
+    #[error("cartridge {barcode} is on its way out")]
+    Leaving {
+        /// The cartridge.
+        barcode: Barcode,
+    },
     /// A cartridge that was not brought there by us sits in the drive, and is not ours.
     #[error("a cartridge that is not ours sits in drive {drive}")]
     Occupied {
@@ -308,12 +283,16 @@ impl Error {
             Self::Drive { .. } => Remedy::Retry,
             Self::Damaged { .. } | Self::Proven { blame: Blame::Medium, .. } => Remedy::Damage,
             Self::Proven { .. } => Remedy::Retry,
+            Self::DriveDown { .. } => Remedy::Operator("TL-0411"),
+            Self::NoMailSlot { .. } | Self::MailSlotOpen { .. } => Remedy::Operator("TL-0416"),
+            Self::Repeated { .. } => Remedy::Operator("TL-0417"),
+            Self::NoCleaner { .. } | Self::NotCleaned { .. } => Remedy::Operator("TL-0418"),
             Self::Fence { .. } => Remedy::Operator("TL-0412"),
             Self::NotBlank { .. } => Remedy::Operator("TL-0413"),
             Self::NotWritable { .. } => Remedy::Operator("TL-0414"),
             Self::Serial { .. } => Remedy::Operator("TL-0415"),
             Self::Sink { .. } => Remedy::Retry,
-            Self::Stopping | Self::QueueFull => Remedy::Wait,
+            Self::Stopping | Self::QueueFull | Self::Leaving { .. } => Remedy::Wait,
             Self::Panicked { .. } | Self::Poisoned { .. } | Self::Recovery { .. } | Self::Fault => {
                 Remedy::Bug
             }
@@ -326,6 +305,11 @@ impl Error {
             Self::Drive { blame, .. } | Self::Proven { blame, .. } => *blame,
             Self::Damaged { .. } => Blame::Medium,
             Self::Move { .. } | Self::Inventory { .. } | Self::NoSlot { .. } => Blame::Changer,
+            Self::NoMailSlot { .. }
+            | Self::MailSlotOpen { .. }
+            | Self::Repeated { .. }
+            | Self::NoCleaner { .. }
+            | Self::NotCleaned { .. } => Blame::Operator,
             Self::Fence { .. } | Self::NotBlank { .. } | Self::NotWritable { .. } | Self::Missing { .. } => {
                 Blame::Operator
             }

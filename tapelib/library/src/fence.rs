@@ -2,7 +2,80 @@
 
 use volume::ltfs::{Tail, Volume};
 
-use crate::{Barcode, End, Expected, FenceMismatch};
+use crate::{Barcode, CatalogId, End, Expected, VolumeUuid};
+
+/// The first difference the write fence found; nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FenceMismatch {
+    /// Not an LTFS volume at all.
+    #[error("it carries no labels")]
+    NotLabelled,
+    /// The VOL1 label names another volume serial than the barcode says.
+    #[error("its label says {found}, its barcode {barcode}")]
+    Label {
+        /// Serial in the VOL1 label.
+        found: String,
+        /// The barcode it was fetched by.
+        barcode: Barcode,
+    },
+    /// It has labels and no index that can be read.
+    #[error("it carries no index that can be read")]
+    NoIndex,
+    /// Another program wrote its newest index.
+    #[error("its newest index was written by {found:?}")]
+    Writer {
+        /// The creator that the index names.
+        found: String,
+    },
+    /// Another volume.
+    #[error("it is volume {found}, not {expected}")]
+    Uuid {
+        /// Expected volume.
+        expected: VolumeUuid,
+        /// Volume found.
+        found: VolumeUuid,
+    },
+    /// The labels were copied to another cartridge.
+    #[error("its cartridge memory says serial {found:?}, not {expected:?}")]
+    MamSerial {
+        /// Expected medium serial number.
+        expected: String,
+        /// Serial number found.
+        found: String,
+    },
+    /// It belongs to another catalog.
+    #[error("it belongs to catalog {}, not {expected}", found.map_or("none".to_owned(), |id| id.to_string()))]
+    Catalog {
+        /// Our catalog.
+        expected: CatalogId,
+        /// The catalog named on the volume.
+        found: Option<CatalogId>,
+    },
+    /// It was written by somebody else, or went back in time.
+    #[error("its index generation is {found}, not {expected}")]
+    Generation {
+        /// Generation after the last commit known.
+        expected: u64,
+        /// Generation found.
+        found: u64,
+    },
+    /// The newest index is there and cannot be read.
+    #[error("its cartridge memory names index generation {noted}, {found} was found")]
+    Memory {
+        /// Generation in cartridge memory.
+        noted: u64,
+        /// Generation found on tape.
+        found: u64,
+    },
+    /// Data was added or lost.
+    #[error("its data end at block {found}, not {expected}")]
+    EndOfData {
+        /// End of data after the last commit known.
+        expected: u64,
+        /// End of data found.
+        found: u64,
+    },
+}
 
 /// Compares what was found with what the catalog expects; the first difference, in the order of how much it says.
 pub(crate) fn check(

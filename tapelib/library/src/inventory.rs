@@ -22,6 +22,19 @@ impl Inventory {
         all.sort();
         all
     }
+
+    /// Every barcode in a slot or a drive: what a job can have mounted, mail slots left out.
+    pub fn shelved(&self) -> Vec<Barcode> {
+        let slots = self.slots.iter().filter_map(|slot| slot.barcode.clone());
+        slots.chain(self.drives.iter().filter_map(|drive| drive.barcode.clone())).collect()
+    }
+
+    /// The element a cartridge is in.
+    pub fn element_of(&self, barcode: &Barcode) -> Option<u16> {
+        let slots = self.slots.iter().chain(&self.mail_slots).map(|slot| (slot.element, &slot.barcode));
+        let drives = self.drives.iter().map(|drive| (drive.element, &drive.barcode));
+        slots.chain(drives).find(|(_, there)| there.as_ref() == Some(barcode)).map(|(element, _)| element)
+    }
 }
 
 /// A storage or mail slot.
@@ -33,6 +46,10 @@ pub struct Slot {
     pub full: bool,
     /// The cartridge's barcode, when it has a readable one.
     pub barcode: Option<Barcode>,
+    /// The robot can reach it: a mail slot that is open says no.
+    pub reachable: bool,
+    /// A person put the cartridge there, not the robot; known of mail slots alone, and not in every library.
+    pub by_hand: bool,
 }
 
 /// A drive as the changer sees it.
@@ -55,6 +72,8 @@ pub enum DriveState {
     Idle,
     /// Moving, loading, or running a job.
     Busy,
+    /// Being cleaned.
+    Cleaning,
     /// Not used until the process starts again or [`crate::Library::drive_up`] is called.
     Down {
         /// What was seen.

@@ -8,6 +8,7 @@
 //! drive that already holds the cartridge first, else a free one) -> the changer moves -> load, wait ready -> the
 //! volume is opened -> fence -> the caller's work runs on the drive's thread -> `done` is called with the report.
 //! The cartridge stays mounted until another job needs the drive, it has been idle, or the library shuts down.
+//! [`Library::export`] waits for the jobs queued before it, has the cartridge put back, and moves it to a mail slot.
 //!
 //! - Nothing is written to a cartridge whose labels, identity, generation or end of data differ from the expectation.
 //! - A volume appended to is durable up to the last [`Mounted::commit`] that returned, and never beyond.
@@ -18,13 +19,16 @@
 //! Not here: which volume to write to, what is queued for later, retries: the caller schedules.
 
 mod barcode;
+mod care;
 mod charges;
 mod config;
 mod error;
 mod fence;
+mod history;
 mod inventory;
 mod label;
 mod machine;
+mod mail;
 mod medium;
 mod mount;
 mod mounted;
@@ -36,12 +40,14 @@ mod worker;
 
 pub use barcode::Barcode;
 pub use config::{Config, Ours};
-pub use error::{Blame, Error, FenceMismatch, Remedy};
+pub use error::{Blame, Error, Remedy};
+pub use fence::FenceMismatch;
+pub use history::{DriveEvent, DriveNews, History};
 pub use inventory::{DriveSlot, DriveState, DriveStatus, Inventory, Slot};
 pub use machine::{JobNumber, Library, QueueFull, Stuck};
 pub use mount::{
-    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Mount, MountReport, Overwrite,
-    PackFile, PackOnTape, PackWritten, ReadWork, Recovered, VolumeIdentity, WorkEnd,
+    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Medium, Mount, MountReport,
+    Overwrite, PackFile, PackOnTape, PackWritten, ReadWork, Recovered, Seen, VolumeIdentity, WorkEnd,
 };
 pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
 pub use tape::DriveTape;

@@ -1,6 +1,6 @@
 //! The library itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -11,8 +11,9 @@ use scsi::{Changer, Drive, Transport};
 
 use crate::charges::Charges;
 use crate::error::chain;
+use crate::history::History;
 use crate::robot::Robot;
-use crate::state::{DriveRecord, Job, Shared, State, Work};
+use crate::state::{Answer, DriveRecord, Job, Shared, State, Work};
 use crate::tape::pause;
 use crate::worker::Worker;
 use crate::{
@@ -37,7 +38,7 @@ pub struct Stuck(pub Vec<String>);
 /// One tape library. All methods may be called from any thread; those that say so block for as long as the machine
 /// takes. Dropping it without [`Library::shutdown`] leaves cartridges in drives and index partitions behind.
 pub struct Library {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -67,13 +68,19 @@ impl Library {
             last_error: None,
             doing: None,
             wants_cleaning: false,
+            clean: None,
+            out_of_use: None,
+            history: History::default(),
             idle_since: Instant::now(),
             ended: false,
         });
         let state = State {
             jobs: VecDeque::new(),
+            leaving: BTreeMap::new(),
             next_number: 1,
             inventory: inventory.clone(),
+            ours: config.ours.clone(),
+            spent: BTreeSet::new(),
             drives: records.collect(),
             charges: Charges::default(),
             stopping: false,
@@ -130,10 +137,20 @@ impl Library {
         identity: VolumeIdentity,
         overwrite: Overwrite,
     ) -> Result<LabelledVolume, Error> {
+        self.wait_for(barcode, None, |done| Work::Label { identity, overwrite, done })
+    }
+
+    /// Queues a job, for one drive if need be, and blocks until it is over.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        barcode: &Barcode,
+        drive: Option<String>,
+        work: impl FnOnce(Answer<T>) -> Work,
+    ) -> Result<T, Error> {
         let (sender, receiver) = mpsc::sync_channel(1);
         // The receiver lives until the answer is here.
-        let done = Box::new(move |result| drop(sender.send(result)));
-        let queued = self.submit(barcode.clone(), Work::Label { identity, overwrite, done });
+        let queued =
+            self.submit(barcode.clone(), drive, work(Box::new(move |result| drop(sender.send(result)))));
         queued.map_err(
             |QueueFull| if self.shared.state().stopping { Error::Stopping } else { Error::QueueFull },
         )?;
@@ -142,13 +159,13 @@ impl Library {
 
     /// Queues work that appends to a volume; returns at once. The work runs after the write fence.
     pub fn append(&self, mount: Mount, work: AppendWork, done: Done) -> Result<JobNumber, QueueFull> {
-        self.submit(mount.barcode, Work::Append { expected: mount.expect, work, done })
+        self.submit(mount.barcode, None, Work::Append { expected: mount.expect, work, done })
     }
 
     /// Queues work that reads from a volume; returns at once. Only UUID, medium serial and label are compared, so a
     /// volume that may not be written any more can still be read.
     pub fn read(&self, mount: Mount, work: ReadWork, done: Done) -> Result<JobNumber, QueueFull> {
-        self.submit(mount.barcode, Work::Read { expected: mount.expect, work, done })
+        self.submit(mount.barcode, None, Work::Read { expected: mount.expect, work, done })
     }
 
     /// How many jobs wait.
@@ -156,25 +173,10 @@ impl Library {
         self.shared.state().jobs.len()
     }
 
-    /// Lets a drive that was down be used again, and forgets what it failed at; its next action tells whether it works.
-    /// Returns at once.
-    pub fn drive_up(&self, serial: &str) -> Result<(), Error> {
-        let mut state = self.shared.state();
-        let unknown =
-            Error::NoSuchDrive { library: self.shared.config.name.clone(), drive: serial.to_owned() };
-        let drive = state.drives.iter_mut().find(|drive| drive.serial == serial).ok_or(unknown)?;
-        if drive.is_down() {
-            drive.state = DriveState::Idle;
-        }
-        state.charges.forgive_drive(serial);
-        drop(state);
-        self.shared.changed.notify_all();
-        Ok(())
-    }
-
     /// Blocks until no job waits and no drive is at work, at most `deadline`. Cartridges stay where they are.
     pub fn quiesce(&self, deadline: Duration) -> Result<(), Stuck> {
-        self.wait_until(deadline, |state, drive| state.jobs.is_empty() && drive.state != DriveState::Busy)
+        let rests = |drive: &DriveRecord| !matches!(drive.state, DriveState::Busy | DriveState::Cleaning);
+        self.wait_until(deadline, |state, drive| state.jobs.is_empty() && rests(drive))
     }
 
     /// Lets current work end, fails queued jobs with [`Error::Stopping`], writes index partitions, unloads, puts all
@@ -197,7 +199,9 @@ impl Library {
         state.stopping = true;
         state.abandoned |= abandoned;
         let jobs = std::mem::take(&mut state.jobs);
+        let cleanings: Vec<_> = state.drives.iter_mut().filter_map(|drive| drive.clean.take()).collect();
         drop(state);
+        cleanings.into_iter().for_each(|done| done(Err(Error::Stopping)));
         self.shared.changed.notify_all();
         jobs.into_iter().for_each(|job| job.fail(Error::Stopping));
     }
@@ -224,15 +228,15 @@ impl Library {
         }
     }
 
-    fn submit(&self, barcode: Barcode, work: Work) -> Result<JobNumber, QueueFull> {
+    fn submit(&self, barcode: Barcode, drive: Option<String>, work: Work) -> Result<JobNumber, QueueFull> {
         let mut state = self.shared.state();
         if state.stopping || state.jobs.len() >= self.shared.config.jobs_max {
             return Err(QueueFull);
         }
         let number = JobNumber(state.next_number);
         state.next_number += 1;
-        let job = Job { number, barcode, work };
-        if let Some(error) = self.refusal(&job.barcode) {
+        let job = Job { number, barcode, drive, work };
+        if let Some(error) = self.refusal(&job) {
             drop(state);
             job.fail(error);
             return Ok(number);
@@ -243,16 +247,16 @@ impl Library {
         Ok(number)
     }
 
-    /// Why a cartridge is never loaded, if it is not.
-    fn refusal(&self, barcode: &Barcode) -> Option<Error> {
-        let barcode = barcode.clone();
-        if barcode.is_cleaning() {
+    /// Why a cartridge is never touched, if it is not.
+    fn refusal(&self, job: &Job) -> Option<Error> {
+        let barcode = job.barcode.clone();
+        if barcode.is_cleaning() && !job.work.is_put_away() {
             return Some(Error::NotWritable { barcode, why: "a cleaning cartridge" });
         }
         (!self.shared.config.ours.covers(&barcode)).then_some(Error::Missing { barcode })
     }
 
-    fn ours(&self, mut inventory: Inventory) -> Inventory {
+    pub(crate) fn ours(&self, mut inventory: Inventory) -> Inventory {
         let hide = |barcode: &mut Option<Barcode>| {
             if barcode.as_ref().is_some_and(|barcode| !self.shared.config.ours.covers(barcode)) {
                 *barcode = None;

@@ -20,14 +20,24 @@ pub(crate) fn refuse_unwritable(drive: &mut Drive, place: &Place) -> Result<(), 
     }
 }
 
-/// Asks the drive for its alerts and tells them to whoever reads the log. Returns whether it wants to be cleaned. A drive that does not have them, or does not answer this question, is none the worse for it: what matters
-/// shows in the commands that follow.
-pub(crate) fn tell_alerts(drive: &mut Drive, place: &Place, when: &str) -> bool {
+/// What a drive has to say.
+#[derive(Debug, Default)]
+pub(crate) struct Alerts {
+    pub wants_cleaning: bool,
+    /// The cleaning cartridge in it is of no use any more, or of no use here.
+    pub cleaner_spent: bool,
+    /// Warnings and worse.
+    pub told: Vec<String>,
+}
+
+/// Asks the drive for its alerts and tells them to whoever reads the log. A drive that does not have them, or does not
+/// answer this question, is none the worse for it: what matters shows in the commands that follow.
+pub(crate) fn tell_alerts(drive: &mut Drive, place: &Place, when: &str) -> Alerts {
     let alerts = match drive.alerts() {
         Ok(alerts) => alerts,
         Err(error) => {
             tracing::debug!(drive = place.drive, error = chain(&error), "no alerts to be had {when}");
-            return drive.cleaning_wanted();
+            return Alerts { wants_cleaning: drive.cleaning_wanted(), ..Alerts::default() };
         }
     };
     for alert in &alerts {
@@ -38,8 +48,16 @@ pub(crate) fn tell_alerts(drive: &mut Drive, place: &Place, when: &str) -> bool 
             Severity::Critical => tracing::error!(drive = serial, %barcode, number, "{when}: {alert}"),
         }
     }
-    drive.cleaning_wanted() || alerts.iter().any(scsi::log::Alert::wants_cleaning)
+    let serious = alerts.iter().filter(|alert| alert.severity != Severity::Information);
+    Alerts {
+        wants_cleaning: drive.cleaning_wanted() || alerts.iter().any(scsi::log::Alert::wants_cleaning),
+        cleaner_spent: alerts.iter().any(|alert| CLEANER_SPENT.contains(&alert.number)),
+        told: serious.map(|alert| format!("{when}: {alert}")).collect(),
+    }
 }
+
+/// TapeAlert flags of a cleaning cartridge that is used up, or of the wrong kind.
+const CLEANER_SPENT: [u8; 2] = [22, 23];
 
 /// Keeps the cartridge in while it is in use, or lets it go. Drives without the command are left as they are.
 pub(crate) fn keep_in(drive: &mut Drive, keep: bool) -> Result<(), scsi::Error> {

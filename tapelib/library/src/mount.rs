@@ -187,3 +187,25 @@ pub struct LabelledVolume {
     /// Bytes that can be appended, reserve excluded.
     pub remaining_bytes: u64,
 }
+
+/// What a cartridge turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Serial of the drive it was looked at in.
+    pub drive: String,
+    /// Serial number of the medium in cartridge memory.
+    pub mam_serial: String,
+    /// What stands on it.
+    pub medium: Medium,
+}
+
+/// What stands at the beginning of a cartridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Nothing, or labels whose writing was cut short.
+    Blank,
+    /// An LTFS volume.
+    Volume(VolumeUuid),
+    /// Something else.
+    Foreign,
+}

@@ -8,6 +8,8 @@ use crate::error::chain;
 use crate::tape::{Cause, pause};
 use crate::{Barcode, DriveSlot, Error, Inventory, Slot, reserve};
 
+/// Most attentions a changer may have to tell of before it answers: a power-on, a door, mail slots, a reservation.
+const ATTENTIONS_MAX: usize = 4;
 /// How long a changer may take to become ready at start: it may be taking stock.
 const READY_TIMEOUT: Duration = Duration::from_secs(3600);
 
@@ -24,7 +26,10 @@ impl Robot {
         let identity = changer.identify().map_err(identify)?;
         reserve::take(&mut changer, reservation).map_err(identify)?;
         changer.wait_ready(READY_TIMEOUT, &|waiting| pause(waiting.pause)).map_err(identify)?;
-        Ok((Self { changer }, identity.serial))
+        let mut robot = Self { changer };
+        // A process that ended in the middle of a move may have left them shut.
+        robot.shut_mail_slots(false);
+        Ok((robot, identity.serial))
     }
 
     /// Lets other hosts use the changer.
@@ -34,9 +39,27 @@ impl Robot {
 
     /// Asks the changer what is where.
     pub(crate) fn inventory(&mut self) -> Result<Inventory, Error> {
-        let elements =
-            self.changer.inventory().map_err(|source| Error::Inventory { source: cause(source) })?;
-        Ok(inventory_of(elements))
+        let mut elements = self.changer.inventory();
+        for _ in 1..ATTENTIONS_MAX {
+            if !matches!(elements, Err(scsi::Error::Attention { .. })) {
+                break;
+            }
+            elements = self.changer.inventory();
+        }
+        elements.map(inventory_of).map_err(|source| Error::Inventory { source: cause(source) })
+    }
+
+    /// Has the robot look at every element again: minutes in a large library.
+    pub(crate) fn audit(&mut self) -> Result<Inventory, Error> {
+        self.changer.initialize().map_err(|source| Error::Inventory { source: cause(source) })?;
+        self.inventory()
+    }
+
+    /// Keeps hands out of the mail slots, or lets them in again. Libraries that cannot are used as they are.
+    pub(crate) fn shut_mail_slots(&mut self, shut: bool) {
+        if let Err(error) = self.changer.prevent_removal(shut) {
+            tracing::debug!(shut, error = chain(&error), "the mail slots are as they were");
+        }
     }
 
     /// Moves a cartridge and returns the inventory afterwards; the caller compares what arrived. A move that failed or
@@ -82,7 +105,13 @@ fn inventory_of(elements: Vec<Element>) -> Inventory {
     let mut inventory = Inventory::default();
     for element in elements {
         let barcode = element.barcode.as_ref().and_then(|barcode| Barcode::parse(barcode.as_str()));
-        let slot = Slot { element: element.address.0, full: element.full, barcode };
+        let slot = Slot {
+            element: element.address.0,
+            full: element.full,
+            barcode,
+            reachable: element.access,
+            by_hand: element.placed_by_operator,
+        };
         match element.kind {
             ElementKind::Storage => inventory.slots.push(slot),
             ElementKind::ImportExport => inventory.mail_slots.push(slot),
@@ -114,6 +143,11 @@ impl Inventory {
     /// The storage slot that holds a cartridge.
     pub(crate) fn slot_of(&self, barcode: &Barcode) -> Option<u16> {
         self.slots.iter().find(|slot| slot.barcode.as_ref() == Some(barcode)).map(|slot| slot.element)
+    }
+
+    /// The mail slot that holds a cartridge.
+    pub(crate) fn mail_slot_of(&self, barcode: &Barcode) -> Option<&Slot> {
+        self.mail_slots.iter().find(|slot| slot.barcode.as_ref() == Some(barcode))
     }
 
     /// An empty storage slot: the wanted one when it is empty, else the first.

@@ -1,15 +1,17 @@
 //! What the drive threads share: the queue, the drives, the inventory; and what a drive does next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::charges::Charges;
+use crate::history::History;
+use crate::medium::Alerts;
 use crate::robot::Robot;
 use crate::{
-    AppendWork, Barcode, Config, Done, DriveState, Error, Expected, Inventory, JobNumber, LabelledVolume,
-    Overwrite, ReadWork, VolumeIdentity, VolumeUuid,
+    AppendWork, Barcode, Config, Done, DriveNews, DriveState, Error, Expected, Inventory, JobNumber,
+    LabelledVolume, Ours, Overwrite, ReadWork, Seen, VolumeIdentity, VolumeUuid,
 };
 
 /// Locks are taken robot first, then state.
@@ -23,8 +25,13 @@ pub(crate) struct Shared {
 
 pub(crate) struct State {
     pub jobs: VecDeque<Job>,
+    /// Cartridges on their way out: jobs from this number on wait until they are out, or stay after all.
+    pub leaving: BTreeMap<Barcode, JobNumber>,
     pub next_number: u64,
     pub inventory: Inventory,
+    pub ours: Ours,
+    /// Cleaning cartridges that are used up.
+    pub spent: BTreeSet<Barcode>,
     pub drives: Vec<DriveRecord>,
     /// Failures that drive or cartridge may be at fault for.
     pub charges: Charges,
@@ -34,7 +41,6 @@ pub(crate) struct State {
 }
 
 /// A drive, as everybody sees it.
-#[derive(Clone, Debug)]
 pub(crate) struct DriveRecord {
     pub serial: String,
     pub element: u16,
@@ -48,6 +54,11 @@ pub(crate) struct DriveRecord {
     /// What it is waiting for, while that takes long.
     pub doing: Option<String>,
     pub wants_cleaning: bool,
+    /// Somebody wants it cleaned.
+    pub clean: Option<Answer<()>>,
+    /// Somebody wants it used no more, and why.
+    pub out_of_use: Option<String>,
+    pub history: History,
     pub idle_since: Instant,
     /// Its thread has ended.
     pub ended: bool,
@@ -56,22 +67,53 @@ pub(crate) struct DriveRecord {
 pub(crate) struct Job {
     pub number: JobNumber,
     pub barcode: Barcode,
+    /// Serial of the only drive that will do.
+    pub drive: Option<String>,
     pub work: Work,
 }
 
 pub(crate) enum Work {
-    Append { expected: Expected, work: AppendWork, done: Done },
-    Read { expected: Expected, work: ReadWork, done: Done },
-    Label { identity: VolumeIdentity, overwrite: Overwrite, done: LabelDone },
+    Append {
+        expected: Expected,
+        work: AppendWork,
+        done: Done,
+    },
+    Read {
+        expected: Expected,
+        work: ReadWork,
+        done: Done,
+    },
+    Label {
+        identity: VolumeIdentity,
+        overwrite: Overwrite,
+        done: Answer<LabelledVolume>,
+    },
+    /// Load it and see what it is.
+    Look {
+        done: Answer<Seen>,
+    },
+    /// Have it in no drive.
+    PutAway {
+        done: Answer<()>,
+    },
 }
 
-pub(crate) type LabelDone = Box<dyn FnOnce(Result<LabelledVolume, Error>) + Send>;
+/// Takes what became of a job.
+pub(crate) type Answer<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
+
+impl Work {
+    pub(crate) fn is_put_away(&self) -> bool {
+        matches!(self, Self::PutAway { .. })
+    }
+}
 
 impl Job {
     pub(crate) fn fail(self, error: Error) {
         match self.work {
             Work::Append { done, .. } | Work::Read { done, .. } => done(Err(error)),
             Work::Label { done, .. } => done(Err(error)),
+            Work::Look { done } => done(Err(error)),
+            Work::PutAway { done } => done(Err(error)),
         }
     }
 }
@@ -82,6 +124,10 @@ pub(crate) enum Action {
     Run(Job),
     /// This job can run nowhere.
     Fail(Job, Error),
+    /// This is so already, or cannot be.
+    Tell(Answer<()>, Result<(), Error>),
+    /// Clean the drive with this cartridge, and tell whoever asked for it.
+    Clean(Barcode, Option<Answer<()>>),
     /// Put the cartridge back.
     Unload,
     /// End the thread.
@@ -141,14 +187,22 @@ impl State {
                 Action::End
             };
         }
-        if let Some(failure) = self.hopeless() {
-            return failure;
+        if let Some(action) = self.away().or_else(|| self.hopeless()) {
+            return action;
         }
         let drive = &self.drives[me];
         if drive.is_down() {
             return Action::Wait(None);
         }
-        let mine = self.jobs.iter().position(|job| drive.holds.as_ref() == Some(&job.barcode));
+        if drive.out_of_use.is_some() {
+            return if drive.holds.is_some() { Action::Unload } else { Action::Wait(None) };
+        }
+        if let Some(action) = self.cleaning(me) {
+            return action;
+        }
+        let drive = &self.drives[me];
+        let here = |job: &Job| drive.holds.as_ref() == Some(&job.barcode) && self.may_run(job);
+        let mine = self.jobs.iter().position(here);
         if let Some(job) = mine.or_else(|| self.job_in_a_slot(me)).and_then(|at| self.jobs.remove(at)) {
             return Action::Run(job);
         }
@@ -160,8 +214,62 @@ impl State {
         if left.is_zero() { Action::Unload } else { Action::Wait(Some(left)) }
     }
 
+    /// A cartridge that is to be in no drive, and is in none, nor wanted by an older job.
+    fn away(&mut self) -> Option<Action> {
+        let settled = |(at, job): (usize, &Job)| {
+            job.work.is_put_away()
+                && !self.drives.iter().any(|drive| drive.has(&job.barcode))
+                && !self.jobs.iter().take(at).any(|older| older.barcode == job.barcode)
+        };
+        let at = self.jobs.iter().enumerate().position(settled)?;
+        match self.jobs.remove(at)?.work {
+            Work::PutAway { done } => Some(Action::Tell(done, Ok(()))),
+            _ => None,
+        }
+    }
+
+    /// Cleans a drive that asks for it, or for which somebody does, when a cleaning cartridge is at hand.
+    fn cleaning(&mut self, me: usize) -> Option<Action> {
+        let cleaner = self.cleaner();
+        let drive = &mut self.drives[me];
+        match (cleaner, drive.clean.take()) {
+            (Some(cleaner), Some(done)) => Some(Action::Clean(cleaner, Some(done))),
+            (Some(cleaner), None) if drive.wants_cleaning => Some(Action::Clean(cleaner, None)),
+            (None, Some(done)) => {
+                let drive = drive.serial.clone();
+                Some(Action::Tell(done, Err(Error::NoCleaner { drive })))
+            }
+            _ => None,
+        }
+    }
+
+    /// A cleaning cartridge of ours in a slot that is of use, as far as known.
+    pub(crate) fn cleaner(&self) -> Option<Barcode> {
+        let there = self.inventory.slots.iter().filter_map(|slot| slot.barcode.as_ref());
+        let mut of_use = there.filter(|barcode| {
+            barcode.is_cleaning()
+                && self.ours.covers(barcode)
+                && !self.spent.contains(barcode)
+                && !self.leaving.contains_key(barcode)
+                && !self.drives.iter().any(|drive| drive.has(barcode))
+        });
+        of_use.next().cloned()
+    }
+
+    /// A cartridge that is on its way out is used by jobs from before that was said.
+    fn may_run(&self, job: &Job) -> bool {
+        job.work.is_put_away() || self.leaving.get(&job.barcode).is_none_or(|limit| job.number < *limit)
+    }
+
     /// A job that no drive can run: its cartridge is in a drive that is down, or every drive is.
     fn hopeless(&mut self) -> Option<Action> {
+        let wanted = |job: &Job| {
+            self.drives.iter().find(|drive| drive.is_down() && job.drive.as_ref() == Some(&drive.serial))
+        };
+        if let Some(at) = self.jobs.iter().position(|job| wanted(job).is_some()) {
+            let drive = wanted(&self.jobs[at])?.serial.clone();
+            return Some(Action::Fail(self.jobs.remove(at)?, Error::DriveDown { drive }));
+        }
         let stranded =
             |job: &Job| self.drives.iter().find(|drive| drive.is_down() && drive.has(&job.barcode));
         if let Some(at) = self.jobs.iter().position(|job| stranded(job).is_some()) {
@@ -181,16 +289,18 @@ impl State {
     fn job_in_a_slot(&self, me: usize) -> Option<usize> {
         let empty =
             |drive: &DriveRecord| drive.holds.is_none() && drive.state == DriveState::Idle && !drive.ended;
-        if self.drives[me].holds.is_some() && self.drives.iter().any(empty) {
-            return None;
-        }
+        let drive = &self.drives[me];
+        let leaves_it = drive.holds.is_some() && self.drives.iter().any(empty);
         let failed = |drive: &DriveRecord, job: &Job| self.charges.stands(&drive.serial, &job.barcode);
         let for_another = |job: &Job| {
             let could = |drive: &DriveRecord| !drive.is_down() && !drive.ended && !failed(drive, job);
-            failed(&self.drives[me], job) && self.drives.iter().any(could)
+            leaves_it || failed(drive, job) && self.drives.iter().any(could)
         };
         let taken = |job: &Job| self.drives.iter().any(|drive| drive.has(&job.barcode));
-        self.jobs.iter().position(|job| !taken(job) && !for_another(job))
+        self.jobs.iter().position(|job| {
+            let for_me = job.drive.as_ref().map_or(!for_another(job), |wanted| *wanted == drive.serial);
+            for_me && self.may_run(job) && !job.work.is_put_away() && !taken(job)
+        })
     }
 
     fn apply(&mut self, me: usize, action: &Action) {
@@ -202,7 +312,11 @@ impl State {
                 drive.returning = held.filter(|held| *held != job.barcode);
             }
             Action::Unload => drive.state = DriveState::Busy,
-            Action::Fail(..) | Action::End | Action::Wait(_) => {}
+            Action::Clean(cleaner, _) => {
+                drive.state = DriveState::Cleaning;
+                drive.returning = drive.holds.replace(cleaner.clone());
+            }
+            Action::Fail(..) | Action::Tell(..) | Action::End | Action::Wait(_) => {}
         }
     }
 }
@@ -210,6 +324,20 @@ impl State {
 impl DriveRecord {
     pub(crate) fn is_down(&self) -> bool {
         matches!(self.state, DriveState::Down { .. })
+    }
+
+    /// Takes note of what the drive says.
+    pub(crate) fn hear(&mut self, alerts: Alerts) {
+        self.wants_cleaning |= alerts.wants_cleaning;
+        alerts.told.into_iter().for_each(|text| self.history.push(DriveNews::Alert(text)));
+    }
+
+    /// Sets a drive down that is not to be used any more.
+    pub(crate) fn set_down(&mut self) {
+        if let Some(why) = self.out_of_use.take() {
+            self.history.push(DriveNews::Down(why.clone()));
+            self.state = DriveState::Down { why };
+        }
     }
 
     /// Whether the cartridge is in this drive, on its way into it, or on its way back.

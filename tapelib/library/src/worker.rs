@@ -1,5 +1,6 @@
 //! A drive's thread: takes jobs, has cartridges moved, opens volumes, runs the fence and the caller's work.
 
+mod cleaning;
 mod mounting;
 mod work;
 
@@ -15,7 +16,7 @@ use crate::error::{Place, chain};
 use crate::label;
 use crate::state::{Action, Job, Shared, Work};
 use crate::tape::DriveTape;
-use crate::{Barcode, Blame, DriveState, Error, MountReport, WorkEnd, reserve};
+use crate::{Barcode, Blame, DriveNews, DriveState, Error, MountReport, WorkEnd, reserve};
 
 /// One drive and what is in it. Owned by its thread.
 pub(crate) struct Worker {
@@ -68,6 +69,17 @@ impl Worker {
                     self.finish(|| job.fail(error));
                     continue;
                 }
+                Action::Tell(done, answer) => {
+                    self.finish(|| done(answer));
+                    continue;
+                }
+                Action::Clean(cleaner, done) => {
+                    let result = contained(|| self.clean(&cleaner));
+                    if let Some(done) = done {
+                        self.finish(|| done(result.clone()));
+                    }
+                    result
+                }
                 Action::Unload => contained(|| self.dismount()),
                 Action::End => break,
                 Action::Wait(_) => unreachable!("waited for in next_action"),
@@ -97,17 +109,23 @@ impl Worker {
         });
         record.idle_since = Instant::now();
         record.state = DriveState::Idle;
+        if record.out_of_use.is_some() && (unloading || record.holds.is_none()) {
+            record.set_down();
+        }
         if let Some(error) = error {
             let why = chain(&error);
             // What a cartridge or a caller did wrong has been told to the caller and is nothing of the drive's.
             if !matches!(error.blame(), Blame::Operator | Blame::Host) {
                 tracing::warn!(drive = self.serial, error = why, "a drive's action failed");
                 record.last_error = Some(why.clone());
+                record.history.push(DriveNews::Failed(why.clone()));
             }
             // Tried in order to stop, and not to be tried for ever.
             let cannot_stop = stopping && unloading && self.loaded.is_some();
             if self.is_down_after(&error) || cannot_stop {
                 tracing::error!(code = "TL-0411", drive = self.serial, error = why, "drive set down");
+                record.history.push(DriveNews::Down(why.clone()));
+                record.clean = None;
                 record.state = DriveState::Down { why };
                 record.mounted = None;
                 // Whatever is done to the drive until it is up again: it is waited for, and the cartridge looked at anew.
@@ -138,6 +156,14 @@ impl Worker {
                 self.finish(|| job.fail(error.clone()));
             }
             return Err(error);
+        }
+        if let Work::PutAway { done } = job.work {
+            let result = contained(|| self.dismount());
+            // Seen before it is told: whoever asked for it looks where the cartridge is.
+            self.shared.state().drives[self.me].holds =
+                self.loaded.as_ref().map(|loaded| loaded.barcode.clone());
+            self.finish(|| done(result.clone()));
+            return result;
         }
         if let Err(error) = contained(|| self.mount(&job.barcode)) {
             let error = self.judged(error);
@@ -173,6 +199,13 @@ impl Worker {
                 self.finish(|| done(result));
                 (failed, WorkEnd::Keep)
             }
+            Work::Look { done } => {
+                let result = contained(|| self.look());
+                let failed = result.as_ref().err().cloned();
+                self.finish(|| done(result));
+                (failed, WorkEnd::Keep)
+            }
+            Work::PutAway { .. } => unreachable!("done before the mount"),
         };
         if let Some(error) = result {
             self.rescue(&error);

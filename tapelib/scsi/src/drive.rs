@@ -72,7 +72,25 @@ impl Drive {
         Ok(identity)
     }
 
-    /// The drive has asked to be cleaned since this driver was made.
+    /// Waits until the cleaning cartridge that was put in is done, for at most `limit` of waiting, which `wait` does.
+    /// Afterwards it can be taken out; [`Drive::alerts`] tell whether it is used up.
+    pub fn wait_cleaned(&mut self, limit: Duration, wait: &dyn Fn(&Waiting)) -> Result<(), Error> {
+        let let_go = |error: &Error| {
+            let condition = error.sense().map(|sense| sense.condition());
+            matches!(condition, Some(crate::Condition::NeedsLoad | crate::Condition::NoMedium))
+        };
+        match self.session.wait_ready(limit, wait) {
+            Err(error) if let_go(&error) => {
+                self.session.was_cleaned();
+                Ok(())
+            }
+            // It took the cartridge for one with data.
+            Ok(()) => Err(self.session.missing(spc::Command::TestUnitReady, "a cleaning cartridge")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The drive has asked to be cleaned since this driver was made, or cleaned last.
     pub fn cleaning_wanted(&self) -> bool {
         self.session.cleaning_wanted()
     }

@@ -98,6 +98,10 @@ impl Session {
         self.cleaning_wanted
     }
 
+    pub(crate) fn was_cleaned(&mut self) {
+        self.cleaning_wanted = false;
+    }
+
     /// The largest transfer that the path carries, when it knows one.
     pub(crate) fn transfer_max(&self) -> Option<u32> {
         self.transport.transfer_max()

@@ -1,11 +1,11 @@
 //! `tapegate bucket`: how far the gateway goes with a bucket.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use console::{BucketAction, BucketOrder, Question};
 use serde_json::Value;
 
+use super::line::Line;
 use super::{listing, print};
 use crate::cli::{BucketArgs, BucketCommand};
 use crate::client::Client;
@@ -36,7 +36,7 @@ fn carry_out(args: &BucketArgs, action: BucketAction) -> Result<(), Error> {
     };
     let question = Question::Bucket { name: args.name.clone(), order };
     let mut client = Client::new(&args.at);
-    let mut line = Line { shown: false, wanted: !args.at.json && io::stderr().is_terminal() };
+    let mut line = Line::new(&args.at);
     loop {
         let answer = client.ask(&question)?;
         let stuck = answer["left"]["stuck_count"].as_u64().unwrap_or(0);
@@ -95,30 +95,6 @@ fn draw(answer: &Value) -> String {
         text.push_str(&format!("not back: {others} others\n"));
     }
     text
-}
-
-/// A line on the terminal that is drawn over.
-struct Line {
-    shown: bool,
-    wanted: bool,
-}
-
-// === impl Line ===
-
-impl Line {
-    fn show(&mut self, text: &str) {
-        if self.wanted {
-            self.shown = true;
-            // With standard error gone there is nobody to show progress to.
-            drop(write!(io::stderr(), "\r\x1b[K{text}"));
-        }
-    }
-
-    fn end(&mut self) {
-        if self.shown {
-            drop(write!(io::stderr(), "\r\x1b[K"));
-        }
-    }
 }
 
 const BUCKETS: &[Column] = &[

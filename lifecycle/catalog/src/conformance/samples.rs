@@ -84,6 +84,7 @@ pub fn volume(number: u128) -> Volume {
         capacity_bytes: 20,
         unclean: false,
         journal: 0,
+        leaving: None,
         created: Timestamp::from_seconds(4),
     }
 }

@@ -31,11 +31,15 @@ fn drive(text: &str) -> DriveRecord {
         last_error: None,
         doing: None,
         wants_cleaning: false,
+        clean: None,
+        out_of_use: None,
+        history: History::default(),
         idle_since: Instant::now(),
         ended: false,
     }
 }
 
+/// Jobs are named by their cartridge; `<A` has it put away, `A@S` wants the drive of that serial.
 fn state(drives: &[&str], jobs: &[&str], results: &mpsc::Sender<Result<(), Error>>) -> State {
     let job = |(number, name): (usize, &&str)| {
         let results = results.clone();
@@ -48,13 +52,21 @@ fn state(drives: &[&str], jobs: &[&str], results: &mpsc::Sender<Result<(), Error
             end: End::Clean,
         };
         let done: Done = Box::new(move |result| results.send(result.map(|_| ())).unwrap());
-        let work = Work::Read { expected, work: Box::new(|_| WorkEnd::Keep), done };
-        Job { number: JobNumber(number as u64), barcode: barcode(name), work }
+        let (name, work) = match name.strip_prefix('<') {
+            Some(name) => (name, Work::PutAway { done: Box::new(drop) }),
+            None => (*name, Work::Read { expected, work: Box::new(|_| WorkEnd::Keep), done }),
+        };
+        let (name, drive) = name.split_once('@').map_or((name, None), |(name, drive)| (name, Some(drive)));
+        let drive = drive.map(str::to_owned);
+        Job { number: JobNumber(number as u64), barcode: barcode(name), drive, work }
     };
     State {
         jobs: jobs.iter().enumerate().map(job).collect(),
         next_number: 100,
+        leaving: BTreeMap::new(),
         inventory: Inventory::default(),
+        ours: Ours::All,
+        spent: BTreeSet::new(),
         drives: drives.iter().map(|text| drive(text)).collect(),
         charges: Charges::default(),
         stopping: false,
@@ -74,6 +86,9 @@ fn describe(action: &Action) -> String {
     match action {
         Action::Run(job) => format!("run {}", job.number.0),
         Action::Fail(job, _) => format!("fail {}", job.number.0),
+        Action::Tell(_, Ok(())) => "away".to_owned(),
+        Action::Tell(_, Err(_)) => "refuse".to_owned(),
+        Action::Clean(cleaner, _) => format!("clean with {cleaner}"),
         Action::Unload => "unload".to_owned(),
         Action::End => "end".to_owned(),
         Action::Wait(None) => "wait".to_owned(),
@@ -101,6 +116,67 @@ fn a_job_that_no_drive_can_run_fails() {
     check(&["- d", "- d"], &["B"], "fail 0");
     check(&["- d", "- i"], &["B"], "wait");
     check(&["- d", "- d"], &[], "wait");
+}
+
+#[test]
+fn a_drive_that_asks_for_it_is_cleaned_when_it_can_be() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["A i", "B i"], &["A"], &results);
+    state.drives[0].wants_cleaning = true;
+    assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "run 0", "no cleaning cartridge");
+    let barcode = Some(barcode("CLN001L1"));
+    let slot = crate::Slot { element: 7, full: true, barcode, reachable: true, by_hand: false };
+    state.inventory.slots.push(slot);
+    let action = state.select(0, Instant::now(), IDLE);
+    assert_eq!(describe(&action), "clean with CLN001L1");
+    state.apply(0, &action);
+    state.drives[1].wants_cleaning = true;
+    assert_eq!(describe(&state.select(1, Instant::now(), IDLE)), "wait a while", "it is in use");
+    state.drives[1].clean = Some(Box::new(drop));
+    assert_eq!(describe(&state.select(1, Instant::now(), IDLE)), "refuse");
+}
+
+#[test]
+fn a_drive_out_of_use_gives_its_cartridge_back() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["A i", "- i"], &["A"], &results);
+    state.drives[0].out_of_use = Some("noisy".to_owned());
+    assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "unload");
+    state.drives[0].holds = None;
+    assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "wait");
+    assert_eq!(describe(&state.select(1, Instant::now(), IDLE)), "run 0");
+}
+
+#[test]
+fn a_cartridge_is_put_away_after_the_jobs_before() {
+    check(&["- i", "- i"], &["<A"], "away");
+    check(&["- d", "- d"], &["<A"], "away");
+    check(&["A i", "- i"], &["<A"], "run 0");
+    check(&["- i", "A i"], &["<A"], "wait");
+    check(&["- i", "A d"], &["<A"], "fail 0");
+    check(&["A i", "- i"], &["A", "<A"], "run 0");
+    check(&["- i", "- i"], &["A", "<A"], "run 0");
+}
+
+#[test]
+fn a_cartridge_that_leaves_is_used_by_older_jobs_alone() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["A i", "- i"], &["<A", "A", "A"], &results);
+    state.leaving.insert(barcode("A"), JobNumber(2));
+    let described = |state: &mut State| describe(&state.select(0, Instant::now(), IDLE));
+    assert_eq!([described(&mut state), described(&mut state)], ["run 0", "run 1"]);
+    state.drives[0].holds = None;
+    assert_eq!(described(&mut state), "wait");
+    state.leaving.clear();
+    assert_eq!(described(&mut state), "run 2");
+}
+
+#[test]
+fn a_job_for_one_drive_waits_for_it() {
+    check(&["- i", "- i"], &["A@S- i"], "run 0");
+    check(&["- i", "B i"], &["A@SB i"], "wait");
+    check(&["B i", "- i"], &["A@SB i"], "run 0");
+    check(&["- i", "B d"], &["A@SB d"], "fail 0");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Loaded, Open, Worker};
 use crate::error::{Place, chain};
 use crate::medium::{keep_in, tell_alerts};
 use crate::tape::{make_ready, pause};
-use crate::{Barcode, Error, reserve};
+use crate::{Barcode, DriveNews, Error, reserve};
 
 impl Worker {
     /// Has the cartridge loaded in this drive, which is empty or has it already; ready, with variable blocks.
@@ -32,10 +32,11 @@ impl Worker {
             .and_then(|()| make_ready(tape.drive(), ready_timeout, &wait))
             .and_then(|()| keep_in(tape.drive(), true))
             .map_err(|error| place.drive_error(error));
-        let wants_cleaning = tell_alerts(tape.drive(), &place, "after the mount");
+        let alerts = tell_alerts(tape.drive(), &place, "after the mount");
         let mut state = shared.state();
         state.drives[me].doing = None;
-        state.drives[me].wants_cleaning |= wants_cleaning;
+        state.drives[me].history.push(DriveNews::Loaded(place.barcode.clone()));
+        state.drives[me].hear(alerts);
         drop(state);
         let serial = ready
             .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
@@ -44,7 +45,7 @@ impl Worker {
     }
 
     /// Has a cartridge moved from its slot into this empty drive.
-    fn fetch(&mut self, barcode: &Barcode) -> Result<(), Error> {
+    pub(super) fn fetch(&mut self, barcode: &Barcode) -> Result<(), Error> {
         let shared = self.shared.clone();
         let mut robot = shared.robot();
         let known = shared.state().inventory.slot_of(barcode);
@@ -113,8 +114,8 @@ impl Worker {
                 return Err(error);
             }
         }
-        let wants_cleaning = tell_alerts(tape.drive(), &place, "before the unload");
-        self.shared.state().drives[self.me].wants_cleaning |= wants_cleaning;
+        let alerts = tell_alerts(tape.drive(), &place, "before the unload");
+        self.shared.state().drives[self.me].hear(alerts);
         unload(tape.drive()).map_err(|error| place.drive_error(error))?;
         let (barcode, home) = (loaded.barcode.clone(), loaded.home);
         self.put_back(&barcode, home)?;
@@ -123,7 +124,7 @@ impl Worker {
     }
 
     /// Has the cartridge moved into a slot; into another one when the slot chosen first turned out to be taken.
-    fn put_back(&self, barcode: &Barcode, home: Option<u16>) -> Result<(), Error> {
+    pub(super) fn put_back(&self, barcode: &Barcode, home: Option<u16>) -> Result<(), Error> {
         let mut robot = self.shared.robot();
         let no_slot = || Error::NoSlot { barcode: barcode.clone() };
         let slot = self.shared.state().inventory.empty_slot(home).ok_or_else(no_slot)?;

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use volume::ltfs::{self, Appender, Committed, Tail, Volume};
+use volume::ltfs::{self, Appender, Committed, Found, Tail, Volume};
 
 use super::{Open, Worker};
 use crate::error::{Place, chain};
@@ -10,7 +10,8 @@ use crate::medium::refuse_unwritable;
 use crate::mounted::{Appending, Mounted, Reading};
 use crate::tape::DriveTape;
 use crate::{
-    AppendWork, End, Error, Expected, FenceMismatch, MountReport, ReadWork, Recovered, WorkEnd, fence,
+    AppendWork, End, Error, Expected, FenceMismatch, Medium, MountReport, ReadWork, Recovered, Seen, WorkEnd,
+    fence,
 };
 
 impl Worker {
@@ -90,6 +91,24 @@ impl Worker {
             },
             end,
         ))
+    }
+
+    /// What the cartridge in the drive is; reads its beginning only.
+    pub(super) fn look(&mut self) -> Result<Seen, Error> {
+        let place = self.place();
+        let loaded = self.loaded.as_mut().expect("mounted");
+        let tape = self.tape.as_mut().expect("the tape is here between jobs");
+        let medium = match &loaded.open {
+            Open::Reading(volume) => Medium::Volume(volume.uuid()),
+            Open::Appending(appender) => Medium::Volume(appender.volume().uuid()),
+            Open::Not => match ltfs::identify(tape).map_err(|error| place.volume_error(error))? {
+                Found::Blank | Found::Interrupted(_) => Medium::Blank,
+                Found::Volume(label) => Medium::Volume(label.uuid),
+                Found::Foreign => Medium::Foreign,
+            },
+        };
+        let mam_serial = loaded.mam_serial.clone().unwrap_or_default();
+        Ok(Seen { drive: place.drive, mam_serial, medium })
     }
 
     /// The write fence, then an appender at the end of data. Nothing has been written when this returns; what was
