@@ -2,7 +2,7 @@
 stock Debian kernel, beside mtx, mt, sg3-utils, GNU tar and dd. By hand:
 
     cargo build -p scsi-conformance --features iscsi
-    target/venv/bin/python compat/scsi.py --suite target/debug/scsi-conformance
+    target/venv/bin/python compat/scsi.py --suite target/debug/scsi-conformance [--gateway target/release/tapegate]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from libraries.tgt import TARGET
 from report import Failed, Report, check
 
 SUITE_SECONDS = 120
-GUEST_SECONDS = 240
+GUEST_SECONDS = 420
 # What the guest runs beside the suite.
 TOOLS = ["mtx", "mt-st", "lsscsi", "sg_inq", "tar", "dd"]
 ENDED = "the guest has ended"
@@ -32,11 +32,13 @@ def over_iscsi(report, suite):
         check(re.search(r"^\d+ cases passed$", done.stdout, re.MULTILINE), done.stdout)
 
 
-def in_guest(report, suite, cache):
-    """The suite through /dev/sg*, and the cross-checks with tools of others; a step for each."""
+def in_guest(report, suite, gateway, cache):
+    """The suite through /dev/sg*, the cross-checks with tools of others, and the gateway itself; a step for each."""
     with Tgt() as library, tempfile.TemporaryDirectory(prefix="tapegate-guest-") as folder:
         with report.step("scsi/guest: boot"):
             programs = {"scsi-conformance": suite} | {tool: shutil.which(tool) for tool in TOOLS}
+            if gateway:
+                programs["tapegate"] = gateway
             console = guest.boot(guest.Kernel(cache), library, folder, programs, GUEST_SECONDS)
             check(ENDED in console, f"the guest did not come to its end:\n{console[-4000:]}")
     for verdict, name, said in re.findall(r"^(passed|FAILED) (\w+)$(.*?)(?=^passed|^FAILED|\Z)", console,
@@ -46,19 +48,15 @@ def in_guest(report, suite, cache):
                 raise Failed(said)
 
 
-def run(report, suite, cache):
-    """All of it."""
-    report.scenario("scsi/iscsi", lambda: over_iscsi(report, suite))
-    report.scenario("scsi/guest", lambda: in_guest(report, suite, cache))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", required=True, help="the program scsi-conformance, built with --features iscsi")
+    parser.add_argument("--gateway", help="the program tapegate, to be tried in the guest too")
     parser.add_argument("--cache", default="target/kernel", help="where the guest's kernel is kept (default: %(default)s)")
     options = parser.parse_args()
     report = Report()
-    run(report, options.suite, options.cache)
+    report.scenario("scsi/iscsi", lambda: over_iscsi(report, options.suite))
+    report.scenario("scsi/guest", lambda: in_guest(report, options.suite, options.gateway, options.cache))
     sys.exit(report.end())
 
 

@@ -18,7 +18,7 @@ from stores.process import run
 MODULES = ["virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "scsi_common",
            "scsi_mod", "sg", "st", "ch", "virtio_scsi"]
 APPLETS = ["sh", "mount", "insmod", "cat", "ls", "grep", "sed", "cmp", "poweroff", "mkdir", "basename", "usleep",
-           "seq"]
+           "seq", "ifconfig", "kill"]
 DOWNLOAD_SECONDS = 300
 SCRIPT = Path(__file__).with_name("guest.sh")
 

@@ -2,9 +2,12 @@
 # What the guest runs as its first process: the modules, then one line for each step, "passed NAME" or "FAILED NAME"
 # with what was said. "/init step NAME" runs one step, in a shell that ends at the first failure.
 export PATH=/bin
-# By their paths: busybox has a tar and a dd of its own, and takes them first.
+# By their paths: busybox has programs of these names of its own, and takes them first.
 tar=/bin/tar
 dd=/bin/dd
+lsscsi=/bin/lsscsi
+# What goes to tape: some files and links, less than a cartridge holds.
+files="bin/busybox bin/tar bin/sh bin/mtx library.json"
 
 # The units come one by one while the bus is looked at.
 units_are_there() {
@@ -31,7 +34,7 @@ discovery_agrees_with_sg_inq() {
     sg_inq --page=0x80 "$(node "$serial")" >/tmp/inquiry
     cat /tmp/inquiry
     grep "Unit serial number: *$serial" /tmp/inquiry
-    lsscsi -g >/tmp/units
+    $lsscsi -g >/tmp/units
     cat /tmp/units
     grep "$(node "$serial") *$" /tmp/units
   done
@@ -52,7 +55,7 @@ mtx_agrees_on_places() {
 tar_is_read_by_us() {
   mt-st -f "$tape" setblk 0
   mt-st -f "$tape" rewind
-  $tar -b 128 -cf "$tape" -C / bin library.json
+  $tar -b 128 -cf "$tape" -C / $files
   mt-st -f "$tape" rewind
   scsi-conformance read TGDRIVE001 /tmp/theirs.tar 65536
   $tar -df /tmp/theirs.tar -C /
@@ -60,7 +63,7 @@ tar_is_read_by_us() {
 
 # Our driver writes, GNU tar reads.
 we_are_read_by_tar() {
-  $tar -b 128 -cf /tmp/ours.tar -C / bin library.json
+  $tar -b 128 -cf /tmp/ours.tar -C / $files
   mt-st -f "$tape" rewind
   scsi-conformance write TGDRIVE001 /tmp/ours.tar 65536
   mt-st -f "$tape" rewind
@@ -90,6 +93,45 @@ files_are_found_by_mt_and_dd() {
 mtx_puts_back() {
   mtx -f "$changer" unload 2 0
   mtx -f "$changer" status | grep "Storage Element 2:Full :VolumeTag=TGT002L8"
+}
+
+settings() {
+  cat <<END
+data = "/tmp/data"
+[[library]]
+name = "main"
+kind = "sg"
+changer = "$1"
+barcodes = ["TGT"]
+END
+}
+
+# The gateway itself on these units; a changer that is not there is told by name, with those that are.
+the_gateway_takes_inventory() {
+  ifconfig lo 127.0.0.1 up
+  settings NO-SUCH-CHANGER >/tmp/wrong.toml
+  tapegate check-config --config /tmp/wrong.toml >/tmp/checked
+  grep 'no changer "NO-SUCH-CHANGER"; it has TGCHANGER1' /tmp/checked
+  ! tapegate serve --config /tmp/wrong.toml 2>/tmp/refused
+  grep 'no changer "NO-SUCH-CHANGER"' /tmp/refused
+  settings TGCHANGER1 >/tmp/right.toml
+  tapegate check-config --config /tmp/right.toml
+  tapegate serve --config /tmp/right.toml >/tmp/gateway.log 2>&1 &
+  gateway=$!
+  for _ in $(seq 600); do
+    tapegate library inventory --data /tmp/data >/tmp/inventory 2>&1 && break
+    usleep 100000
+  done
+  cat /tmp/gateway.log /tmp/inventory
+  for barcode in TGT001L8 TGT006L8 TGT007L8; do grep "$barcode" /tmp/inventory; done
+  tapegate drive list --data /tmp/data | grep TGDRIVE001
+  # What these drives cannot be used for is said, and why; the cartridge goes back.
+  ! tapegate library label TGT002L8 --data /tmp/data >/tmp/refused 2>&1
+  cat /tmp/refused
+  grep 'makes no second partition, which LTFS needs' /tmp/refused
+  tapegate library unload TGT002L8 --data /tmp/data
+  kill "$gateway"
+  wait "$gateway"
 }
 
 if [ "${1-}" = step ]; then
@@ -125,5 +167,6 @@ step tar_is_read_by_us
 step we_are_read_by_tar
 step files_are_found_by_mt_and_dd
 step mtx_puts_back
+if [ -e /bin/tapegate ]; then step the_gateway_takes_inventory; fi
 echo "the guest has ended"
 poweroff -f

@@ -12,13 +12,14 @@ use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
 use library::Library;
 use model::catalog::Catalog;
 use model::fence::KeyFence;
-use virtual_library::{Timing, VirtualLibrary};
+use virtual_library::VirtualLibrary;
 
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::config::{Config, Identity, LibraryConfig, Machines, Upstream};
+use crate::config::{Config, Identity, Upstream};
 use crate::data::{DataDir, Installation, Root};
 use crate::error::Error;
 use crate::stores::{self, Behind, OpenStore};
+use crate::units;
 
 /// Part of the free disk the spool takes when nothing is said.
 const SPOOL_PART: u64 = 5;
@@ -112,35 +113,34 @@ struct Libraries {
 async fn open_libraries(config: &Config, data: &DataDir) -> Result<Libraries, Error> {
     let down = data.drives_down()?;
     let (mut libraries, mut hands) = (BTreeMap::new(), BTreeMap::new());
+    let reservation = reservation(config, data)?;
     for library in &config.libraries {
         let (folder, library, machines) =
             (data.library(&library.name), library.clone(), config.machines.clone());
         let name = library.name.clone();
-        let opened = blocking("library", move || open_library(&folder, &library, &machines)).await?;
+        let opened =
+            blocking("library", move || units::open(&folder, &library, &machines, reservation)).await?;
         let (opened, machine) = opened;
         for drive in opened.drives() {
             if let Some(why) = down.get(&drive.serial) {
                 opened.drive_down(&drive.serial, why).map_err(|error| Error::assemble("library", error))?;
             }
         }
-        hands.insert(name.clone(), machine);
+        hands.extend(machine.map(|machine| (name.clone(), machine)));
         libraries.insert(name, Arc::new(opened));
     }
     Ok(Libraries { libraries, hands })
 }
 
-fn open_library(
-    folder: &std::path::Path,
-    config: &LibraryConfig,
-    machines: &Machines,
-) -> Result<(Library, VirtualLibrary), Box<dyn std::error::Error + Send + Sync>> {
-    let machine = VirtualLibrary::open_timed(folder, config.geometry, Timing::scaled(machines.time_scale))?;
-    let drives = (0..machine.drive_count()).map(|index| machine.drive_transport(index)).collect();
-    let library = Library::open(library::Config::new(&config.name), machine.changer_transport(), drives)?;
-    // Counted from here: what finding the machines takes is not what a test wants to disturb.
-    let faults = machine.faults();
-    machines.faults.iter().filter(|(name, _)| *name == config.name).for_each(|(_, fault)| faults.plan(fault));
-    Ok((library, machine))
+/// What real machines are reserved with, when there are any: a later start takes them from an earlier one, should it
+/// still run somewhere, and from nobody else.
+fn reservation(config: &Config, data: &DataDir) -> Result<Option<u64>, Error> {
+    if config.libraries.iter().all(|library| library.geometry().is_some()) {
+        return Ok(None);
+    }
+    let owner = data.installation()?.catalog_id.as_u128() >> 96;
+    let owner = u32::try_from(owner).expect("32 bits are left");
+    Ok(Some(scsi::reservation::key(owner, data.next_epoch()?)))
 }
 
 /// Does what blocks where it may.
@@ -163,7 +163,9 @@ fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) ->
     let mut pools = config.pools.clone();
     for pool in pools.values_mut() {
         let cartridge = config.libraries.iter().find(|library| library.name == pool.library);
-        let cartridge_bytes = cartridge.map_or(u64::MAX, |library| library.geometry.cartridge_bytes);
+        // Real ones are larger than any pack.
+        let geometry = cartridge.and_then(|library| library.geometry());
+        let cartridge_bytes = geometry.map_or(u64::MAX, |geometry| geometry.cartridge_bytes);
         let most = (cartridge_bytes / PACK_PART).min(spool.bytes_max / SPOOL_PACKS_MIN);
         pool.pack_bytes_target = pool.pack_bytes_target.min(most);
     }

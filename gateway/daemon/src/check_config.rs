@@ -2,38 +2,55 @@
 
 use std::path::Path;
 
+use library::Ours;
 use serde_json::{Value, json};
 use store::{Addressing, BucketOwner};
 
 use crate::command::write;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, LibraryConfig, Machine, StoreConfig};
 use crate::data::Root;
 use crate::error::Error;
+use crate::units;
 
 /// Checks the configuration (and the credentials in the environment) and prints it with its defaults filled in.
 pub fn check_config(file: Option<&Path>, as_json: bool) -> Result<(), Error> {
     let config = Config::load(file)?;
     Root::from_environment()?;
-    let all = describe(&config);
+    let mut all = describe(&config);
+    let survey = units::survey(&config.libraries);
     if as_json {
+        all["machines"] = survey;
         return write(format!("{all:#}\n").as_bytes());
     }
     let mut text = String::from("the configuration is good\n\n");
     lines("", &all, &mut text);
+    let missing: Vec<String> = survey.as_array().into_iter().flatten().flat_map(units::matters).collect();
+    if !missing.is_empty() {
+        text.push_str(&format!("\nbut not on this machine, now:\n{}\n", missing.join("\n")));
+    }
     write(text.as_bytes())
 }
 
 fn describe(config: &Config) -> Value {
-    let library = |library: &crate::config::LibraryConfig| {
-        let geometry = &library.geometry;
-        json!({
+    let library = |library: &LibraryConfig| match &library.machine {
+        Machine::Virtual(geometry) => json!({
             "name": library.name,
             "kind": "virtual",
             "drives": geometry.drives,
             "slots": geometry.slots,
             "mail_slots": geometry.mail_slots,
             "cartridge_bytes": geometry.cartridge_bytes,
-        })
+        }),
+        Machine::Sg(units) => json!({
+            "name": library.name,
+            "kind": "sg",
+            "changer": units.changer,
+            "drives": units.drives,
+            "barcodes": match &units.ours {
+                Ours::All => None,
+                Ours::Prefixes(prefixes) => Some(prefixes),
+            },
+        }),
     };
     let pool = |(name, pool): (&model::PoolName, &engine::PoolSettings)| {
         json!({

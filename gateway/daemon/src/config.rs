@@ -3,6 +3,7 @@
 //!
 //! With no file at all: the embedded store, the virtual library "main", and the pools "glacier" and "deep" on it.
 
+mod libraries;
 mod read;
 mod section;
 mod stores;
@@ -21,8 +22,8 @@ use engine::PoolSettings;
 use model::bucket::BucketSettings;
 use model::time::DayLength;
 use model::{PoolName, TapeClass};
-use virtual_library::Geometry;
 
+pub use libraries::{LibraryConfig, Machine, Units};
 pub(crate) use read::{access_key_id, secret_access_key};
 pub use section::{Fault, Faults};
 pub use stores::StoreConfig;
@@ -79,15 +80,6 @@ pub enum Upstream {
     Service,
     /// The caller's own, which the store knows too: the store's policies go on deciding.
     Own,
-}
-
-/// A virtual library.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LibraryConfig {
-    /// Its name, also of its folder.
-    pub name: String,
-    /// Its size.
-    pub geometry: Geometry,
 }
 
 /// Intervals; everything `[testing]` may change.
@@ -172,9 +164,11 @@ impl Config {
         config.filter(|_| faults.is_empty()).ok_or(ConfigError::Faults { faults })
     }
 
-    /// Libraries whose blank cartridges are all ours to label: every virtual one.
+    /// Libraries whose blank cartridges are all ours to label: every virtual one. In a real one a cartridge is labelled
+    /// when somebody says so.
     pub fn labels_blank(&self) -> BTreeSet<String> {
-        self.libraries.iter().map(|library| library.name.clone()).collect()
+        let ours = self.libraries.iter().filter(|library| library.geometry().is_some());
+        ours.map(|library| library.name.clone()).collect()
     }
 }
 
@@ -187,4 +181,7 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 const REGION_DEFAULT: &str = "us-east-1";
 const PACK_BYTES_DEFAULT: u64 = 1 << 30;
 const QUIET_DEFAULT: Duration = Duration::from_secs(5);
+/// On real drives: a cartridge is mounted for more, and less often.
+const PACK_BYTES_SG: u64 = 16 << 30;
+const QUIET_SG: Duration = Duration::from_secs(15 * 60);
 const COMPRESSION_DEFAULT: i32 = 3;

@@ -6,6 +6,7 @@
 //! root-key.toml      the root identity, when the environment gives none
 //! admin-token        opens the admin listener
 //! admin-address      where the admin listener of the running (or last) gateway is
+//! epoch              how often real libraries were taken over; grows with every start
 //! store-evidence.json  what a probe found out about the remote store, and which store that is
 //! drives-down.json   drives an operator set down, and why
 //! catalog.redb       the book of record
@@ -135,6 +136,17 @@ impl DataDir {
         token_in(path, &text)
     }
 
+    /// A number that no earlier start of this installation had: what real libraries are reserved with.
+    pub fn next_epoch(&self) -> Result<u32, Error> {
+        let path = self.path.join(EPOCH);
+        let text = read_or_make(&path, || "0\n".to_owned())?.0;
+        let problem = "it is not a number that can grow; write one above that of every reservation of this installation";
+        let next = text.trim().parse::<u32>().ok().and_then(|epoch| epoch.checked_add(1));
+        let next = next.ok_or_else(|| Error::DataFile { path: path.clone(), problem: problem.to_owned() })?;
+        replace(&path, &format!("{next}\n"))?;
+        Ok(next)
+    }
+
     /// The file of what was found out about the remote store.
     pub fn evidence(&self) -> PathBuf {
         self.path.join(EVIDENCE)
@@ -225,5 +237,6 @@ const INSTALLATION: &str = "installation.toml";
 const ROOT_KEY: &str = "root-key.toml";
 const TOKEN: &str = "admin-token";
 const DRIVES_DOWN: &str = "drives-down.json";
+const EPOCH: &str = "epoch";
 const EVIDENCE: &str = "store-evidence.json";
 const ADMIN_ADDRESS: &str = "admin-address";

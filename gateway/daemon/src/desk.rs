@@ -13,6 +13,7 @@ use model::{BucketName, JobId};
 use serde_json::{Value, json};
 use virtual_library::VirtualLibrary;
 
+use crate::config::LibraryConfig;
 use crate::data::DataDir;
 use crate::doctor;
 use crate::error::{chain, told};
@@ -20,6 +21,7 @@ use crate::machines::Machines;
 use crate::records::Records;
 use crate::stores::Behind;
 use crate::switch::Switch;
+use crate::units;
 use crate::view;
 
 /// The gateway, asked by an administrator.
@@ -29,19 +31,21 @@ pub struct Desk {
     data: Arc<DataDir>,
     records: Records,
     machines: Machines,
+    configured: Vec<LibraryConfig>,
 }
 
 impl Desk {
-    /// Answers for this engine and what it works on.
+    /// Answers for this engine and what it works on; `configured` is what the configuration says of its libraries.
     pub fn new(
         engine: Arc<Engine>,
         behind: Behind,
         data: Arc<DataDir>,
+        configured: Vec<LibraryConfig>,
         hands: BTreeMap<String, VirtualLibrary>,
     ) -> Self {
         let records = Records::new(engine.house().catalog.clone());
         let machines = Machines::new(engine.clone(), data.clone(), hands);
-        Self { engine, behind, data, records, machines }
+        Self { engine, behind, data, records, machines, configured }
     }
 
     fn libraries(&self) -> &BTreeMap<String, Arc<Library>> {
@@ -146,7 +150,8 @@ impl Desk {
 
     async fn doctor(&self) -> Value {
         let views = self.engine.buckets().await.map_err(|error| chain(&error));
-        doctor::report(&self.behind, &*self.engine.house().store, views, true).await
+        let libraries = units::survey(&self.configured);
+        doctor::report(&self.behind, &*self.engine.house().store, views, true, libraries).await
     }
 
     async fn probe(&self) -> Result<Value, AdminError> {

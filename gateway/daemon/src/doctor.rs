@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 
 use crate::error::chain;
 use crate::stores::Behind;
+use crate::units;
 
 /// Everything as JSON. `views` are the buckets as the engine treats them; one of the reserved bucket's name is none of
-/// them. With `writes` the canary is tried, which writes its object.
+/// them. With `writes` the canary is tried, which writes its object. `libraries` is what [`units::survey`] says.
 pub async fn report(
     behind: &Behind,
     store: &dyn ObjectStore,
     views: Result<Vec<BucketView>, String>,
     writes: bool,
+    libraries: Value,
 ) -> Value {
     let (views, trouble) = match views {
         Ok(views) => (views, None),
@@ -41,6 +43,7 @@ pub async fn report(
             "detail": owner.as_ref().err().map(|error| chain(error)),
         },
         "canary": canary(store, writes).await,
+        "libraries": libraries,
         "buckets": views.iter().map(bucket).collect::<Vec<_>>(),
         "trouble": trouble,
     })
@@ -93,6 +96,11 @@ pub fn matters(report: &Value) -> Vec<String> {
     if !matches!(report["canary"].as_str(), Some("works" | "not needed" | "not tried")) {
         matters.push("conditional writes do not work".to_owned());
     }
+    report["libraries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|library| matters.extend(units::matters(library)));
     for bucket in report["buckets"].as_array().into_iter().flatten() {
         if bucket["mode"] == "enabled" && bucket["migrates"] != true {
             matters.push(format!("nothing of {} is taken over", bucket["name"].as_str().unwrap_or_default()));
@@ -117,7 +125,9 @@ mod tests {
         ill["canary"] = json!("broken");
         ill["reserved"]["ours"] = json!(false);
         ill["buckets"][0]["migrates"] = json!(false);
-        assert_eq!(matters(&ill).len(), 3);
-        assert!(matters(&ill)[2].contains("nothing of a"));
+        ill["libraries"] = json!([{"name": "main", "changer": {"matter": "it is not there"}, "drives": []}]);
+        assert_eq!(matters(&ill).len(), 4);
+        assert!(matters(&ill)[2].contains("library main: it is not there"));
+        assert!(matters(&ill)[3].contains("nothing of a"));
     }
 }

@@ -24,6 +24,7 @@ mod stores;
 mod switch;
 mod table;
 mod tape;
+mod units;
 mod view;
 mod welcome;
 

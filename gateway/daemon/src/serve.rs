@@ -61,7 +61,8 @@ pub async fn run(
     data.note_admin_address(admin_address)?;
 
     let (end, ended) = watch::channel(false);
-    let desk = Arc::new(Desk::new(engine.clone(), behind, data.clone(), hands));
+    let configured = config.libraries.clone();
+    let desk = Arc::new(Desk::new(engine.clone(), behind, data.clone(), configured, hands));
     let mut admin = tokio::spawn(console::serve(admin_listener, desk, token, holds(ended.clone())));
     let drained = holds(ended);
     let mut serving = tokio::spawn(async move { edge.serve(listener, drained).await });

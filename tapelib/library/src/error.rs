@@ -168,7 +168,7 @@ pub enum Error {
     NotWritable {
         /// The cartridge.
         barcode: Barcode,
-        /// Write-protected, write-once.
+        /// Write-protected, write-once, a drive without partitions.
         why: &'static str,
     },
     /// The barcode's first six characters cannot be a volume serial.

@@ -3,7 +3,7 @@
 use volume::ltfs::{self, BlockTape, Found, NewVolume, Partition, VolumeSerial, memory};
 
 use crate::error::Place;
-use crate::medium::refuse_unwritable;
+use crate::medium::{refuse_undivided, refuse_unwritable};
 use crate::tape::DriveTape;
 use crate::{Error, LabelledVolume, Overwrite, VolumeIdentity};
 
@@ -19,6 +19,7 @@ pub(crate) fn label(
     let serial =
         VolumeSerial::from_barcode(barcode.as_str()).ok_or(Error::Serial { barcode: barcode.clone() })?;
     refuse_unwritable(tape.drive(), place)?;
+    refuse_undivided(tape.drive(), place)?;
     match ltfs::identify(tape).map_err(in_our_terms)? {
         Found::Blank | Found::Interrupted(_) => {}
         Found::Volume(label) if overwrite == Overwrite::Volume(label.uuid) => {}

@@ -20,6 +20,17 @@ pub(crate) fn refuse_unwritable(drive: &mut Drive, place: &Place) -> Result<(), 
     }
 }
 
+/// Refuses to label in a drive that makes one partition only.
+pub(crate) fn refuse_undivided(drive: &mut Drive, place: &Place) -> Result<(), Error> {
+    match drive.partitions_max().map_err(|error| place.drive_error(error))? {
+        0 | 1 => Err(Error::NotWritable {
+            barcode: place.barcode.clone(),
+            why: "in a drive that makes no second partition, which LTFS needs (LTO-5 and later do)",
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// What a drive has to say.
 #[derive(Debug, Default)]
 pub(crate) struct Alerts {

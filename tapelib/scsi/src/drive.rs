@@ -184,12 +184,7 @@ impl Drive {
         if wanted == 1 {
             return self.format(Format::Default);
         }
-        let page = match self.session.mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse) {
-            Err(error) if knowledge::is_not_offered(&error) => {
-                return Err(Error::Partitions { wanted, possible: 1 });
-            }
-            page => page?,
-        };
+        let page = self.partition_page()?.ok_or(Error::Partitions { wanted, possible: 1 })?;
         let possible = 1 + usize::from(page.additional_max);
         if wanted > possible {
             return Err(Error::Partitions { wanted, possible });
@@ -198,6 +193,19 @@ impl Drive {
         let pages = MediumPartition { unit_exponent, sizes: sizes.to_vec(), ..page }.encode();
         self.session.mode_select(&ModeData { buffered: 1, pages, ..ModeData::default() })?;
         self.format(Format::Partition)
+    }
+
+    /// How many partitions the drive makes on the cartridge at most.
+    pub fn partitions_max(&mut self) -> Result<usize, Error> {
+        Ok(self.partition_page()?.map_or(1, |page| 1 + usize::from(page.additional_max)))
+    }
+
+    /// `None` when the drive knows one partition only.
+    fn partition_page(&mut self) -> Result<Option<MediumPartition>, Error> {
+        match self.session.mode_page(mode::page::MEDIUM_PARTITION, MediumPartition::parse) {
+            Err(error) if knowledge::is_not_offered(&error) => Ok(None),
+            page => page.map(Some),
+        }
     }
 
     fn format(&mut self, format: Format) -> Result<(), Error> {

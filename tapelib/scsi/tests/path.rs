@@ -8,10 +8,10 @@ use std::time::Duration;
 use script::{Answer, POSITION, Script, at, mode_sense, write};
 use scsi::mode::{ElementAddresses, ElementRange, ModeData};
 use scsi::smc::{ElementQuery, ElementStatus};
-use scsi::spc::ModeForm;
+use scsi::spc::{DeviceType, InquiryData, ModeForm};
 use scsi::{
     Cdb, Changer, Command, Completion, Data, Drive, Element, ElementAddress, ElementKind, Error, Transport,
-    TransportError, WriteOutcome, smc, ssc,
+    TransportError, WriteOutcome, smc, spc, ssc,
 };
 
 /// A path that carries so many bytes in one command, and loses the commands with these numbers.
@@ -79,6 +79,31 @@ fn a_question_that_was_lost_is_asked_again_and_a_write_is_not() {
     let mut drive = Drive::new(path(&script, 512, vec![1]));
     assert_eq!(drive.block_limits().unwrap().maximum, 4096);
     script.done();
+}
+
+#[test]
+fn a_drive_is_waited_for_as_long_as_its_generation_takes() {
+    for (product, seconds) in [("ULT3580-TD5", 1500), ("ULTRIUM-HH9", 2340), ("T10000D", 2400)] {
+        let inquiry = InquiryData {
+            device_type: DeviceType::Drive,
+            connected: true,
+            vendor: "IBM".to_owned(),
+            product: product.to_owned(),
+            revision: "HB82".to_owned(),
+        };
+        let ask = |page, allocation| Command::from(spc::Command::Inquiry { page, allocation });
+        let serial = spc::vpd_page(DeviceType::Drive, spc::vpd::SERIAL, b"1");
+        let script = Script::new(vec![
+            (ask(None, 96), Answer::Bytes(inquiry.encode())),
+            (ask(Some(spc::vpd::SERIAL), 255), Answer::Bytes(serial)),
+            (script::read(9), Answer::Timeout),
+        ]);
+        let mut drive = Drive::new(script.transport());
+        drive.identify().unwrap();
+        let silent = drive.read_block(&mut [0; 9]).unwrap_err();
+        let waited = matches!(silent, Error::Unanswered { source: TransportError::Timeout { seconds: s, .. }, .. } if s == seconds);
+        assert!(waited, "{product}: {silent:?}");
+    }
 }
 
 #[test]

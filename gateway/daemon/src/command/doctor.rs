@@ -21,6 +21,7 @@ use crate::doctor::{matters, report};
 use crate::error::{Error, chain};
 use crate::stores;
 use crate::table::printable;
+use crate::units;
 
 /// `tapegate doctor`
 pub fn doctor(args: DoctorArgs) -> Result<(), Error> {
@@ -54,7 +55,7 @@ fn look(file: &Path, at: &At) -> Result<Value, Error> {
     runtime.block_on(async {
         let (store, behind) = stores::look(&config, settings, &data, &installation)?;
         let views = views(&config, &catalog, &store).await;
-        Ok(report(&behind, &*store, views, false).await)
+        Ok(report(&behind, &*store, views, false, units::survey(&config.libraries)).await)
     })
 }
 
@@ -114,12 +115,25 @@ fn draw(report: &Value) -> String {
             "no gateway runs: the store was only looked at; a probe and the canary need `tapegate serve`\n",
         );
     }
+    report["libraries"].as_array().into_iter().flatten().for_each(|library| draw_units(library, &mut text));
     text.push('\n');
     report["buckets"].as_array().into_iter().flatten().for_each(|bucket| verdict(bucket, &mut text));
     if let Some(trouble) = text_of(&report["trouble"]) {
         text.push_str(&format!("the buckets cannot be listed: {trouble}\n"));
     }
     text
+}
+
+/// What a real library is made of.
+fn draw_units(library: &Value, text: &mut String) {
+    let part = |value: &Value| printable(value.as_str().unwrap_or_default());
+    let drives = library["drives"].as_array().into_iter().flatten();
+    for unit in [library, &library["changer"]].into_iter().chain(drives) {
+        let said = if unit["matter"].is_string() { &unit["matter"] } else { &unit["unit"] };
+        if said.is_string() {
+            text.push_str(&format!("library   {}: {}\n", part(&library["name"]), part(said)));
+        }
+    }
 }
 
 /// What each capability is, and why that is believed.

@@ -10,27 +10,23 @@ use dialect::sigv4::Secret;
 use engine::PoolSettings;
 use model::{PoolName, TapeClass};
 use toml::Table;
-use virtual_library::Geometry;
 use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
 
+use super::libraries::{LibraryConfig, Machine, libraries};
 use super::section::{Faults, Section};
 use super::stores::{self, StoreConfig};
 use super::testing::{self, Testing};
 use super::{
-    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, LibraryConfig,
-    PACK_BYTES_DEFAULT, REGION_DEFAULT,
+    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, PACK_BYTES_DEFAULT,
+    PACK_BYTES_SG, QUIET_DEFAULT, QUIET_SG, REGION_DEFAULT,
 };
 use super::{Identity, Upstream};
 
-const CARTRIDGE_BYTES_MIN: u64 = 64 << 20;
-const CARTRIDGE_BYTES_MAX: u64 = 1 << 50;
 const PACK_BYTES_MIN: u64 = 1 << 20;
 const PACK_BYTES_MAX: u64 = 32 << 30;
 const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SECRET_LENGTH_MIN: usize = 8;
 const FLIPS_PER_SECOND_MAX: u64 = 1_000_000;
-/// Part of a cartridge its index partition takes at most.
-const INDEX_PART: u64 = 20;
 
 /// Reads the whole file. What it returns is only good when no fault was added.
 pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
@@ -164,59 +160,6 @@ pub(super) fn secret(section: &mut Section<'_>, folder: &Path) -> Option<Secret>
     }
 }
 
-fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {
-    let Some(sections) = root.list("library") else {
-        return vec![LibraryConfig { name: "main".to_owned(), geometry: Geometry::default() }];
-    };
-    let mut libraries: Vec<LibraryConfig> = Vec::new();
-    for section in sections {
-        let place = section.name("name");
-        let Some(library) = library(section) else { continue };
-        if libraries.iter().any(|other| other.name == library.name) {
-            root.fault(&place, format!("{} is there twice", library.name), "give every library its own name");
-        }
-        libraries.push(library);
-    }
-    libraries
-}
-
-fn library(mut section: Section<'_>) -> Option<LibraryConfig> {
-    let fix = "write 1 to 32 of a-z, 0-9, '-' and '_'";
-    let named = section.has("name");
-    let name = section.parsed("name", fix, library_name);
-    if !named {
-        section.fault("name", "is missing", fix);
-    }
-    let kind = section.text("kind");
-    match kind.as_deref() {
-        Some("virtual") => {}
-        Some("sg") => section.fault("kind", "real libraries are not offered yet", "write \"virtual\""),
-        Some(other) => section.fault("kind", format!("{other:?} is no kind of library"), "write \"virtual\""),
-        None => section.fault("kind", "is missing", "write \"virtual\""),
-    }
-    if kind.as_deref() == Some("sg") {
-        section.text("changer");
-    }
-    let standard = Geometry::default();
-    let cartridge_bytes = section.number("cartridge_bytes", CARTRIDGE_BYTES_MIN..=CARTRIDGE_BYTES_MAX);
-    let cartridge_bytes = cartridge_bytes.unwrap_or(standard.cartridge_bytes);
-    let geometry = Geometry {
-        drives: section.small("drives", 1..=64).unwrap_or(standard.drives),
-        slots: section.small("slots", 2..=10_000).unwrap_or(standard.slots),
-        mail_slots: section.small("mail_slots", 0..=240).unwrap_or(standard.mail_slots),
-        cartridge_bytes,
-        index_partition_bytes: standard.index_partition_bytes.min(cartridge_bytes / INDEX_PART),
-    };
-    section.end();
-    Some(LibraryConfig { name: name?, geometry })
-}
-
-fn library_name(text: &str) -> Result<String, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    let legal = (1..=32).contains(&text.len()) && text.bytes().all(plain);
-    if legal { Ok(text.to_owned()) } else { Err("is not the name of a library") }
-}
-
 fn pools(
     root: &mut Section<'_>,
     libraries: &[LibraryConfig],
@@ -227,7 +170,7 @@ fn pools(
         let Some(library) = libraries.first() else { return pools };
         for name in ["glacier", "deep"] {
             let name = PoolName::parse(name).expect("a legal name");
-            pools.insert(name, pool_on(&library.name, quiet));
+            pools.insert(name, standard_pool(library, quiet));
         }
         return pools;
     };
@@ -268,7 +211,8 @@ fn pool(
     let name = section.parsed("name", fix, PoolName::parse);
     let library = section.text("library").or_else(|| libraries.first().map(|library| library.name.clone()));
     let library = library.unwrap_or_default();
-    if !libraries.iter().any(|known| known.name == library) {
+    let known = libraries.iter().find(|known| known.name == library);
+    if known.is_none() {
         let names: Vec<&str> = libraries.iter().map(|library| library.name.as_str()).collect();
         section.fault(
             "library",
@@ -279,7 +223,7 @@ fn pool(
     if section.flag("sealed") == Some(true) {
         section.fault("sealed", "sealed pools are not offered yet", "write false or leave it out");
     }
-    let mut settings = pool_on(&library, quiet);
+    let mut settings = standard_pool(known.or(libraries.first())?, quiet);
     for copy in section.texts("copies").unwrap_or_default() {
         match PoolName::parse(&copy) {
             Ok(copy) => settings.copies.push(copy),
@@ -296,11 +240,17 @@ fn pool(
     Some((name?, settings))
 }
 
-fn pool_on(library: &str, quiet: Duration) -> PoolSettings {
+/// What holds where nothing is said. On real drives packs are larger and mounts rarer.
+fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
+    let (pack_bytes_target, quiet) = match &library.machine {
+        Machine::Virtual(_) => (PACK_BYTES_DEFAULT, quiet),
+        Machine::Sg(_) if quiet == QUIET_DEFAULT => (PACK_BYTES_SG, QUIET_SG),
+        Machine::Sg(_) => (PACK_BYTES_SG, quiet),
+    };
     PoolSettings {
-        library: library.to_owned(),
+        library: library.name.clone(),
         copies: Vec::new(),
-        pack_bytes_target: PACK_BYTES_DEFAULT,
+        pack_bytes_target,
         quiet,
         compression_level: COMPRESSION_DEFAULT,
     }

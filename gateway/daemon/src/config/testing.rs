@@ -82,9 +82,13 @@ fn faults(section: &mut Section<'_>, libraries: &[LibraryConfig]) -> Vec<(String
             refuse(format!("{line:?}: there is no library {name:?}"));
             continue;
         };
+        let Some(geometry) = library.geometry() else {
+            refuse(format!("{line:?}: {name} is a real library, where things go wrong by themselves"));
+            continue;
+        };
         match rest.parse::<Planned>() {
-            Ok(planned) if planned.drive().is_some_and(|n| n >= usize::from(library.geometry.drives)) => {
-                refuse(format!("{line:?}: {name} has {} drives, from 0", library.geometry.drives));
+            Ok(planned) if planned.drive().is_some_and(|n| n >= usize::from(geometry.drives)) => {
+                refuse(format!("{line:?}: {name} has {} drives, from 0", geometry.drives));
             }
             Ok(planned) => faults.push((name.to_owned(), planned)),
             Err(error) => refuse(error.to_string()),

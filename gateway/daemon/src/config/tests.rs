@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use virtual_library::Geometry;
 
 fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     Config::parse(text, Path::new("/etc/tapegate")).map_err(|error| match error {
@@ -21,7 +22,8 @@ fn nothing_said_is_a_whole_house() {
         (config.listen.to_string(), config.admin_listen.to_string()),
         ("127.0.0.1:9000".into(), "127.0.0.1:9001".into())
     );
-    assert_eq!(config.libraries, [LibraryConfig { name: "main".into(), geometry: Geometry::default() }]);
+    assert_eq!((config.libraries.len(), config.libraries[0].name.as_str()), (1, "main"));
+    assert_eq!(config.libraries[0].geometry(), Some(&Geometry::default()));
     assert_eq!(config.classes[&TapeClass::Glacier], pool("glacier"));
     assert_eq!(config.classes[&TapeClass::DeepArchive], pool("deep"));
     let glacier = &config.pools[&pool("glacier")];
@@ -75,7 +77,7 @@ fn every_key_is_understood() {
     let archive = config.buckets.named[&model::BucketName::parse("archive").unwrap()];
     assert!(archive.exclusive && archive.mode == model::bucket::Mode::Enabled);
     assert_eq!(config.identities.keys().collect::<Vec<_>>(), ["reader"]);
-    assert_eq!(config.libraries[0].geometry.index_partition_bytes, 5_000_000);
+    assert_eq!(config.libraries[0].geometry().unwrap().index_partition_bytes, 5_000_000);
     let one = &config.pools[&pool("one")];
     assert_eq!(
         (one.copies.clone(), one.library.as_str(), one.compression_level),
@@ -93,6 +95,44 @@ fn every_key_is_understood() {
     assert_eq!(config.spool_bytes_max, Some(1_000_000_000));
     assert_eq!((config.machines.time_scale, config.machines.faults.len()), (0.01, 2));
     assert_eq!(config.flips_per_second.map(NonZeroU32::get), Some(50));
+}
+
+#[test]
+fn a_real_library_is_named_by_its_changer() {
+    let config = parse(
+        r#"
+        [[library]]
+        name = "main"
+        kind = "sg"
+        changer = "LIB0001"
+        drives = ["DRV1", "DRV2"]
+        barcodes = ["TG"]
+        "#,
+    )
+    .unwrap();
+    let Machine::Sg(units) = &config.libraries[0].machine else { panic!("{:?}", config.libraries) };
+    assert_eq!((units.changer.as_str(), units.drives.as_ref().unwrap().len()), ("LIB0001", 2));
+    assert!(units.ours.covers(&library::Barcode::parse("TG0001L9").unwrap()));
+    assert!(!units.ours.covers(&library::Barcode::parse("XX0001L9").unwrap()));
+    // Nothing in it is labelled by itself, and mounts are rarer.
+    assert!(config.labels_blank().is_empty());
+    let glacier = &config.pools[&pool("glacier")];
+    assert_eq!((glacier.pack_bytes_target, glacier.quiet), (16 << 30, Duration::from_secs(900)));
+}
+
+#[test]
+fn each_fault_of_a_real_library_names_its_key() {
+    for (text, key) in [
+        ("", "library[0].changer"),
+        ("changer = \"x\"\nslots = 4", "library[0].slots"),
+        ("changer = \"x\"\nbarcodes = [\"\"]", "library[0].barcodes"),
+        ("changer = \"x\"\ndrives = 2", "library[0].drives"),
+        ("changer = \"x\"\ndrives = [\"/dev/sg1\"]", "library[0].drives"),
+        ("changer = \"x\"\n[testing]\nfaults = [\"main drive 0 write_6 busy\"]", "testing.faults[0]"),
+    ] {
+        let faults = parse(&format!("[[library]]\nname = \"main\"\nkind = \"sg\"\n{text}")).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.key == key), "{text}: {faults:?}");
+    }
 }
 
 #[test]
@@ -120,7 +160,7 @@ fn each_fault_names_its_key() {
             "[[identity]]\naccess_key_id = \"abc\"\nsecret_access_key_file = \"none\"",
             "identity[0].secret_access_key_file",
         ),
-        ("[[library]]\nname = \"main\"\nkind = \"sg\"\nchanger = \"x\"", "library[0].kind"),
+        ("[[library]]\nname = \"main\"\nkind = \"odd\"", "library[0].kind"),
         ("[[library]]\nname = \"a/b\"\nkind = \"virtual\"", "library[0].name"),
         ("[[library]]\nname = \"main\"\nkind = \"virtual\"\nslots = 0", "library[0].slots"),
         (

@@ -61,6 +61,16 @@ fn a_directory_of_something_else_is_told_so() {
 }
 
 #[test]
+fn epochs_only_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let epochs = || DataDir::create(folder.path()).unwrap().next_epoch().unwrap();
+    assert_eq!([epochs(), epochs(), epochs()], [1, 2, 3]);
+    fs::write(folder.path().join(EPOCH), "4294967295").unwrap();
+    let refused = DataDir::create(folder.path()).unwrap().next_epoch().unwrap_err();
+    assert!(refused.to_string().contains("not a number that can grow"), "{refused}");
+}
+
+#[test]
 fn damaged_files_are_refused_without_showing_them() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::create(folder.path()).unwrap();

@@ -27,6 +27,8 @@ pub(super) fn commands_of_other_units_are_unknown(stage: &mut Stage<'_>) {
 
 pub(super) fn partitions_are_apart(stage: &mut Stage<'_>) {
     stage.loaded(|stage, drive| {
+        let possible = drive.partitions_max().unwrap();
+        assert_eq!(possible == 1, stage.has(Difference::NoPartitions), "{possible}");
         let made = drive.partition(6, &[10, MediumPartition::REST]);
         if stage.has(Difference::NoPartitions) {
             assert!(matches!(made, Err(Error::Partitions { wanted: 2, possible: 1 })), "{made:?}");
