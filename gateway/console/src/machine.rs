@@ -48,6 +48,9 @@ pub enum MachineAction {
     Label {
         /// Its barcode.
         barcode: String,
+        /// The only pool it is for.
+        #[serde(default)]
+        pool: Option<String>,
         /// The volume on it that may go.
         #[serde(default)]
         overwrite: Option<VolumeId>,

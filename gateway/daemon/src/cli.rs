@@ -297,7 +297,7 @@ mod tests {
             "library export TG0001L9 --cancel",
             "library import",
             "library import TG0001L9 --library main",
-            "library label TG0001L9 --overwrite-volume 00000000-0000-4000-8000-000000000001",
+            "library label TG0001L9 --pool glacier --overwrite-volume 00000000-0000-4000-8000-000000000001",
             "library load TG0001L9 --drive S1",
             "library unload S1",
             "library clean S1",

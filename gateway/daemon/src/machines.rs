@@ -7,7 +7,7 @@ use console::{AdminError, Hands, MachineAction, MachineOrder};
 use engine::{Engine, ExportOrder};
 use library::{Barcode, Library, Medium};
 use model::volume::VolumeStage;
-use model::{Remedy, VolumeId};
+use model::{PoolName, Remedy, VolumeId};
 use serde_json::{Value, json};
 use virtual_library::{Place, VirtualLibrary};
 
@@ -66,7 +66,9 @@ impl Machines {
                 Named::Cartridge(..) => Err(refused(format!("there is no volume {name}"))),
             },
             MachineAction::Import { library, barcode } => self.import(&ticket, library, barcode).await,
-            MachineAction::Label { barcode, overwrite } => self.label(&ticket, &barcode, overwrite).await,
+            MachineAction::Label { barcode, pool, overwrite } => {
+                self.label(&ticket, &barcode, pool, overwrite).await
+            }
             MachineAction::Load { barcode, drive } => self.load(&ticket, &barcode, drive).await,
             MachineAction::Unload { name } => self.unload(&ticket, &name).await,
             MachineAction::Clean { drive } => {
@@ -134,13 +136,16 @@ impl Machines {
         &self,
         ticket: &str,
         barcode: &str,
+        pool: Option<String>,
         overwrite: Option<VolumeId>,
     ) -> Result<Value, AdminError> {
         let barcode = label(barcode)?;
         let (library, _) = self.with_cartridge(&barcode)?;
+        let pool = pool.map(|name| PoolName::parse(&name)).transpose();
+        let pool = pool.map_err(|error| refused(chain(&error)))?;
         let engine = self.engine.clone();
         let work = move || async move {
-            let labelled = engine.label(&library, &barcode, overwrite).await;
+            let labelled = engine.label(&library, &barcode, pool, overwrite).await;
             let labelled = labelled.map_err(|error| refusal(&error))?;
             Ok(json!({"done": true, "volume": view::volume(&labelled)}))
         };

@@ -19,7 +19,7 @@ pub fn volume(volume: &Volume) -> Value {
         VolumeState::Pending { until } => Some(until.to_string()),
         VolumeState::Suspect { why } => Some(why.clone()),
         VolumeState::Offline { place, .. } => Some(place.clone()),
-        _ => None,
+        _ => volume.leaving.as_ref().map(|leaving| format!("on its way to {}", leaving.place)),
     };
     json!({
         "id": volume.id.to_string(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use library::{Barcode, LabelledVolume, Library, Overwrite, VolumeIdentity};
-use model::VolumeId;
 use model::volume::{Volume, VolumeStage, VolumeState};
+use model::{PoolName, VolumeId};
 
 use crate::error::{Error, chain};
 use crate::house::House;
@@ -56,14 +56,18 @@ pub async fn prepare_scratch(house: &House, library: &str, wanted: usize) -> Res
     Ok(prepared)
 }
 
-/// Makes a volume of one cartridge, because an operator says so. `overwrite` names the volume on it that may go; one the
-/// catalog still counts on may not.
+/// Makes a volume of one cartridge, because an operator says so, for any pool or one. `overwrite` names the volume on it
+/// that may go; one the catalog still counts on may not.
 pub(crate) async fn label_one(
     house: &House,
     library: &str,
     barcode: &Barcode,
+    pool: Option<PoolName>,
     overwrite: Option<VolumeId>,
 ) -> Result<Volume, Error> {
+    if let Some(pool) = pool.as_ref().filter(|pool| !house.settings.pools.contains_key(*pool)) {
+        return Err(refused(format!("there is no pool {pool}")));
+    }
     let _alone = house.labelling.lock().await;
     let machine = library_named(house, library)?.clone();
     let rows = house.catalog.volumes().await?;
@@ -77,7 +81,12 @@ pub(crate) async fn label_one(
         return Err(refused(format!("volume {} ({}) is in use: retire it first", row.id, row.barcode)));
     }
     let begun = rows.iter().filter(|row| row.state.stage() == VolumeStage::Preparing).find(named).cloned();
-    label(house, library, &machine, barcode, begun, overwrite).await
+    let mut volume = label(house, library, &machine, barcode, begun, overwrite).await?;
+    if pool.is_some() {
+        volume.pool = pool;
+        save(house, &mut volume).await?;
+    }
+    Ok(volume)
 }
 
 /// The cartridges that may be blank: those in the slots that no row names, or whose labelling was begun.

@@ -39,7 +39,7 @@ pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
 }
 
 /// Which volume takes `bytes` for `pool`: one that is filling for it, the fullest first, so that few are open; else a
-/// scratch one. Pure.
+/// scratch one, those set aside for the pool first. Pure.
 pub fn choose<'a>(volumes: &'a [Volume], library: &str, pool: &PoolName, bytes: u64) -> Option<&'a Volume> {
     let here = || {
         volumes.iter().filter(|volume| {
@@ -49,7 +49,9 @@ pub fn choose<'a>(volumes: &'a [Volume], library: &str, pool: &PoolName, bytes: 
     let filling = here()
         .filter(|volume| volume.state.stage() == VolumeStage::Filling && volume.pool.as_ref() == Some(pool))
         .min_by_key(|volume| volume.remaining_bytes);
-    filling.or_else(|| here().find(|volume| volume.state.stage() == VolumeStage::Scratch))
+    let scratch = here().filter(|volume| volume.state.stage() == VolumeStage::Scratch);
+    let free = scratch.filter(|volume| volume.pool.as_ref().is_none_or(|own| own == pool));
+    filling.or_else(|| free.min_by_key(|volume| volume.pool.is_none()))
 }
 
 /// Makes `volume` the pool's own and notes that a mount for writing begins.
@@ -247,6 +249,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use model::Timestamp;
+    use model::volume::Leaving;
 
     fn volume(number: u128, state: VolumeState, remaining_bytes: u64) -> Volume {
         Volume {
@@ -278,6 +281,17 @@ mod tests {
         ];
         let chosen = |bytes| choose(&all, "main", &pool, bytes).map(|volume| volume.id.as_u128());
         assert_eq!([chosen(5), chosen(20), chosen(60), chosen(101)], [Some(3), Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn a_scratch_volume_set_aside_goes_to_its_pool_alone_and_one_that_leaves_to_none() {
+        let [pool, other] = ["pool", "other"].map(|name| PoolName::parse(name).unwrap());
+        let mut all = [1, 2, 3].map(|number| volume(number, VolumeState::Scratch, 100));
+        all[0].leaving =
+            Some(Leaving { place: "shelf".to_owned(), only_copy: true, since: Timestamp::from_seconds(0) });
+        all[2].pool = Some(pool.clone());
+        let chosen = |pool| choose(&all, "main", pool, 1).map(|volume| volume.id.as_u128());
+        assert_eq!([chosen(&pool), chosen(&other)], [Some(3), Some(2)]);
     }
 
     #[test]

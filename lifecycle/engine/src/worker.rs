@@ -157,14 +157,15 @@ impl Engine {
         arrived
     }
 
-    /// Makes a volume of a cartridge; `overwrite` names the volume on it that may go.
+    /// Makes a volume of a cartridge, set aside for one pool if need be; `overwrite` names the volume on it that may go.
     pub async fn label(
         &self,
         library: &str,
         barcode: &Barcode,
+        pool: Option<model::PoolName>,
         overwrite: Option<model::VolumeId>,
     ) -> Result<model::volume::Volume, Error> {
-        let volume = scratch::label_one(&self.house, library, barcode, overwrite).await?;
+        let volume = scratch::label_one(&self.house, library, barcode, pool, overwrite).await?;
         self.bells.ring(Stage::Write);
         Ok(volume)
     }

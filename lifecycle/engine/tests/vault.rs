@@ -5,14 +5,16 @@
 mod rig;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::{Arrival, Error, Export, ExportOrder, Task, TaskKind};
+use library::{CatalogId, Library, Overwrite, VolumeIdentity, VolumeUuid};
 use model::catalog::Change;
 use model::restore::RestoreStage;
 use model::volume::{Leaving, Volume, VolumeStage, VolumeState};
 use model::{Archive, PoolName, VolumeId};
 use rig::{RealClock, Rig, bytes, settings, wait_for};
-use virtual_library::{Barcode, Place};
+use virtual_library::{Barcode, Place, VirtualLibrary};
 
 use model::clock::Clock;
 
@@ -27,6 +29,26 @@ async fn start(folder: &std::path::Path) -> Rig {
     rig.make_bucket().await;
     rig.put_rule().await;
     rig
+}
+
+/// An archive whose only copy was carried away, and where its cartridge is.
+struct Away {
+    rig: Rig,
+    archive: Archive,
+    body: Vec<u8>,
+    volume: Volume,
+    outside: PathBuf,
+}
+
+async fn away(folder: &std::path::Path) -> Away {
+    let rig = start(folder).await;
+    let body = bytes(1, 300_000);
+    let archive = archived(&rig, "away", &body).await;
+    let volume = volumes(&rig, &archive).await.remove(0);
+    out(&rig, volume.id, true).await;
+    let outside = carried_away(&rig, &volume);
+    rig.restore(&archive).await;
+    Away { rig, archive, body, volume, outside }
 }
 
 /// With a copy of everything in a sibling pool.
@@ -123,13 +145,7 @@ async fn a_restore_waits_for_its_cartridge_and_goes_on_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn found_behind_the_door_it_is_back_too() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = start(folder.path()).await;
-    let body = bytes(1, 300_000);
-    let archive = archived(&rig, "away", &body).await;
-    let volume = volumes(&rig, &archive).await.remove(0);
-    out(&rig, volume.id, true).await;
-    let outside = carried_away(&rig, &volume);
-    rig.restore(&archive).await;
+    let Away { rig, archive, body, volume, outside } = away(folder.path()).await;
     assert_eq!(task(&rig, TaskKind::BringIn).await.volume, volume.id);
     rig.machine.insert(&outside, Place::Slot).unwrap();
     assert_eq!(rig.restored(archive.id).await, body);
@@ -188,19 +204,13 @@ async fn with_both_copies_away_either_will_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_under_its_barcode_goes_back_into_the_mail_slot() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = start(folder.path()).await;
-    let body = bytes(1, 300_000);
-    let archive = archived(&rig, "away", &body).await;
-    let volume = volumes(&rig, &archive).await.remove(0);
-    out(&rig, volume.id, true).await;
-    let outside = carried_away(&rig, &volume);
+    let Away { rig, archive, body, volume, outside } = away(folder.path()).await;
     // The label on the outside is the volume's, the cartridge is not.
     let [hidden, stranger] = ["hidden", &volume.barcode].map(|name| folder.path().join(name));
     std::fs::rename(&outside, &hidden).unwrap();
     let blank = Barcode::parse("NEW001L9").unwrap();
     rig.machine.insert_blank(&blank, Place::MailSlot).unwrap();
     std::fs::rename(rig.machine.remove(&blank).unwrap(), &stranger).unwrap();
-    rig.restore(&archive).await;
     rig.machine.insert(&stranger, Place::MailSlot).unwrap();
     let arrived = rig.engine.import(None, None).await.unwrap();
     assert_eq!((arrived[0].kind, arrived[0].volume), (Arrival::Mismatch, None), "{arrived:?}");
@@ -295,7 +305,8 @@ async fn a_cartridge_is_labelled_when_somebody_says_so() {
     })
     .await;
     let code = library::Barcode::parse(&volume.barcode).unwrap();
-    let label = |overwrite| rig.engine.label("main", &code, overwrite);
+    let pool = PoolName::parse("glacier").ok();
+    let label = |overwrite| rig.engine.label("main", &code, pool.clone(), overwrite);
     assert!(matches!(label(None).await, Err(Error::Order { .. })), "it is a volume already");
     assert!(matches!(label(Some(volume.id)).await, Err(Error::Order { .. })));
     let mut retired = row(&rig, volume.id).await;
@@ -305,7 +316,64 @@ async fn a_cartridge_is_labelled_when_somebody_says_so() {
     let named = matches!(refused, Err(Error::Library(library::Error::NotBlank { found: Some(_), .. })));
     assert!(named, "{refused:?}");
     let new = label(Some(volume.id)).await.unwrap();
-    assert_eq!((new.state.stage(), new.barcode), (VolumeStage::Scratch, volume.barcode));
+    assert_eq!((new.state.stage(), &new.pool, new.barcode), (VolumeStage::Scratch, &pool, volume.barcode));
+    let unknown = rig.engine.label("main", &code, PoolName::parse("none").ok(), None).await;
+    assert!(matches!(unknown, Err(Error::Order { .. })));
     assert_ne!(new.id, volume.id);
     rig.stop().await;
+}
+
+/// The folder of a cartridge that is a volume of another catalog.
+fn foreign(folder: &std::path::Path, barcode: &Barcode) -> PathBuf {
+    let machine = VirtualLibrary::open(folder, rig::geometry()).unwrap();
+    machine.insert_blank(barcode, Place::Slot).unwrap();
+    let drives = vec![machine.drive_transport(0)];
+    let library = Library::open(library::Config::new("other"), machine.changer_transport(), drives).unwrap();
+    let identity = VolumeIdentity {
+        uuid: VolumeUuid::from_u128(7),
+        catalog_id: CatalogId::from_u128(7),
+        name: "theirs".to_owned(),
+    };
+    let code = library::Barcode::parse(barcode.as_str()).unwrap();
+    library.label(&code, identity, Overwrite::Never).unwrap();
+    library.shutdown(Duration::from_secs(30)).unwrap();
+    machine.remove(barcode).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_arrives_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = start(folder.path()).await;
+    let [theirs, blank, cleaner] =
+        ["THEIR1L9", "NEW001L9", "CLN001L1"].map(|name| Barcode::parse(name).unwrap());
+    let (elsewhere, name) = (folder.path().join("elsewhere"), theirs.clone());
+    let outside = tokio::task::spawn_blocking(move || foreign(&elsewhere, &name)).await.unwrap();
+    make_room(&rig).await;
+    rig.machine.insert(&outside, Place::MailSlot).unwrap();
+    let arrived = rig.engine.import(Some("main"), None).await.unwrap().remove(0);
+    assert_eq!((arrived.kind, arrived.volume), (Arrival::Foreign, None));
+    let code = library::Barcode::parse(theirs.as_str()).unwrap();
+    let refused = rig.engine.label("main", &code, None, None).await;
+    assert!(matches!(refused, Err(Error::Library(library::Error::NotBlank { .. }))), "{refused:?}");
+    for (barcode, kind) in [(&blank, Arrival::Blank), (&cleaner, Arrival::Cleaning)] {
+        make_room(&rig).await;
+        rig.machine.insert_blank(barcode, Place::MailSlot).unwrap();
+        assert_eq!(rig.engine.import(None, None).await.unwrap()[0].kind, kind);
+    }
+    assert!(matches!(
+        rig.engine.import(None, library::Barcode::parse("NOWHERE").as_ref()).await,
+        Err(Error::Order { .. })
+    ));
+    rig.stop().await;
+}
+
+/// Takes one of the library's own cartridges away.
+async fn make_room(rig: &Rig) {
+    wait_for("a cartridge in a slot", || async {
+        let slots = rig.library.inventory().slots;
+        let mut own = slots.into_iter().filter_map(|slot| slot.barcode);
+        let own = own.find(|barcode| barcode.as_str().starts_with("TG"))?;
+        rig.machine.remove(&Barcode::parse(own.as_str()).unwrap()).ok()
+    })
+    .await;
 }

@@ -115,7 +115,7 @@ pub struct Volume {
     pub barcode: String,
     /// Serial number in the cartridge's memory (MAM 0401h).
     pub medium_serial: String,
-    /// The pool it is filling for; none while scratch.
+    /// The pool it is filling for, or set aside for while scratch.
     pub pool: Option<PoolName>,
     /// What may be done with it.
     pub state: VolumeState,

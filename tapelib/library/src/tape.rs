@@ -210,10 +210,16 @@ pub(crate) fn make_ready(
     limit: Duration,
     wait: &dyn Fn(&Waiting),
 ) -> Result<(), scsi::Error> {
-    match drive.wait_ready(limit, wait) {
-        Err(error) if error.action() == scsi::Action::Load => drive.load(limit, wait)?,
-        ready => ready?,
+    let mut ready = drive.wait_ready(limit, wait);
+    for _ in 0..STEPS_TO_READY_MAX {
+        ready = match &ready {
+            Err(error) if error.action() == scsi::Action::Load => drive.load(limit, wait),
+            // Something that happened before is told only now: it is waited for anew.
+            Err(scsi::Error::Attention { .. }) => drive.wait_ready(limit, wait),
+            _ => break,
+        };
     }
+    ready?;
     drive.set_variable_blocks()?;
     drive.set_compression(false)?;
     if !drive.set_block_protection(true)? {
@@ -221,6 +227,9 @@ pub(crate) fn make_ready(
     }
     Ok(())
 }
+
+/// Waits and loads of a cartridge before it is given up: one load, one attention, and both once more.
+const STEPS_TO_READY_MAX: usize = 4;
 
 /// Lets time pass between two questions to a device; waking early only asks sooner.
 pub(crate) fn pause(duration: Duration) {

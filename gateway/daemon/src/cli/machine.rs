@@ -42,6 +42,9 @@ pub enum LibraryCommand {
     Label {
         /// Its barcode
         barcode: String,
+        /// The only pool it is for; any without it
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
         /// The retired or unknown volume on it that may be overwritten
         #[arg(long, value_name = "UUID")]
         overwrite_volume: Option<VolumeId>,

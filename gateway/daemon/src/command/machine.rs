@@ -28,8 +28,8 @@ pub fn library(command: LibraryCommand) -> Result<(), Error> {
         }
         LibraryCommand::Export(args) => export(&args),
         LibraryCommand::Import { barcode, library, at } => import(&at, library, barcode),
-        LibraryCommand::Label { barcode, overwrite_volume, at } => {
-            let action = MachineAction::Label { barcode, overwrite: overwrite_volume };
+        LibraryCommand::Label { barcode, pool, overwrite_volume, at } => {
+            let action = MachineAction::Label { barcode, pool, overwrite: overwrite_volume };
             let answer = carry_out(&at, action)?;
             print(&at, &answer, |answer| sheet(&answer["volume"]))
         }
