@@ -32,9 +32,7 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         Ok(gate) => gate,
         // A long write straight into a class is under way: it is not to be disturbed every second.
         Err(_) if archive.state.stage() == ArchiveStage::Declared => {
-            let later = milliseconds(house.settings.store_deadline);
-            house.later.rest(archive.id, house.now().plus_milliseconds(later));
-            return Ok(Resolved::Later);
+            return Ok(put_off(house, &archive));
         }
         Err(busy) => return Err(busy.into()),
     };
@@ -52,9 +50,7 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         && house.store.has_upload(&current(&archive), upload).await?
     {
         // It may be completed at any time; the edge ends the row when it is completed or aborted.
-        let later = milliseconds(house.settings.store_deadline);
-        house.later.rest(archive.id, house.now().plus_milliseconds(later));
-        return Ok(Resolved::Later);
+        return Ok(put_off(house, &archive));
     }
     let seen = versions::find(house, &archive, |head| stands(&archive, head)).await?;
     if seen.is_some() {
@@ -95,6 +91,13 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         (_, None) if archive.direct && !is_gone(house, &archive) => Ok(Resolved::Later),
         (_, None) => end(house, archive, ArchiveState::Withdrawn).await,
     }
+}
+
+/// Leaves an archive alone for as long as a message to the store can take.
+fn put_off(house: &House, archive: &Archive) -> Resolved {
+    let later = milliseconds(house.settings.store_deadline);
+    house.later.rest(archive.id, house.now().plus_milliseconds(later));
+    Resolved::Later
 }
 
 /// Whether the same bytes were written again so soon that the stub, should its message arrive a second time, would
