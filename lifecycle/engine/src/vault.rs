@@ -269,13 +269,20 @@ async fn carry_one(house: &Arc<House>, row: Volume) -> Result<u64, Error> {
     }
     let machine = volumes::library_named(house, &row.library)?.clone();
     let barcode = volumes::barcode(&row)?;
-    match on_machine(machine, move |machine| machine.export(&barcode)).await {
-        Ok(_) | Err(Error::Library(library::Error::Missing { .. })) => gone(house, id).await,
-        Err(error) => Err(error),
+    let leaving = barcode.clone();
+    match on_machine(machine.clone(), move |machine| machine.export(&leaving)).await {
+        Ok(_) | Err(Error::Library(library::Error::Missing { .. })) => {}
+        Err(error) => return Err(error),
     }
+    let out = gone(house, id).await?;
+    if out == 0 {
+        // The order was taken back while the robot moved it.
+        on_machine(machine, move |machine| machine.import(&barcode)).await?;
+    }
+    Ok(out)
 }
 
-/// Writes down that a volume is out.
+/// Writes down that a volume is out; 0 when it is not to leave any more.
 async fn gone(house: &House, id: VolumeId) -> Result<u64, Error> {
     for _ in 0..TRIES_MAX {
         let mut row = row(house, id).await?;
