@@ -219,15 +219,18 @@ impl Machines {
         self.answer(self.chores.ask(ticket, work).await)
     }
 
-    /// Sets a drive down or up, now and after the next start.
+    /// Sets a drive down or up, now and after the next start. Down it is when the answer says `done`.
     fn switch_drive(&self, serial: &str, down: Option<String>) -> Result<Value, AdminError> {
         let (library, machine) = self.with_drive(serial)?;
-        let mut all = self.data.drives_down().map_err(|error| AdminError::failed(chain(&error)))?;
+        let known = self.data.drives_down().map_err(|error| AdminError::failed(chain(&error)))?;
+        let mut all = known.clone();
         match &down {
             Some(why) => drop(all.insert(serial.to_owned(), why.clone())),
             None => drop(all.remove(serial)),
         }
-        self.data.note_drives_down(&all).map_err(|error| AdminError::failed(chain(&error)))?;
+        if all != known {
+            self.data.note_drives_down(&all).map_err(|error| AdminError::failed(chain(&error)))?;
+        }
         let switched = match &down {
             Some(why) => machine.drive_down(serial, why),
             None => machine.drive_up(serial),
@@ -236,7 +239,8 @@ impl Machines {
         let drives = machine.drives();
         let drive = drives.iter().find(|drive| drive.serial == serial);
         let mut answer = drive.map_or(Value::Null, |drive| view::drive(&library, drive));
-        answer["done"] = json!(true);
+        // A drive goes down after the job it is at.
+        answer["done"] = json!(down.is_none() || answer["state"] == "down");
         Ok(answer)
     }
 

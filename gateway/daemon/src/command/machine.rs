@@ -12,6 +12,8 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::table::{Column, Show, sheet};
 
+/// Time between two questions after what takes long: the gateway waits a while with its answer, too.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Time between two looks at what goes on in the gateway.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -151,6 +153,7 @@ fn carry_out(at: &At, action: MachineAction) -> Result<Value, Error> {
             .map(|drive| format!("drive {} {}", text(drive, "serial"), text(drive, "doing")))
             .collect();
         line.show(&if doing.is_empty() { "the library is at it".to_owned() } else { doing.join("; ") });
+        std::thread::park_timeout(ASK_AGAIN);
     }
 }
 
