@@ -87,7 +87,12 @@ pub(crate) async fn end_append(
         }
         Err(error) => {
             if concerns_volume(&error) {
-                rest(house, id, house.settings.retry_after);
+                let retry_after = house.settings.retry_after;
+                match error.remedy() {
+                    // The stage pauses for it too, and shall take another volume afterwards.
+                    library::Remedy::Operator(_) => rest(house, id, retry_after.max(REST_FOR_PEOPLE)),
+                    _ => rest(house, id, retry_after),
+                }
             }
             if volume.state.stage() == VolumeStage::Retired {
                 // It stays so.
@@ -145,6 +150,8 @@ fn go_offline(volume: &mut Volume) {
     }
 }
 
+/// How long a volume rests at least that only a person can make usable: longer than the stage pauses for such an error.
+const REST_FOR_PEOPLE: Duration = Duration::from_secs(10);
 /// How many times longer a volume rests that is not what it should be: only a person can change that.
 const REST_OF_STRANGERS: u32 = 6;
 

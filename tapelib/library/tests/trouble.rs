@@ -135,6 +135,25 @@ fn a_broken_drive_gives_its_cartridge_to_another() {
     assert!(matches!(host.library.drives()[broken].state, DriveState::Down { .. }));
 }
 
+#[test]
+fn a_drive_that_breaks_while_it_closes_a_volume_gives_its_cartridge_to_another() {
+    let host = Host::new(2);
+    let barcode = host.barcode(0);
+    let mut row = host.label(&barcode, 1);
+    host.append(&barcode, &mut row, &[1]).unwrap();
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    let broken = host.library.drives().iter().position(|drive| drive.barcode.is_some()).unwrap();
+    // The index partition is written when the cartridge is put away.
+    plan(&host, Unit::Drive(broken), scsi::opcode::WRITE_6, Effect::Fail(Sense::new(0x4, 0x44, 0x00)));
+    host.append_with(&barcode, &row, |_| WorkEnd::Unload).unwrap();
+    host.library.quiesce(Duration::from_secs(30)).unwrap();
+    assert_eq!(host.machine.faults().pending(), 0);
+    assert!(matches!(host.library.drives()[broken].state, DriveState::Down { .. }));
+    host.append(&barcode, &mut row, &[2]).unwrap();
+    assert_eq!(host.packs(&barcode, &row).unwrap(), [1, 2]);
+    assert!(host.library.drives()[broken].barcode.is_none());
+}
+
 /// A write that fails in the next pack in every drive, once in each.
 fn fail_in_a_pack(host: &Host, barcode: &Barcode, row: &host::Row, n: usize) -> Error {
     for drive in 0..host.machine.drive_count() {

@@ -100,24 +100,35 @@ impl Worker {
         }
     }
 
-    /// Closes the volume, unloads, and has the cartridge put back where it came from, or into any empty slot.
+    /// Closes the volume, unloads, and has the cartridge put back where it came from, or into any empty slot. A drive that
+    /// broke while it closed the volume is asked all the same to let the cartridge go: another one can go on with it.
     pub(super) fn dismount(&mut self) -> Result<(), Error> {
         let Some(loaded) = &mut self.loaded else { return Ok(()) };
         let place = Place { drive: self.serial.clone(), barcode: loaded.barcode.clone() };
         let tape = self.tape.as_mut().expect("the tape is here between jobs");
+        let mut broken = None;
         if let Open::Appending(appender) = std::mem::replace(&mut loaded.open, Open::Not)
             && let Err(error) = appender.close(tape).map_err(|error| place.volume_error(error))
         {
             // Everything was committed by the job: only the copy of the index in the index partition is older.
             tracing::warn!(drive = self.serial, error = chain(&error), "the index partition was not written");
-            if error.condemns_drive() {
+            if error.is_silence() {
                 return Err(error);
             }
+            broken = Some(error).filter(Error::condemns_drive);
         }
-        let alerts = tell_alerts(tape.drive(), &place, "before the unload");
-        self.shared.state().drives[self.me].hear(alerts);
-        unload(tape.drive()).map_err(|error| place.drive_error(error))?;
+        let out = self.let_go(&place);
+        broken.map_or(out, Err)
+    }
+
+    fn let_go(&mut self, place: &Place) -> Result<(), Error> {
+        let Some(loaded) = &self.loaded else { return Ok(()) };
         let (barcode, home) = (loaded.barcode.clone(), loaded.home);
+        let tape = self.tape_mut();
+        let alerts = tell_alerts(tape.drive(), place, "before the unload");
+        let unloaded = unload(tape.drive());
+        self.shared.state().drives[self.me].hear(alerts);
+        unloaded.map_err(|error| place.drive_error(error))?;
         self.put_back(&barcode, home)?;
         self.loaded = None;
         Ok(())
