@@ -69,6 +69,8 @@ pub enum Question {
     },
     /// One restore: `GET /v1/restores/<id>`.
     Restore(JobId),
+    /// The sealing keys that packs need: `GET /v1/keys`.
+    Keys,
     /// The buckets: `GET /v1/buckets`.
     Buckets,
     /// Changes how far the gateway goes with a bucket: `POST /v1/buckets/<name>` with a [`BucketOrder`].
@@ -186,6 +188,7 @@ impl Question {
                 after_in(format!("/v1/restores?stage={}&", stage_name(*stage)), *after)
             }
             Self::Restore(id) => format!("/v1/restores/{id}"),
+            Self::Keys => "/v1/keys".to_owned(),
             Self::Buckets => "/v1/buckets".to_owned(),
             Self::Bucket { name, .. } => format!("/v1/buckets/{name}"),
             Self::Doctor => "/v1/doctor".to_owned(),
@@ -227,6 +230,7 @@ impl Question {
             }
             ("GET", ["restores"]) => Self::Restores { stage: stage(&mut query)?, after: after(&mut query)? },
             ("GET", ["restores", id]) => Self::Restore(parsed("the restore", id)?),
+            ("GET", ["keys"]) => Self::Keys,
             ("GET", ["buckets"]) => Self::Buckets,
             ("POST", ["buckets", name]) => Self::Bucket { name: bucket_name(name)?, order: order(body)? },
             ("GET", ["doctor"]) => Self::Doctor,
@@ -353,6 +357,7 @@ mod tests {
             Question::ArchivesOf { pack, after: None },
             Question::ArchivesOf { pack, after: Some(ArchiveId::new(3, 4)) },
             Question::Restore(JobId::new(5, 6)),
+            Question::Keys,
             Question::Buckets,
             Question::Bucket {
                 name: BucketName::parse("my.bucket-1").unwrap(),

@@ -13,11 +13,14 @@ use library::Library;
 use model::catalog::Catalog;
 use model::fence::KeyFence;
 use virtual_library::VirtualLibrary;
+use volume::seal::KeyId;
 
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, Identity, Upstream};
 use crate::data::{DataDir, Installation, Root};
 use crate::error::Error;
+use crate::keyring::KeyFile;
+use crate::keys_in_use::keys_in_use;
 use crate::stores::{self, Behind, OpenStore};
 use crate::units;
 
@@ -47,6 +50,8 @@ pub struct Gateway {
     pub behind: Behind,
     /// The virtual libraries, for the hands of a person.
     pub hands: BTreeMap<String, VirtualLibrary>,
+    /// Sealing keys made just now: nobody has a copy of them yet.
+    pub keys_made: Vec<KeyId>,
 }
 
 /// Opens everything in the data directory and starts the background work.
@@ -58,6 +63,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         open_libraries(config, data),
     )?;
     let Libraries { libraries, hands } = libraries;
+    let (keys, keys_made) = open_keyring(config, data, &*catalog).await?;
     let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
     let settings = engine_settings(config, data, deadline)?;
     let parts = Parts {
@@ -68,6 +74,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         entropy: Arc::new(SystemEntropy),
         libraries,
         catalog_id: installation.catalog_id,
+        keys,
         settings,
     };
     let house = House::open(parts).await.map_err(|error| Error::assemble("spool", error))?;
@@ -92,7 +99,29 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         broken,
         behind,
         hands,
+        keys_made,
     })
+}
+
+/// The keyring, with a key for every sealed pool that never had one.
+async fn open_keyring(
+    config: &Config,
+    data: &DataDir,
+    catalog: &dyn Catalog,
+) -> Result<(Arc<KeyFile>, Vec<KeyId>), Error> {
+    let path = config.keyring.clone().unwrap_or_else(|| data.keyring());
+    data.note_keyring(&path)?;
+    let file = Arc::new(KeyFile::new(path));
+    if config.pools.values().all(|pool| pool.key.is_none()) {
+        return Ok((file, Vec::new()));
+    }
+    let used = keys_in_use(catalog).await.map_err(|error| Error::assemble("catalog", error))?;
+    let used = used.keys().filter_map(|key| Some(key.parse::<KeyId>().ok()?.name)).collect();
+    let made = file.prepare(config.pools.values(), &used)?;
+    for key in &made {
+        tracing::warn!(%key, keyring = %file.path().display(), "a sealing key was made: export it, or what it seals is lost with this machine");
+    }
+    Ok((file, made))
 }
 
 async fn open_catalog(

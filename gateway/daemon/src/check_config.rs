@@ -56,6 +56,8 @@ fn describe(config: &Config) -> Value {
         json!({
             "name": name.as_str(),
             "library": pool.library,
+            "sealed": pool.key.is_some(),
+            "key": pool.key.as_ref().map(volume::seal::KeyName::as_str),
             "copies": pool.copies.iter().map(|copy| copy.as_str()).collect::<Vec<_>>(),
             "pack_bytes_target": pool.pack_bytes_target,
             "quiet_seconds": pool.quiet.as_secs_f64(),
@@ -77,6 +79,7 @@ fn describe(config: &Config) -> Value {
         "pool": config.pools.iter().map(pool).collect::<Vec<_>>(),
         "class": classes.collect::<serde_json::Map<_, _>>(),
         "spool": {"bytes_max": config.spool_bytes_max},
+        "keyring": {"file": config.keyring},
         "lifecycle": {"flips_per_second": config.flips_per_second},
     })
 }

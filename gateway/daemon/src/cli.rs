@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use console::Question;
 use model::{BucketName, JobId, VolumeId};
+use volume::seal::{KeyId, KeyName};
 
 use crate::config::DATA_DEFAULT;
 
@@ -69,6 +70,9 @@ pub enum Command {
     /// The buckets
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// The keys of sealed pools
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Read cartridges with no catalog and no configuration
     #[command(subcommand)]
     Tape(TapeCommand),
@@ -205,6 +209,67 @@ pub struct DoctorArgs {
     pub at: At,
 }
 
+/// Which keyring, and how the answer is printed.
+#[derive(Clone, Debug, Args)]
+pub struct KeysAt {
+    /// The keyring's file; that of the gateway's data directory without it
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `tapegate keys`: the keyring is changed in its file, which a running gateway sees at once.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys, and how much each is needed
+    List(KeysAt),
+    /// Make a key under a new name
+    Create {
+        /// Its name
+        name: KeyName,
+        #[command(flatten)]
+        at: KeysAt,
+    },
+    /// Make the next version of a key; what is sealed from now on uses it, older versions stay readable
+    Rotate {
+        /// Its name
+        name: KeyName,
+        #[command(flatten)]
+        at: KeysAt,
+    },
+    /// Write keys out as text, for safe keeping apart from the tapes
+    Export {
+        /// Every version of this key; all keys without it
+        name: Option<KeyName>,
+        /// A new file, for its owner alone; standard output without it
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        at: KeysAt,
+    },
+    /// Take over exported keys; a key that is there already is never replaced
+    Import {
+        /// What `export` wrote; - for standard input
+        from: PathBuf,
+        #[command(flatten)]
+        at: KeysAt,
+    },
+    /// Let a key seal nothing new; what it sealed stays readable
+    Retire {
+        /// Name and version, as name:1
+        key: KeyId,
+        /// Forget it: what it sealed is lost unless it is kept elsewhere
+        #[arg(long)]
+        destroy: bool,
+        /// Even though packs need it
+        #[arg(long, requires = "destroy")]
+        force: bool,
+        #[command(flatten)]
+        at: KeysAt,
+    },
+}
+
 /// `tapegate tape`: PATH is the folder of a virtual cartridge, or of a virtual library (then every cartridge in it).
 #[derive(Debug, Subcommand)]
 pub enum TapeCommand {
@@ -212,6 +277,9 @@ pub enum TapeCommand {
     List {
         /// A cartridge folder or a library folder
         path: PathBuf,
+        /// The keys of sealed packs: a keyring's file, or what `keys export` wrote
+        #[arg(long, value_name = "FILE")]
+        keyring: Option<PathBuf>,
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,
@@ -220,6 +288,9 @@ pub enum TapeCommand {
     Read {
         /// A cartridge folder or a library folder
         path: PathBuf,
+        /// The keys of sealed packs: a keyring's file, or what `keys export` wrote
+        #[arg(long, value_name = "FILE")]
+        keyring: Option<PathBuf>,
         /// Where to put them: `DIR/<bucket>/<key>~<archive id>`
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
@@ -316,7 +387,15 @@ mod tests {
             "doctor",
             "doctor --json --probe",
             "doctor --config f",
-            "tape list x --json",
+            "keys list --json",
+            "keys create vault --keyring f",
+            "keys rotate vault --data d",
+            "keys export",
+            "keys export vault --to f --json",
+            "keys import -",
+            "keys retire vault:1",
+            "keys retire vault:1 --destroy --force",
+            "tape list x --json --keyring f",
             "tape read x --to y --key a/b",
             "tape read x --to y --archive 01J00000000000000000000000",
             "tape export x --ltfs-dir y",
@@ -342,6 +421,9 @@ mod tests {
             "library export TG0001L9 --to shelf --cancel",
             "library label TG0001L9 --overwrite-volume x",
             "bucket enable",
+            "keys create A",
+            "keys retire vault",
+            "keys retire vault:1 --force",
             "bucket enable s3://archive --exclusive=perhaps",
         ] {
             let words = std::iter::once("tapegate").chain(line.split(' ').filter(|word| !word.is_empty()));

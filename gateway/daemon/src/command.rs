@@ -2,6 +2,7 @@
 
 mod bucket;
 mod doctor;
+mod keys;
 mod line;
 mod machine;
 
@@ -20,6 +21,7 @@ use crate::table::{Column, Show, bytes, sheet, table};
 
 pub use bucket::bucket;
 pub use doctor::doctor;
+pub use keys::keys;
 pub use machine::{drive, library, task};
 
 /// Time between two drawings of `status --watch`.

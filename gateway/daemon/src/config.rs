@@ -54,6 +54,8 @@ pub struct Config {
     pub classes: BTreeMap<TapeClass, PoolName>,
     /// Most bytes on the spool; a fifth of the free disk when not said.
     pub spool_bytes_max: Option<u64>,
+    /// The file of the keyring, when it is not in the data directory.
+    pub keyring: Option<PathBuf>,
     /// Most flips begun in a second; as many as go when none.
     pub flips_per_second: Option<NonZeroU32>,
     /// How fast time goes.

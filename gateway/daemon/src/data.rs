@@ -10,6 +10,8 @@
 //! store-evidence.json  what a probe found out about the remote store, and which store that is
 //! drives-down.json   drives an operator set down, and why
 //! catalog.redb       the book of record
+//! keyring            the keys of sealed pools; without them what was sealed is lost
+//! keyring-file       where the keyring of the running (or last) gateway is
 //! store/             the embedded store
 //! library-<name>/    a virtual library
 //! spool/             packs on their way
@@ -173,6 +175,21 @@ impl DataDir {
         replace(&self.path.join(DRIVES_DOWN), &json!(drives).to_string())
     }
 
+    /// The keyring's file, unless the configuration names another.
+    pub fn keyring(&self) -> PathBuf {
+        self.path.join(KEYRING)
+    }
+
+    /// Notes where the keyring is, for commands.
+    pub fn note_keyring(&self, file: &Path) -> Result<(), Error> {
+        let file = std::path::absolute(file).map_err(|source| Error::File {
+            operation: "find",
+            path: file.to_owned(),
+            source,
+        })?;
+        replace(&self.path.join(KEYRING_FILE), &format!("{}\n", file.display()))
+    }
+
     /// Notes where the admin listener is, for commands.
     pub fn note_admin_address(&self, address: SocketAddr) -> Result<(), Error> {
         replace(&self.path.join(ADMIN_ADDRESS), &format!("{address}\n"))
@@ -192,6 +209,12 @@ pub fn token_of(path: &Path) -> Result<Token, Error> {
 /// Where the gateway of this data directory listens, or last did, as far as known.
 pub fn admin_address_of(path: &Path) -> Option<SocketAddr> {
     fs::read_to_string(path.join(ADMIN_ADDRESS)).ok()?.trim().parse().ok()
+}
+
+/// The keyring of this data directory's gateway.
+pub fn keyring_of(path: &Path) -> PathBuf {
+    let noted = fs::read_to_string(path.join(KEYRING_FILE)).ok();
+    noted.map_or_else(|| path.join(KEYRING), |noted| PathBuf::from(noted.trim_end_matches('\n')))
 }
 
 fn token_in(path: PathBuf, text: &str) -> Result<Token, Error> {
@@ -214,7 +237,7 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<(String, b
 
 /// Puts a file of this text in place, for its owner only: there is the old file or the whole new one, also after a
 /// power cut.
-fn replace(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let unfinished = path.with_extension("unfinished");
     let write = || {
         let mut file =
@@ -239,4 +262,6 @@ const TOKEN: &str = "admin-token";
 const DRIVES_DOWN: &str = "drives-down.json";
 const EPOCH: &str = "epoch";
 const EVIDENCE: &str = "store-evidence.json";
+const KEYRING: &str = "keyring";
+const KEYRING_FILE: &str = "keyring-file";
 const ADMIN_ADDRESS: &str = "admin-address";

@@ -122,6 +122,15 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+    /// The keyring cannot be used, or not changed as asked.
+    #[error("the keyring {}", path.display())]
+    Keyring {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: volume::seal::KeyringError,
+    },
     /// Standard output is gone.
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),

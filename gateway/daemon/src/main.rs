@@ -17,6 +17,8 @@ mod desk;
 mod doctor;
 mod error;
 mod evidence;
+mod keyring;
+mod keys_in_use;
 mod machines;
 mod records;
 mod serve;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Restore(command) => command::restore(command),
         Command::Bucket(command) => command::bucket(command),
         Command::Doctor(args) => command::doctor(args),
+        Command::Keys(command) => command::keys(command),
         Command::Tape(command) => tape::run(command),
     };
     match outcome {

@@ -9,6 +9,7 @@ use model::volume::{Volume, VolumeStage};
 use serde_json::{Value, json};
 
 use crate::error::chain;
+use crate::keys_in_use::{self, keys_in_use};
 use crate::view;
 
 /// The book of record, asked by an administrator.
@@ -92,6 +93,7 @@ impl Admin for Records {
                 Ok(None) => return Err(AdminError::not_found(format!("there is no restore {id}"))),
                 found => found.map(|row| row.as_ref().map_or(Value::Null, view::restore)),
             },
+            Question::Keys => keys_in_use(&*self.catalog).await.map(|keys| keys_in_use::view(&keys)),
             Question::Buckets => {
                 let buckets = self.catalog.buckets().await;
                 let row = |bucket: &model::catalog::Bucket| {

@@ -56,7 +56,7 @@ pub async fn run(
     let root = data.root(environment)?;
     let token = data.token()?;
     let (address, admin_address) = (local(&listener)?, local(&admin_listener)?);
-    let Gateway { edge, engine, broken, behind, hands } = assemble(config, &data, &root).await?;
+    let Gateway { edge, engine, broken, behind, hands, keys_made } = assemble(config, &data, &root).await?;
     let engine = Arc::new(engine);
     data.note_admin_address(admin_address)?;
 
@@ -73,6 +73,7 @@ pub async fn run(
         data: data.path().to_owned(),
         root,
         root_key: data.root_key(),
+        keys_made,
     };
     if let Err(error) = ready(&welcome) {
         // Whoever started us no longer listens; that is no reason not to serve.

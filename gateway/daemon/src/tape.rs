@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use volume::ltfs::export_ltfs_dir;
+use volume::seal::Keyring;
 
 use crate::cli::TapeCommand;
 use crate::command::write;
 use crate::error::{Error, chain};
+use crate::keyring::{ReadError, read_keyring};
 use crate::table::{bytes, printable};
 use cartridge::{Cartridge, PackFile};
 use extract::{Extraction, Wanted};
@@ -26,10 +28,13 @@ use extract::{Extraction, Wanted};
 /// `tapegate tape`
 pub fn run(command: TapeCommand) -> Result<(), Error> {
     match command {
-        TapeCommand::List { path, json } => each(&path, |folder| list(folder, json)),
-        TapeCommand::Read { path, to, key, archive, json } => {
+        TapeCommand::List { path, keyring, json } => {
+            let keys = keyring_in(keyring)?;
+            each(&path, |folder| list(folder, &keys, json))
+        }
+        TapeCommand::Read { path, keyring, to, key, archive, json } => {
             let wanted = Wanted::parse(key, archive.as_deref())?;
-            let mut extraction = Extraction::new(&to, wanted, json)?;
+            let mut extraction = Extraction::new(&to, wanted, keyring_in(keyring)?, json)?;
             let read = each(&path, |folder| extraction.cartridge(folder));
             extraction.end().and(read)
         }
@@ -40,6 +45,26 @@ pub fn run(command: TapeCommand) -> Result<(), Error> {
                 export(folder, &to, json)
             })
         }
+    }
+}
+
+/// The keys of sealed packs.
+fn keyring_in(file: Option<PathBuf>) -> Result<Keyring, Error> {
+    let Some(path) = file else { return Ok(Keyring::default()) };
+    let failed = |source| Error::File { operation: "read", path: path.clone(), source };
+    read_keyring(fs::File::open(&path).map_err(failed)?).map_err(|error| match error {
+        ReadError::Io(source) => failed(source),
+        ReadError::Keyring(source) => Error::Keyring { path: path.clone(), source },
+    })
+}
+
+/// What cannot be done without a key says which option brings it.
+fn with_advice(error: volume::pack::Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        volume::pack::Error::Seal(source) if source.wants_key() => {
+            format!("{source}; name the keyring that has it with --keyring").into()
+        }
+        other => other.into(),
     }
 }
 
@@ -106,7 +131,7 @@ fn name_of(folder: &Path) -> String {
     name.unwrap_or_else(|| folder.display().to_string())
 }
 
-fn list(folder: &Path, as_json: bool) -> Result<(), Error> {
+fn list(folder: &Path, keys: &Keyring, as_json: bool) -> Result<(), Error> {
     let Some(mut cartridge) = Cartridge::open(folder)? else {
         return if as_json {
             line(&json!({"kind": "cartridge", "cartridge": name_of(folder), "blank": true}))
@@ -129,22 +154,23 @@ fn list(folder: &Path, as_json: bool) -> Result<(), Error> {
         write(text.as_bytes())?;
     }
     for pack in packs {
-        list_pack(&mut cartridge, &pack, as_json)?;
+        list_pack(&mut cartridge, &pack, keys, as_json)?;
     }
     Ok(())
 }
 
-fn list_pack(cartridge: &mut Cartridge, pack: &PackFile, as_json: bool) -> Result<(), Error> {
+fn list_pack(cartridge: &mut Cartridge, pack: &PackFile, keys: &Keyring, as_json: bool) -> Result<(), Error> {
     let (name, uuid) = (cartridge.name().to_owned(), cartridge.uuid());
     let failed = |source: volume::pack::Error| Error::Tape {
         operation: "read the manifest of a pack on",
         cartridge: name.clone(),
-        source: source.into(),
+        source: with_advice(source),
     };
-    let mut reader = cartridge.pack(pack).map_err(failed)?;
+    let mut reader = cartridge.pack(pack, keys).map_err(failed)?;
     let id = reader.id().to_string();
     if !as_json {
-        write(format!("  pack {id}, {}\n", bytes(pack.bytes)).as_bytes())?;
+        let sealed = reader.key().map_or(String::new(), |key| format!(", sealed with {key}"));
+        write(format!("  pack {id}, {}{sealed}\n", bytes(pack.bytes)).as_bytes())?;
     }
     for entry in reader.manifest().map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -51,6 +51,7 @@ pub fn pack_copy(copy: &PackCopy, pack: Option<&Pack>) -> Value {
         "blocks": place.map(|(_, blocks)| blocks),
         "bytes": pack.map(|pack| pack.bytes),
         "members": pack.map(|pack| pack.members),
+        "key": pack.and_then(|pack| pack.seal.as_ref()).map(|seal| &seal.key),
         "digest": pack.map(|pack| hex::encode(pack.digest)),
         "created": pack.map(|pack| pack.created.to_string()),
     })

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use volume::seal::KeyId;
+
 use crate::data::{Root, RootOrigin};
 
 /// What a person at the terminal wants to know.
@@ -21,6 +23,8 @@ pub struct Welcome {
     pub root: Root,
     /// The file it is in, unless the environment gave it.
     pub root_key: PathBuf,
+    /// Sealing keys made just now.
+    pub keys_made: Vec<KeyId>,
 }
 
 impl Welcome {
@@ -37,6 +41,7 @@ impl Welcome {
         )?;
         writeln!(out, "  data    {}", self.data.display())?;
         self.print_root(out)?;
+        self.print_keys(out)?;
         writeln!(out, "\nA first try, to paste into another terminal that has the aws cli:\n")?;
         writeln!(out, "{}", self.exports())?;
         for (what, command) in self.commands() {
@@ -60,6 +65,19 @@ impl Welcome {
                 writeln!(out, "  root    {access_key_id}   secret below, shown this once; kept in {file}")
             }
         }
+    }
+
+    fn print_keys(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.keys_made.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = self.keys_made.iter().map(KeyId::to_string).collect();
+        writeln!(out, "\n  KEYS WERE MADE FOR SEALED POOLS: {}", names.join(", "))?;
+        writeln!(
+            out,
+            "  What goes to tape there is lost without them. Export them now, and keep them apart from here:"
+        )?;
+        writeln!(out, "    tapegate keys export --data {} --to FILE", quoted(&self.data.to_string_lossy()))
     }
 
     /// Lines that give the aws cli its credentials, and keep it from opening a pager.
@@ -139,6 +157,10 @@ mod tests {
     use super::*;
 
     fn printed(origin: RootOrigin) -> String {
+        with_keys(origin, Vec::new())
+    }
+
+    fn with_keys(origin: RootOrigin, keys_made: Vec<KeyId>) -> String {
         let welcome = Welcome {
             address: "0.0.0.0:9000".parse().unwrap(),
             admin_address: "127.0.0.1:9001".parse().unwrap(),
@@ -146,6 +168,7 @@ mod tests {
             data: "/it's/here".into(),
             root: Root { access_key_id: "TGROOT".to_owned(), secret: "HIDDEN".to_owned(), origin },
             root_key: "/it's/here/root-key.toml".into(),
+            keys_made,
         };
         let mut out = Vec::new();
         welcome.print(&mut out).unwrap();
@@ -159,6 +182,13 @@ mod tests {
             let text = printed(origin);
             assert!(!text.contains("HIDDEN") && text.contains("TGROOT"), "{text}");
         }
+    }
+
+    #[test]
+    fn keys_made_now_are_told_loudly_and_not_shown() {
+        let text = with_keys(RootOrigin::Stored, vec!["vault:1".parse().unwrap()]);
+        assert!(text.contains("KEYS WERE MADE") && text.contains("vault:1"), "{text}");
+        assert!(text.contains("tapegate keys export --data '/it'\\''s/here' --to FILE"), "{text}");
     }
 
     #[test]

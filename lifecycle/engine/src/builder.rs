@@ -16,6 +16,8 @@ use volume::pack::{Member, MemberId, Options, PackSummary, PackWriter};
 
 use crate::error::{Error, chain};
 use crate::house::House;
+use crate::seals;
+use crate::settings::PoolSettings;
 use crate::spool::Reservation;
 
 /// A finished pack, and who is not in it.
@@ -51,16 +53,22 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Starts a pack that takes at most `room` on the spool.
-    pub(crate) fn start(house: &Arc<House>, level: i32, room: Reservation) -> Self {
+    /// Starts a pack of a pool that takes at most `room` on the spool. It is sealed with the newest key of a sealed pool.
+    pub(crate) fn start(
+        house: &Arc<House>,
+        settings: &PoolSettings,
+        room: Reservation,
+    ) -> Result<Self, Error> {
+        let key = seals::key_for(house, settings)?;
+        let options = Options { level: settings.compression_level, key, ..Options::default() };
         let id = pack_id(&*house.clock, &*house.entropy);
         let (feed, pieces) = mpsc::channel(8);
         let full = Arc::new(AtomicBool::new(false));
         let thread = tokio::task::spawn_blocking({
             let (house, full) = (house.clone(), full.clone());
-            move || run(&house, id, level, &full, pieces, room)
+            move || run(&house, id, &options, &full, pieces, room)
         });
-        Self { id, feed, full, thread }
+        Ok(Self { id, feed, full, thread })
     }
 
     /// Whether the pack takes no more; members added after that are not in it.
@@ -126,12 +134,12 @@ fn joined(
 fn run(
     house: &House,
     id: PackId,
-    level: i32,
+    options: &Options,
     full: &AtomicBool,
     pieces: mpsc::Receiver<Piece>,
     room: Reservation,
 ) -> Result<Option<Built>, Error> {
-    let built = write(house, id, level, full, pieces)
+    let built = write(house, id, options, full, pieces)
         .and_then(|written| written.map(|(file, built)| settle(house, id, file, built)).transpose());
     if let Ok(Some(built)) = &built {
         room.keep(id, built.summary.bytes);
@@ -145,16 +153,15 @@ fn run(
 fn write(
     house: &House,
     id: PackId,
-    level: i32,
+    options: &Options,
     full: &AtomicBool,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> Result<Option<(File, Built)>, Error> {
     let failed = |source: volume::pack::Error| Error::Pack { pack: id, source: Box::new(source) };
     let path = house.spool.path(id);
     let file = File::create_new(&path).map_err(|source| Error::Spool { operation: "make a pack", source })?;
-    let options = Options { level, ..Options::default() };
     let mut writer =
-        PackWriter::new(file, volume::pack::PackId(id.as_u128().into()), &options).map_err(failed)?;
+        PackWriter::new(file, volume::pack::PackId(id.as_u128().into()), options).map_err(failed)?;
     let mut refused = Vec::new();
     let mut skipping = false;
     while let Some(piece) = pieces.blocking_recv() {
@@ -200,7 +207,7 @@ fn settle(house: &House, id: PackId, file: File, built: Built) -> Result<Built, 
     house.spool.sync(&beside)?;
     house.spool.sync(&file)?;
     drop(file);
-    crate::spool_check::check(&house.spool.path(id), &built.summary)
+    crate::spool_check::check(&house.spool.path(id), &built.summary, &*house.keys)
         .map_err(|source| Error::Pack { pack: id, source: Box::new(source) })?;
     Ok(built)
 }

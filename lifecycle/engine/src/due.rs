@@ -114,7 +114,7 @@ async fn find(house: &House, id: ArchiveId) -> Result<Option<Object>, Error> {
         house.advance(&mut archive, ArchiveState::Withdrawn).await?;
         return Ok(None);
     }
-    if let Some(objection) = fit::objection(house, leave.versioning, &head) {
+    if let Some(objection) = fit::objection(house, &archive, leave.versioning, &head).await? {
         return Err(objection);
     }
     archive.extents.clear();

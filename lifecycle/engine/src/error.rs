@@ -82,6 +82,15 @@ pub enum Error {
         /// What is known of its copies.
         detail: String,
     },
+    /// A key of a sealed pool is not in the keyring, or is another one there. Everything that needs it waits.
+    #[error("{what} needs a key: import it with `tapegate keys import`")]
+    Key {
+        /// What cannot be done without it.
+        what: String,
+        /// Which key, and what is wrong with it.
+        #[source]
+        source: volume::seal::Error,
+    },
     /// The store's conditional writes do not protect clients at this moment.
     #[error("the store no longer honours the conditions of writes: nothing is replaced until it does")]
     Canary,
@@ -148,6 +157,7 @@ impl Error {
             Self::Stuck { .. } => Remedy::Operator("EN-0109"),
             Self::OnlyCopy { .. } => Remedy::Operator("EN-0122"),
             Self::Order { .. } => Remedy::Refuse("InvalidRequest"),
+            Self::Key { .. } => Remedy::Operator("EN-0140"),
             Self::Library(error) => match error.remedy() {
                 library::Remedy::Retry => Remedy::Retry,
                 library::Remedy::Wait => Remedy::Wait,

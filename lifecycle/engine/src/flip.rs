@@ -32,6 +32,7 @@ use crate::error::Error;
 use crate::fit;
 use crate::gates::Held;
 use crate::house::{House, current, held};
+use crate::seals;
 use crate::set_aside::{set_aside, wait_milliseconds};
 use crate::versions::{self, Place};
 use crate::wait::Wait;
@@ -53,6 +54,10 @@ pub enum Flipped {
 ///
 /// `Err` before the stub was sent leaves the archive `Taped`, to be tried again.
 pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped, Error> {
+    // Hot bytes stay as long as what is on tape could not be opened.
+    if let Some(error) = seals::objection_to_rely_on(house, &archive).await? {
+        return Err(error);
+    }
     let gate = house.fence.close(&archive.bucket, &archive.key).await?;
     // A mutation may have come between the reading of the row and the gate.
     archive = house.archive(archive.id).await?;
@@ -71,7 +76,7 @@ pub(crate) async fn flip(house: &House, mut archive: Archive) -> Result<Flipped,
     let Some(head) = head.filter(|head| is_unchanged(&archive, head)) else {
         return passed_over(house, archive, seen).await;
     };
-    let objection = match fit::objection(house, leave.versioning, &head) {
+    let objection = match fit::objection(house, &archive, leave.versioning, &head).await? {
         None if leave.versioning != Versioning::Off => versions::objection(house, &archive).await?,
         found => found,
     };
@@ -178,7 +183,7 @@ async fn again(
     gate: Gate,
 ) -> Result<Flipped, Error> {
     let leave = buckets::leave(house, &archive.bucket).await?;
-    let objection = fit::objection(house, leave.versioning, &head);
+    let objection = fit::objection(house, &archive, leave.versioning, &head).await?;
     if leave.migrates && objection.is_none() {
         return attempt(house, archive, head, number + 1, gate, leave).await;
     }

@@ -52,7 +52,7 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
 struct Round {
     /// Flips that came to an end.
     ended: u64,
-    /// Why no flip may be begun.
+    /// Why no flip may be begun, or some may not.
     halted: Option<Error>,
 }
 
@@ -108,6 +108,8 @@ where
                     halted.store(stage == ArchiveStage::Taped, Ordering::Relaxed);
                     round.halted = Some(error);
                 }
+                // Those whose keys are there go on.
+                Err(error @ Error::Key { .. }) => round.halted = Some(error),
                 Err(error) => tell(house, archive, "flip put off", &error),
             }
         }

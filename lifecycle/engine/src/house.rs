@@ -12,6 +12,7 @@ use model::fence::KeyFence;
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::store::{ObjectRef, ObjectStore};
 use model::{Archive, ArchiveId, ArchiveState, BucketName, Timestamp};
+use volume::seal::KeySource;
 
 use crate::assembly::Assemblies;
 use crate::buckets::Buckets;
@@ -49,6 +50,8 @@ pub struct House {
     pub libraries: BTreeMap<String, Arc<Library>>,
     /// The catalog's own id, written on every volume it owns.
     pub catalog_id: CatalogId,
+    /// The keys of sealed pools.
+    pub keys: Arc<dyn KeySource>,
     /// The spool.
     pub spool: Arc<Spool>,
     /// Settings.
@@ -99,13 +102,14 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     pub libraries: BTreeMap<String, Arc<Library>>,
     pub catalog_id: CatalogId,
+    pub keys: Arc<dyn KeySource>,
     pub settings: Settings,
 }
 
 impl House {
     /// Puts a house together: opens the spool and clears it of what nobody wants any more.
     pub async fn open(parts: Parts) -> Result<Self, Error> {
-        let Parts { catalog, store, fence, clock, entropy, libraries, catalog_id, settings } = parts;
+        let Parts { catalog, store, fence, clock, entropy, libraries, catalog_id, keys, settings } = parts;
         let mut kept = Vec::new();
         loop {
             let page = catalog.packs_spooled(kept.last().copied(), PAGE).await?;
@@ -124,6 +128,7 @@ impl House {
             entropy,
             libraries,
             catalog_id,
+            keys,
             spool,
             settings,
             gates: Gates::default(),

@@ -51,6 +51,7 @@ mod rules;
 mod scan;
 pub mod schedule;
 mod scratch;
+mod seals;
 mod set_aside;
 mod settings;
 mod spool;

@@ -17,6 +17,7 @@ use crate::error::{Error, chain};
 use crate::house::{House, held};
 use crate::plan::Plan;
 use crate::promote::pack_lost;
+use crate::seals;
 use crate::set_aside::set_aside;
 use crate::settings::PoolSettings;
 use crate::spool::Reservation;
@@ -53,7 +54,8 @@ async fn pack_members(
 ) -> Result<u64, Error> {
     let count = archives.len() as u64;
     let room = settings.pack_bytes_target + count * MEMBER_OVERHEAD_BYTES + PACK_OVERHEAD_BYTES;
-    let mut builder = Builder::start(house, settings.compression_level, house.spool.reserve(room)?);
+    let room = house.spool.reserve(room + seals::overhead(settings, room))?;
+    let mut builder = Builder::start(house, settings, room)?;
     let mut filled = match fill(house, &mut builder, archives).await {
         Ok(filled) => filled,
         Err(error) => {
@@ -205,6 +207,7 @@ async fn cut(
         let range = start..size.min(start + settings.pack_bytes_target);
         let length = range.end - range.start;
         let room = length + length / 64 + MEMBER_OVERHEAD_BYTES + PACK_OVERHEAD_BYTES;
+        let room = room + seals::overhead(settings, room);
         let room = match index {
             1 => house.spool.reserve(room),
             _ => house.spool.wait_for_room(room).await,
@@ -233,7 +236,7 @@ async fn pack_one(
     member: Member,
     bytes: model::ByteStream,
 ) -> Result<PackSummary, SegmentError> {
-    let mut builder = Builder::start(house, settings.compression_level, room);
+    let mut builder = Builder::start(house, settings, room).map_err(SegmentError::Pack)?;
     match builder.add(member, bytes).await {
         Ok(()) => {}
         Err(AddError::Object(error)) => {
@@ -284,6 +287,7 @@ async fn register(
         pool: pool.clone(),
         bytes: summary.bytes,
         digest: summary.digest.0,
+        seal: summary.key.as_ref().map(seals::noted),
         members: u32::try_from(summary.members.len()).unwrap_or(u32::MAX),
         spooled: true,
         created: house.now(),

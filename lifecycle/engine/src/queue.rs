@@ -16,6 +16,7 @@ use crate::flip::milliseconds;
 use crate::hot;
 use crate::house::House;
 use crate::schedule::Piece;
+use crate::seals;
 
 /// How often reading may fail before a restore ends as failed.
 const FAILURES_MAX: u32 = 5;
@@ -86,6 +87,8 @@ pub(crate) struct Waiting {
     pub(crate) pieces: Vec<Piece>,
     /// Every archive that is waited for, also those whose volumes are out of reach.
     pub(crate) archives: BTreeSet<ArchiveId>,
+    /// Why a pack in reach cannot be opened, when its key is missing.
+    pub(crate) keyless: Option<Error>,
 }
 
 /// The queued restores. Those whose volumes are all out of reach are left for later; those without any copy end as
@@ -96,7 +99,10 @@ pub(crate) async fn waiting(house: &House) -> Result<Waiting, Error> {
     let mut after: Option<JobId> = None;
     loop {
         let jobs = house.catalog.restores_in(RestoreStage::Queued, after, PAGE).await?;
-        let Some(last) = jobs.last() else { return Ok(waiting) };
+        let Some(last) = jobs.last() else {
+            waiting.keyless = places.keyless;
+            return Ok(waiting);
+        };
         after = Some(last.id);
         for mut job in jobs {
             match pieces_of(house, &job, &mut places).await? {
@@ -166,7 +172,7 @@ enum Place {
         start_block: u64,
         pack_bytes: u64,
     },
-    /// It exists, but no volume that has it is in a library.
+    /// It exists, but no volume that has it is in a library, or its key is not in the keyring.
     OutOfReach,
     Nowhere,
 }
@@ -175,6 +181,8 @@ enum Place {
 #[derive(Default)]
 struct Places {
     known: std::collections::BTreeMap<model::PackId, Place>,
+    /// The first pack whose key is missing, as an error.
+    keyless: Option<Error>,
 }
 
 impl Places {
@@ -182,7 +190,13 @@ impl Places {
         if let Some(place) = self.known.get(&pack) {
             return Ok(*place);
         }
-        let place = look_up(house, pack).await?;
+        let mut place = look_up(house, pack).await?;
+        if let Place::At { volume, .. } = place
+            && let Some(error) = seals::objection(house, pack, volume).await?
+        {
+            self.keyless.get_or_insert(error);
+            place = Place::OutOfReach;
+        }
         self.known.insert(pack, place);
         Ok(place)
     }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use library::{Blame, Mounted, PackSource, Reading, Remedy, WorkEnd};
 use model::limits::CHUNK_BYTES_MAX;
 use tokio::sync::mpsc;
-use volume::pack::{Digest, Extent, PackReader};
+use volume::pack::{self, Digest, Extent, PackReader};
+use volume::seal::{self, MaybeSealed, Provider};
 
 use crate::error::{Error, chain};
 use crate::house::House;
@@ -48,6 +49,8 @@ enum Trouble {
     Drive(library::Error),
     /// The spool failed.
     Spool(io::Error),
+    /// The key of the pack is missing or another one.
+    Key(seal::Error),
 }
 
 impl Reader {
@@ -71,8 +74,12 @@ impl Reader {
     fn read_pack(&self, mounted: &mut Mounted<Reading>, pieces: &[Piece]) -> Result<(), Ended> {
         let Some(first) = pieces.first() else { return Ok(()) };
         let source = mounted.pack_source(first.start_block, first.pack_bytes);
-        let mut pack = match PackReader::open(source, first.pack_bytes) {
+        let keys = &*self.house.keys;
+        let mut pack = match PackReader::open_any(source, first.pack_bytes, keys, Provider::Bulk) {
             Ok(pack) => pack,
+            Err(pack::Error::Seal(error)) if error.wants_key() => {
+                return self.tell(first, Err(Trouble::Key(error)));
+            }
             Err(error) => {
                 let damage = match of_read(io::Error::from(error)) {
                     Trouble::Damage(detail) => detail,
@@ -90,7 +97,11 @@ impl Reader {
         })
     }
 
-    fn read(&self, pack: &mut PackReader<PackSource<'_>>, piece: &Piece) -> Result<Content, Trouble> {
+    fn read(
+        &self,
+        pack: &mut PackReader<MaybeSealed<PackSource<'_>>>,
+        piece: &Piece,
+    ) -> Result<Content, Trouble> {
         let extent = Extent { offset: piece.extent.offset, length: piece.extent.length };
         let member = pack.member(extent, Some(Digest(piece.extent.digest)));
         let mut member = member.map_err(|error| of_read(error.into()))?;
@@ -121,6 +132,11 @@ impl Reader {
             Err(Trouble::Spool(source)) => {
                 let error = Error::Spool { operation: "write a recalled object", source };
                 (News::Read(Box::new(piece.clone()), Err(error)), true)
+            }
+            // Found before the mount but for a keyring that changed since; the others come back to it later.
+            Err(Trouble::Key(source)) => {
+                let what = format!("pack {}", piece.extent.pack);
+                (News::Read(Box::new(piece.clone()), Err(Error::Key { what, source })), false)
             }
             // Where the medium is to blame only the piece that was read is charged, so that it cannot stand before
             // the others for ever.

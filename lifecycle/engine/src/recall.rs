@@ -37,7 +37,7 @@ const COPIES_AT_A_TIME: usize = 128;
 /// Only one recall may run at a time: every restore found in `Reading` is taken for one whose recall broke off.
 pub async fn recall(house: &Arc<House>) -> Result<Option<u64>, Error> {
     queue::requeue(house).await?;
-    let queue::Waiting { pieces: mut waiting, archives } = queue::waiting(house).await?;
+    let queue::Waiting { pieces: mut waiting, archives, keyless } = queue::waiting(house).await?;
     house.assemblies.retain(|archive| archives.contains(&archive))?;
     let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
     let mut no_room = None;
@@ -57,7 +57,8 @@ pub async fn recall(house: &Arc<House>) -> Result<Option<u64>, Error> {
         waiting = others;
     }
     match no_room {
-        None => Ok(None),
+        // Restores whose key is missing wait for it; without any other work that is what keeps them.
+        None => keyless.map_or(Ok(None), Err),
         Some(error) => {
             // Begun objects whose other volumes are out of reach make room for those that can be finished.
             house.assemblies.retain(|archive| in_reach.contains(&archive))?;
@@ -239,6 +240,11 @@ impl Recall {
         if let Some(job) = self.jobs.remove(&piece.job) {
             queue::give_back(&self.house, job, Some(Failure::of(&error))).await?;
         }
+        if matches!(error, Error::Key { .. }) {
+            // The volume is well. It rests, so that it is not mounted for this again and again.
+            self.rest();
+            return Ok(());
+        }
         if matches!(error, Error::Spool { .. }) {
             // What is there of it takes room that others can use.
             self.house.assemblies.end(piece.archive)?;
@@ -248,13 +254,17 @@ impl Recall {
         self.condemn(&error).await
     }
 
+    fn rest(&self) {
+        let rest = milliseconds(self.house.settings.retry_after);
+        self.house.resting.rest(self.volume, self.house.now().plus_milliseconds(rest));
+    }
+
     /// Sets the volume aside, so that other copies are preferred, and lets it rest.
     async fn condemn(&mut self, error: &Error) -> Result<(), Error> {
         if std::mem::replace(&mut self.condemned, true) {
             return Ok(());
         }
-        let rest = milliseconds(self.house.settings.retry_after);
-        self.house.resting.rest(self.volume, self.house.now().plus_milliseconds(rest));
+        self.rest();
         match volumes::suspect(&self.house, self.volume, chain(error)).await {
             Err(error) if is_fatal(&error) => Err(error),
             Err(error) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::bucket::BucketSettings;
 use model::time::DayLength;
 use model::{PoolName, TapeClass};
+use volume::seal::KeyName;
 
 /// Settings of the engine.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub struct PoolSettings {
     pub quiet: Duration,
     /// zstd level.
     pub compression_level: i32,
+    /// Name of the key its packs are sealed with, if they are.
+    pub key: Option<KeyName>,
 }
 
 /// The spool: a folder that survives nothing and may be lost at any time.

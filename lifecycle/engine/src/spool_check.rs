@@ -5,12 +5,17 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use volume::pack::{Error, PackSummary, Scan};
+use volume::pack::{Error, InOrder, PackSummary, Scan};
+use volume::seal::{KeySource, MaybeSealed, Provider};
 
 /// Expands the pack at `path` from start to end and compares every member with its place and digest.
-pub(crate) fn check(path: &Path, summary: &PackSummary) -> Result<(), Error> {
+pub(crate) fn check(path: &Path, summary: &PackSummary, keys: &dyn KeySource) -> Result<(), Error> {
     let file = File::open(path).map_err(unreadable)?;
-    let mut scan = Scan::sequential(BufReader::with_capacity(1 << 20, file))?;
+    let unsealed = MaybeSealed::open(file, summary.bytes, keys, Provider::Bulk)?;
+    if unsealed.key() != summary.key.as_ref().map(|key| &key.id) {
+        return Err(Error::NotAPack { why: "it is sealed with another key than it was built with" });
+    }
+    let mut scan = Scan::sequential(BufReader::with_capacity(1 << 20, InOrder::new(unsealed)))?;
     // Large enough for the digest's widest lanes.
     let mut buffer = vec![0; 256 << 10];
     for place in &summary.members {

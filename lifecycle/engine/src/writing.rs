@@ -293,6 +293,7 @@ impl Appender {
             path: self.house.spool.path(pack.id),
             bytes: pack.bytes,
             digest: pack.digest,
+            sealed: pack.seal.is_some(),
             manifest: &manifest,
         })
     }
@@ -425,6 +426,7 @@ mod tests {
                 pool: pool.clone(),
                 bytes,
                 digest,
+                seal: None,
                 members: 1,
                 spooled: true,
                 created,

@@ -21,12 +21,23 @@ pub struct Pack {
     pub bytes: u64,
     /// BLAKE3-256 of the pack file.
     pub digest: [u8; 32],
+    /// The key it is sealed with, if it is.
+    pub seal: Option<Seal>,
     /// How many members it has, the manifest not counted.
     pub members: u32,
     /// Whether its file is still wanted on the spool (a copy is not yet verified, or a recall uses it).
     pub spooled: bool,
     /// When it was finished.
     pub created: Timestamp,
+}
+
+/// The key a pack is sealed with. Every copy of it is the same sealed file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Seal {
+    /// Name and version, as `name:version`.
+    pub key: String,
+    /// The key's check value in hexadecimal: tells another key of the same name from the right one.
+    pub check: String,
 }
 
 /// How far one copy of a pack is.

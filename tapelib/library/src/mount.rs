@@ -76,7 +76,7 @@ pub struct MountReport {
 /// A finished pack on the spool.
 #[derive(Clone, Debug)]
 pub struct PackFile<'a> {
-    /// Its id: becomes the file name `/packs/<id>.tar.zst`; letters, digits and `-`, at most 64.
+    /// Its id: becomes the file name `/packs/<id>.tar.zst`, or `/packs/<id>.sealed`; letters, digits and `-`, at most 64.
     pub id: String,
     /// The file.
     pub path: PathBuf,
@@ -84,6 +84,8 @@ pub struct PackFile<'a> {
     pub bytes: u64,
     /// BLAKE3-256 of its bytes: checked while they go to tape.
     pub digest: [u8; 32],
+    /// Whether it is sealed.
+    pub sealed: bool,
     /// Its manifest, written beside it as `/packs/<id>.manifest`.
     pub manifest: &'a [u8],
 }

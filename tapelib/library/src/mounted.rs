@@ -17,6 +17,8 @@ use crate::{AppendError, Committed, Error, PackFile, PackOnTape, PackWritten, Re
 /// Directory of a volume that holds packs and their manifests.
 const PACKS: &str = "packs";
 const PACK_SUFFIX: &str = ".tar.zst";
+/// What the name of a sealed pack ends with.
+const SEALED_SUFFIX: &str = ".sealed";
 const MANIFEST_SUFFIX: &str = ".manifest";
 /// Extended attribute of a pack: its BLAKE3-256 in hexadecimal.
 const DIGEST_ATTRIBUTE: &str = "tapegate.blake3";
@@ -109,7 +111,7 @@ impl<Access: OnVolume> Mounted<Access> {
 fn packs_of(index: &Index) -> Vec<PackOnTape> {
     let files = index.root.directory(PACKS).map_or(&[][..], |directory| &directory.files);
     let packs = files.iter().filter_map(|file| {
-        let id = file.name.strip_suffix(PACK_SUFFIX)?;
+        let id = file.name.strip_suffix(PACK_SUFFIX).or_else(|| file.name.strip_suffix(SEALED_SUFFIX))?;
         let start_block = file.extents.first()?.start.block;
         Some(PackOnTape { id: id.to_owned(), start_block, bytes: file.bytes })
     });
@@ -119,7 +121,7 @@ fn packs_of(index: &Index) -> Vec<PackOnTape> {
 impl Mounted<Appending> {
     /// Appends a spooled pack and its manifest; its digest is checked on the way.
     pub fn append_pack(&mut self, pack: &PackFile<'_>) -> Result<PackWritten, AppendError> {
-        let name = format!("{}{PACK_SUFFIX}", pack.id);
+        let name = format!("{}{}", pack.id, if pack.sealed { SEALED_SUFFIX } else { PACK_SUFFIX });
         let manifest_name = format!("{}{MANIFEST_SUFFIX}", pack.id);
         self.check_id(&pack.id)?;
         for name in [&name, &manifest_name] {

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Reads a cartridge in its directory form, checks it, and writes out what is on it.
 
-    ltfs_reader.py CARTRIDGE [--after-crash] [--extract DIR] [--packs] [--member PACK ID FILE]
+    ltfs_reader.py CARTRIDGE [--after-crash] [--extract DIR] [--packs] [--member PACK ID FILE] [--keyring FILE]
     ltfs_reader.py --batch < LINES
 
 Prints a report as JSON. Exit 1, with every reason on stderr, when anything is not as the LTFS 2.4 format (and, with --packs, the
 pack format) says. In a batch every line of input is a command line, and every line of output a report, or a list of reasons.
-Python's standard library and the zstd program only.
+Python's standard library, the zstd program and, for sealed packs, libcrypto only.
 """
 
 import argparse
@@ -17,9 +17,10 @@ import sys
 from blake3_plain import blake3
 from ltfs_check import Volume
 from pack_reader import Pack, check_frame, expand, require
+from seal import Keyring, Sealed, note, text_note
 from tape_files import Violation
 
-PACK_SUFFIX, MANIFEST_SUFFIX = ".tar.zst", ".manifest"
+PACK_SUFFIX, SEALED_SUFFIX, MANIFEST_SUFFIX = ".tar.zst", ".sealed", ".manifest"
 
 
 def main():
@@ -56,19 +57,24 @@ def arguments(words=None):
     parser.add_argument("--extract", metavar="DIR", help="write every file below this directory, which must not exist")
     parser.add_argument("--packs", action="store_true", help="check packs and journals too")
     parser.add_argument("--member", nargs=3, metavar=("PACK", "ID", "FILE"), help="write one member of a pack to a file")
+    parser.add_argument("--keyring", metavar="FILE", help="the keys of sealed packs")
     return parser.parse_args(words)
 
 
 def read(volume, options):
     """What is on a volume that is as it should be."""
     report = describe(volume)
+    keyring = Keyring()
+    if options.keyring:
+        with open(options.keyring, encoding="ascii") as text:
+            keyring = Keyring(text.read())
     if options.extract:
         extract(volume, options.extract)
     if options.packs:
-        report["packs"] = packs(volume)
-        report["journals"] = journals(volume)
+        report["packs"] = packs(volume, keyring)
+        report["journals"] = journals(volume, keyring)
     if options.member:
-        report["member"] = member(volume, *options.member)
+        report["member"] = member(volume, keyring, *options.member)
     return report
 
 
@@ -101,7 +107,7 @@ def extract(volume, folder):
             out.write(volume.read(file))
 
 
-def packs(volume):
+def packs(volume, keyring):
     """Checks every pack and its manifest file."""
     files, found = volume.index.files, {}
     for path, file in files.items():
@@ -109,19 +115,35 @@ def packs(volume):
         require(one, f"the extents of {path}: one, from the beginning of a block")
         if not path.startswith("/packs/"):
             continue
-        stem = path.removesuffix(PACK_SUFFIX).removesuffix(MANIFEST_SUFFIX)
-        require(stem != path and stem + PACK_SUFFIX in files and stem + MANIFEST_SUFFIX in files, f"{path} in /packs")
-        if not path.endswith(PACK_SUFFIX):
+        stem = path.removesuffix(PACK_SUFFIX).removesuffix(SEALED_SUFFIX).removesuffix(MANIFEST_SUFFIX)
+        one = (stem + PACK_SUFFIX in files) != (stem + SEALED_SUFFIX in files)
+        require(stem != path and one and stem + MANIFEST_SUFFIX in files, f"{path} in /packs")
+        if path.endswith(MANIFEST_SUFFIX):
             continue
         whole = volume.read(file)
         require(file.attributes.get("tapegate.blake3") == blake3(whole).hex(), f"the digest of {path}")
-        pack = Pack(lambda offset, count, file=file: volume.read(file, offset, count), file.length)
-        require(path == f"/packs/{pack.id}{PACK_SUFFIX}", f"the name {path}")
-        found[pack.id] = pack.check(volume.read(files[stem + MANIFEST_SUFFIX]))
+        manifest = volume.read(files[stem + MANIFEST_SUFFIX])
+        pack = open_pack(volume, file, keyring)
+        require(stem == f"/packs/{pack.id}", f"the name {path}")
+        if path.endswith(SEALED_SUFFIX):
+            manifest = note(manifest, f"manifest {pack.id}", keyring)
+        found[pack.id] = pack.check(manifest)
     return found
 
 
-def journals(volume):
+def open_pack(volume, file, keyring):
+    """A pack, out of its seal if it has one."""
+    def read(offset, count):
+        return volume.read(file, offset, count)
+    if not file.path.endswith(SEALED_SUFFIX):
+        return Pack(read, file.length)
+    sealed = Sealed(read, file.length, keyring)
+    pack = Pack(sealed.read, sealed.length)
+    require(pack.id == sealed.name(), f"the id in the header of {file.path}")
+    return pack
+
+
+def journals(volume, keyring):
     """Reads every journal: one frame with a checksum, lines of JSON, numbered from 1."""
     found = []
     for path, file in volume.index.files.items():
@@ -139,16 +161,24 @@ def journals(volume):
             "catalog": volume.index.attributes.get("tapegate.catalog"), "seq": number,
         }
         require(header == expected, f"the first line of {path}: {header}")
-        found.append(entries)
+        found.append([unsealed(entry, keyring) for entry in entries])
     return found
 
 
-def member(volume, identifier, archive, path):
+def unsealed(entry, keyring):
+    """An entry of a journal, its record out of its seal if it has one. A record in clear is a JSON object."""
+    if entry["event"] != "record_changed" or entry["record"].startswith("{"):
+        return entry
+    return entry | {"record": text_note(entry["record"], f"record {entry['archive']}", keyring)}
+
+
+def member(volume, keyring, identifier, archive, path):
     """Writes one member, reading as little of its pack as can be; says how much that was."""
-    file = volume.index.files.get(f"/packs/{identifier}{PACK_SUFFIX}")
+    names = [f"/packs/{identifier}{suffix}" for suffix in (PACK_SUFFIX, SEALED_SUFFIX)]
+    file = next((volume.index.files[name] for name in names if name in volume.index.files), None)
     require(file is not None, f"a pack {identifier}")
     volume.data.touched.clear()
-    pack = Pack(lambda offset, count: volume.read(file, offset, count), file.length)
+    pack = open_pack(volume, file, keyring)
     data, line = pack.member(archive)
     with open(path, "xb") as out:
         out.write(data)

@@ -211,7 +211,8 @@ fn on_a_full_volume_a_torn_index_is_not_closed_by_the_next_one() {
         let bytes = mounted.remaining_bytes() - manifest.len() as u64;
         std::fs::write(&path, vec![0; bytes as usize]).unwrap();
         let digest = *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes();
-        let filler = PackFile { id: "FILLER".to_owned(), path: path.clone(), bytes, digest, manifest };
+        let (id, path, sealed) = ("FILLER".to_owned(), path.clone(), false);
+        let filler = PackFile { id, path, bytes, digest, sealed, manifest };
         mounted.append_pack(&filler).unwrap();
         assert_eq!(mounted.remaining_bytes(), 0);
         // The closing filemark of its index.

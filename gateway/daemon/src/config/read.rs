@@ -11,6 +11,7 @@ use engine::PoolSettings;
 use model::{PoolName, TapeClass};
 use toml::Table;
 use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
+use volume::seal::KeyName;
 
 use super::libraries::{LibraryConfig, Machine, libraries};
 use super::section::{Faults, Section};
@@ -56,6 +57,11 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         spool.end();
         bytes
     });
+    let keyring = root.table("keyring").and_then(|mut keyring| {
+        let file = keyring.text("file").map(|file| folder.join(file));
+        keyring.end();
+        file
+    });
     let flips_per_second = root.table("lifecycle").and_then(|mut lifecycle| {
         let flips = lifecycle.small("flips_per_second", 1..=FLIPS_PER_SECOND_MAX).and_then(NonZeroU32::new);
         lifecycle.end();
@@ -77,6 +83,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         pools,
         classes,
         spool_bytes_max,
+        keyring,
         flips_per_second,
         pace,
         probe_rounds,
@@ -220,10 +227,8 @@ fn pool(
             format!("known are: {}", names.join(", ")),
         );
     }
-    if section.flag("sealed") == Some(true) {
-        section.fault("sealed", "sealed pools are not offered yet", "write false or leave it out");
-    }
     let mut settings = standard_pool(known.or(libraries.first())?, quiet);
+    settings.key = key(&mut section, name.as_ref());
     for copy in section.texts("copies").unwrap_or_default() {
         match PoolName::parse(&copy) {
             Ok(copy) => settings.copies.push(copy),
@@ -240,6 +245,21 @@ fn pool(
     Some((name?, settings))
 }
 
+/// The key a pool is sealed with: one of its own name when nothing else is said.
+fn key(section: &mut Section<'_>, pool: Option<&PoolName>) -> Option<KeyName> {
+    let fix = "write 1 to 64 of a-z, 0-9, '-' and '_'";
+    let given = section.has("key");
+    let named = section.parsed("key", fix, str::parse::<KeyName>);
+    match section.flag("sealed") {
+        Some(true) => named.or_else(|| pool?.as_str().parse().ok()),
+        _ if given => {
+            section.fault("key", "belongs to a sealed pool", "write sealed = true, or leave it out");
+            None
+        }
+        _ => None,
+    }
+}
+
 /// What holds where nothing is said. On real drives packs are larger and mounts rarer.
 fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
     let (pack_bytes_target, quiet) = match &library.machine {
@@ -253,6 +273,7 @@ fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
         pack_bytes_target,
         quiet,
         compression_level: COMPRESSION_DEFAULT,
+        key: None,
     }
 }
 

@@ -42,6 +42,7 @@ fn every_key_is_understood() {
         bucket.archive = { managed = true, exclusive = true }
         identity = [{ access_key_id = "reader", secret_access_key = "0123456789" }]
         spool.bytes_max = 1_000_000_000
+        keyring.file = "keys/ring"
         lifecycle.flips_per_second = 50
         [[library]]
         name = "small"
@@ -53,7 +54,8 @@ fn every_key_is_understood() {
         [[pool]]
         name = "one"
         copies = ["two"]
-        sealed = false
+        sealed = true
+        key = "vault"
         pack_bytes_target = 10_000_000
         quiet_seconds = 0.5
         compression_level = 1
@@ -167,7 +169,9 @@ fn each_fault_names_its_key() {
             "[[library]]\nname = \"main\"\nkind = \"virtual\"\ncartridge_bytes = 1",
             "library[0].cartridge_bytes",
         ),
-        ("[[pool]]\nname = \"glacier\"\nsealed = true", "pool[0].sealed"),
+        ("[[pool]]\nname = \"glacier\"\nsealed = true\nkey = \"A\"", "pool[0].key"),
+        ("[[pool]]\nname = \"glacier\"\nkey = \"vault\"", "pool[0].key"),
+        ("[keyring]\nfile = 1", "keyring.file"),
         ("[[pool]]\nname = \"glacier\"\nlibrary = \"x\"", "pool[0].library"),
         ("[[pool]]\nname = \"glacier\"\ncopies = [\"glacier\"]", "pool[0].copies"),
         (

@@ -8,6 +8,7 @@ use scsi::Drive;
 use serde_json::{Value, json};
 use volume::ltfs::{self, BLOCK_BYTES, Found, Partition, Volume};
 use volume::pack::{self, PackReader, ReadAt};
+use volume::seal::{Keyring, MaybeSealed, Provider};
 
 use super::name_of;
 use super::table_drive::TableDrive;
@@ -15,7 +16,8 @@ use crate::error::Error;
 
 /// Directory of a volume that holds packs.
 const PACKS: &str = "packs";
-const PACK_SUFFIX: &str = ".tar.zst";
+/// What their names end with: a pack, a sealed pack.
+const PACK_SUFFIXES: [&str; 2] = [".tar.zst", ".sealed"];
 const IN_USE: &str =
     "a drive of a running gateway has it; wait until it is back in its slot, or stop the gateway";
 
@@ -99,7 +101,7 @@ impl Cartridge {
     pub fn packs(&self) -> Vec<PackFile> {
         let files = self.volume.index().root.directory(PACKS).map_or(&[][..], |directory| &directory.files);
         let packs = files.iter().filter_map(|file| {
-            let id = file.name.strip_suffix(PACK_SUFFIX)?.to_owned();
+            let id = PACK_SUFFIXES.iter().find_map(|suffix| file.name.strip_suffix(suffix))?.to_owned();
             // A file of ours is one extent that begins with its block; anything else is another program's.
             let [extent] = &file.extents[..] else { return None };
             let whole = extent.start.partition == Partition::Data
@@ -111,14 +113,17 @@ impl Cartridge {
         packs
     }
 
-    /// Opens a pack for reading members at their place.
-    pub fn pack(&mut self, pack: &PackFile) -> Result<PackReader<PackSource<'_>>, pack::Error> {
+    /// Opens a pack for reading members at their place. The pure-Rust implementation reads what is sealed.
+    pub fn pack(&mut self, pack: &PackFile, keys: &Keyring) -> Result<OpenPack<'_>, pack::Error> {
         let bytes = pack.bytes;
         let source =
             PackSource { cartridge: self, pack: pack.clone(), block: Vec::new(), block_number: None };
-        PackReader::open(source, bytes)
+        PackReader::open_any(source, bytes, keys, Provider::Portable)
     }
 }
+
+/// A pack on tape, sealed or not, opened for reading.
+pub type OpenPack<'a> = PackReader<MaybeSealed<PackSource<'a>>>;
 
 /// The bytes of one pack on tape, at any offset; quick while offsets go forward.
 pub struct PackSource<'a> {

@@ -9,11 +9,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
-use volume::pack::{Extent, ManifestEntry, MemberId, PackReader, Segment, member_name};
+use volume::pack::{Extent, ManifestEntry, MemberId, Segment, member_name};
+use volume::seal::Keyring;
 
-use super::cartridge::{Cartridge, PackFile, PackSource};
+use super::cartridge::{Cartridge, OpenPack, PackFile};
 use super::join::Segments;
-use super::{complain, line};
+use super::{complain, line, with_advice};
 use crate::command::write;
 use crate::error::{Error, chain};
 use crate::table::{bytes, printable};
@@ -55,6 +56,7 @@ impl Wanted {
 pub struct Extraction {
     to: PathBuf,
     wanted: Wanted,
+    keys: Keyring,
     json: bool,
     /// Members extracted already, from this or another cartridge.
     done: BTreeSet<(MemberId, u32)>,
@@ -65,11 +67,20 @@ pub struct Extraction {
 
 impl Extraction {
     /// Into the folder `to`, made when it is not there.
-    pub fn new(to: &Path, wanted: Wanted, json: bool) -> Result<Self, Error> {
+    pub fn new(to: &Path, wanted: Wanted, keys: Keyring, json: bool) -> Result<Self, Error> {
         let failed = |source| Error::File { operation: "make", path: to.to_owned(), source };
         fs::create_dir_all(to).map_err(failed)?;
         let done = BTreeSet::new();
-        Ok(Self { to: to.to_owned(), wanted, json, done, segments: Segments::default(), read: 0, failed: 0 })
+        Ok(Self {
+            to: to.to_owned(),
+            wanted,
+            keys,
+            json,
+            done,
+            segments: Segments::default(),
+            read: 0,
+            failed: 0,
+        })
     }
 
     /// Extracts what is wanted from one cartridge. Packs and members that cannot be read are told of and counted.
@@ -113,9 +124,9 @@ impl Extraction {
         let failed = |source: volume::pack::Error| Error::Tape {
             operation: "read a pack on",
             cartridge: name.clone(),
-            source: source.into(),
+            source: with_advice(source),
         };
-        let mut reader = cartridge.pack(pack).map_err(failed)?;
+        let mut reader = cartridge.pack(pack, &self.keys).map_err(failed)?;
         let mut entries = Vec::new();
         for entry in reader.manifest().map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -139,11 +150,7 @@ impl Extraction {
     }
 
     /// Writes one member to its file, which it returns, relative to the folder.
-    fn member(
-        &self,
-        reader: &mut PackReader<PackSource<'_>>,
-        entry: &ManifestEntry,
-    ) -> Result<PathBuf, String> {
+    fn member(&self, reader: &mut OpenPack<'_>, entry: &ManifestEntry) -> Result<PathBuf, String> {
         let name =
             PathBuf::from(member_name(&entry.record.bucket, &entry.record.key, entry.id, entry.segment));
         // A manifest is what somebody wrote on a tape: whatever it says, nothing is written elsewhere.

@@ -12,6 +12,7 @@ use library::{
 use ulid::Ulid;
 use virtual_library::{Geometry, VirtualLibrary};
 use volume::pack::{Member, MemberId, ObjectRecord, Options, PackId, PackWriter, Segment};
+use volume::seal::{KeySource, SealingKey};
 
 use super::*;
 
@@ -33,12 +34,12 @@ fn whole(id: u128, key: &'static str) -> Piece {
 }
 
 fn pack(id: u128, pieces: &[Piece]) -> (Vec<u8>, volume::pack::PackSummary) {
-    let mut writer = PackWriter::new(
-        Vec::new(),
-        PackId(Ulid(id)),
-        &Options { level: 1, workers: 1, ..Options::default() },
-    )
-    .unwrap();
+    sealed_pack(id, pieces, None)
+}
+
+fn sealed_pack(id: u128, pieces: &[Piece], key: Option<SealingKey>) -> (Vec<u8>, volume::pack::PackSummary) {
+    let options = Options { level: 1, workers: 1, key };
+    let mut writer = PackWriter::new(Vec::new(), PackId(Ulid(id)), &options).unwrap();
     for piece in pieces {
         let record = ObjectRecord {
             bucket: "bucket".into(),
@@ -87,10 +88,10 @@ fn library(folder: &Path, packs: &[(Vec<u8>, volume::pack::PackSummary)]) {
         let path = folder.join(format!("{number}.pack"));
         fs::write(&path, bytes).unwrap();
         let (id, digest, manifest) = (summary.id.to_string(), summary.digest.0, summary.manifest.clone());
-        let length = bytes.len() as u64;
+        let (length, sealed) = (bytes.len() as u64, summary.key.is_some());
         let (sender, done) = mpsc::channel();
         let work = Box::new(move |mounted: &mut library::Mounted<library::Appending>| {
-            let file = PackFile { id, path, bytes: length, digest, manifest: &manifest };
+            let file = PackFile { id, path, bytes: length, digest, sealed, manifest: &manifest };
             mounted.append_pack(&file).unwrap();
             mounted.commit().unwrap();
             WorkEnd::Unload
@@ -104,7 +105,8 @@ fn library(folder: &Path, packs: &[(Vec<u8>, volume::pack::PackSummary)]) {
 
 fn read(path: &Path, to: &Path, key: Option<&str>) -> Result<(), Error> {
     let key = key.map(str::to_owned);
-    run(TapeCommand::Read { path: path.to_owned(), to: to.to_owned(), key, archive: None, json: true })
+    let (path, to) = (path.to_owned(), to.to_owned());
+    run(TapeCommand::Read { path, keyring: None, to, key, archive: None, json: true })
 }
 
 /// Every file below a folder: path relative to it, and content or date.
@@ -159,7 +161,7 @@ fn every_object_comes_back_from_the_folders_alone_and_nothing_there_changes() {
 
     read(&cartridges.join("TG0001L9"), &folder.path().join("one"), Some("a/b")).unwrap();
     assert_eq!(files(&folder.path().join("one"), |_| ()).len(), 1);
-    run(TapeCommand::List { path: tapes.clone(), json: false }).unwrap();
+    run(TapeCommand::List { path: tapes.clone(), keyring: None, json: false }).unwrap();
     let export = TapeCommand::Export { path: tapes, ltfs_dir: folder.path().join("ltfs"), json: false };
     run(export).unwrap();
     assert!(folder.path().join("ltfs/TG0002L9/1_0_R").is_file());
@@ -187,4 +189,36 @@ fn what_is_missing_or_damaged_is_told_and_the_rest_is_read() {
     let out = files(&to, |_| ());
     assert!(out.keys().any(|path| path.to_string_lossy().contains("second~")), "{out:?}");
     assert!(!out.keys().any(|path| path.to_string_lossy().contains("unfinished")), "{out:?}");
+}
+
+#[test]
+fn a_sealed_cartridge_is_read_with_its_keyring_and_not_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut keys = Keyring::default();
+    keys.create(&"vault".parse().unwrap(), "2026-12-01T00:00:00Z").unwrap();
+    let key = keys.newest(&"vault".parse().unwrap()).unwrap();
+    let pieces = [whole(1, "a"), whole(2, "a/b")];
+    library(folder.path(), &[sealed_pack(7, &pieces, Some(key)), pack(8, &[whole(3, "x//y")])]);
+    let ring = folder.path().join("ring");
+    fs::write(&ring, keys.to_text(None).as_bytes()).unwrap();
+    let read = |keyring: Option<&Path>, to: &Path| {
+        let (path, keyring) = (folder.path().to_owned(), keyring.map(Path::to_owned));
+        run(TapeCommand::Read { path, keyring, to: to.to_owned(), key: None, archive: None, json: true })
+    };
+    let list = |keyring: Option<&Path>| {
+        let (path, keyring) = (folder.path().to_owned(), keyring.map(Path::to_owned));
+        run(TapeCommand::List { path, keyring, json: false })
+    };
+    let (with, without) = (folder.path().join("with"), folder.path().join("without"));
+    read(Some(&ring), &with).unwrap();
+    list(Some(&ring)).unwrap();
+    assert_eq!(files(&with, |path| fs::read(path).unwrap()).len(), 3);
+    // What is not sealed is read all the same.
+    assert!(matches!(read(None, &without), Err(Error::Partial { .. })));
+    assert_eq!(files(&without, |path| fs::read(path).unwrap()).len(), 1);
+    assert!(list(None).is_err());
+    let error = with_advice(volume::pack::Error::Seal(keys.find(&"vault:2".parse().unwrap()).unwrap_err()));
+    assert!(error.to_string().contains("vault:2") && error.to_string().contains("--keyring"), "{error}");
+    fs::write(&ring, "nonsense").unwrap();
+    assert!(matches!(read(Some(&ring), &with), Err(Error::Keyring { .. })));
 }

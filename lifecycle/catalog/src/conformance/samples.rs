@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use model::catalog::Bucket;
-use model::pack::{Pack, PackCopy, PackCopyState};
+use model::pack::{Pack, PackCopy, PackCopyState, Seal};
 use model::store::ObjectRef;
 use model::volume::{Volume, VolumeState};
 use model::{
@@ -52,6 +52,7 @@ pub fn pack(number: u64, spooled: bool) -> Pack {
         pool: pool(),
         bytes: 4096,
         digest: [1; 32],
+        seal: spooled.then(|| Seal { key: "vault:2".into(), check: "0123456789abcdef".into() }),
         members: 3,
         spooled,
         created: Timestamp::from_seconds(3),

@@ -33,6 +33,7 @@ use model::{
 };
 use store::{EmbeddedStore, Options, Reserved, S3Service, S3Store};
 use virtual_library::{Geometry, VirtualLibrary};
+use volume::seal::{KeyId, KeyName, KeySource, Keyring, SealingKey};
 
 pub struct RealClock;
 impl Clock for RealClock {
@@ -64,6 +65,18 @@ impl Entropy for RealEntropy {
     }
 }
 
+/// A keyring that a test changes.
+#[derive(Default)]
+pub struct Keys(pub std::sync::RwLock<Keyring>);
+impl KeySource for Keys {
+    fn newest(&self, name: &KeyName) -> Result<SealingKey, volume::seal::Error> {
+        self.0.read().unwrap().newest(name)
+    }
+    fn find(&self, id: &KeyId) -> Result<SealingKey, volume::seal::Error> {
+        self.0.read().unwrap().find(id)
+    }
+}
+
 /// Everything that is running.
 pub struct Rig {
     pub store: Arc<dyn ObjectStore>,
@@ -73,6 +86,7 @@ pub struct Rig {
     pub engine: Engine,
     pub machine: VirtualLibrary,
     pub library: Arc<Library>,
+    pub keys: Arc<Keys>,
     pub bucket: BucketName,
 }
 
@@ -84,6 +98,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         pack_bytes_target: 1 << 20,
         quiet: Duration::from_millis(50),
         compression_level: 1,
+        key: None,
     };
     Settings {
         buckets: BucketSettings::all(),
@@ -134,6 +149,7 @@ impl Rig {
         );
         let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
         let clock = Arc::new(Stepped::default());
+        let keys = Arc::new(Keys::default());
         let house = House::open(Parts {
             catalog: catalog.clone(),
             store: store.clone(),
@@ -142,13 +158,14 @@ impl Rig {
             entropy: Arc::new(RealEntropy),
             libraries: BTreeMap::from([("main".to_owned(), library.clone())]),
             catalog_id: CatalogId::from_u128(42),
+            keys: keys.clone(),
             settings,
         })
         .await
         .unwrap();
         let engine = Engine::start(Arc::new(house)).await.unwrap();
         let bucket = BucketName::parse("bucket").unwrap();
-        Self { store, catalog, fence, clock, engine, machine, library, bucket }
+        Self { store, catalog, fence, clock, engine, machine, library, keys, bucket }
     }
 
     pub async fn stop(self) {
@@ -157,6 +174,11 @@ impl Rig {
         tokio::task::spawn_blocking(move || library.shutdown(Duration::from_secs(30)).unwrap())
             .await
             .unwrap();
+    }
+
+    /// What the keyring holds from now on.
+    pub fn set_keys(&self, keyring: &Keyring) {
+        *self.keys.0.write().unwrap() = keyring.clone();
     }
 
     /// Sends a plain request; gives status and body.

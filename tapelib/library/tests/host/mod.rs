@@ -201,6 +201,7 @@ impl Spooled {
             path: self.path.clone(),
             bytes: self.bytes,
             digest: self.digest,
+            sealed: false,
             manifest: &manifest_of(self.n),
         })
     }

@@ -155,6 +155,11 @@ fn random(bytes: &mut [u8]) -> Result<(), Error> {
     aws_lc_rs::rand::fill(bytes).map_err(|_| Error::Random)
 }
 
+/// A check value as text.
+pub(super) fn hexadecimal(check: &[u8]) -> String {
+    check.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A key that wraps data keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingKey {
@@ -179,7 +184,7 @@ impl SealingKey {
 
     /// Its check value in hexadecimal: tells two keys apart and nothing else of them.
     pub fn check_text(&self) -> String {
-        self.check().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&self.check())
     }
 
     /// Name, version and check value.

@@ -53,6 +53,12 @@ pub enum KeyringError {
         /// The key.
         key: String,
     },
+    /// The key still seals.
+    #[error("the key {key} still seals: retire it first")]
+    Active {
+        /// The key.
+        key: KeyId,
+    },
     /// Both keyrings have this key, with different secrets.
     #[error("the key {key} is another one here: nothing was imported")]
     Differs {
@@ -186,10 +192,16 @@ impl Keyring {
         Ok(())
     }
 
-    /// Forgets a key: what it sealed is unreadable unless a copy of the key is kept elsewhere.
+    /// Forgets a retired key: what it sealed is unreadable unless a copy of the key is kept elsewhere.
     pub fn remove(&mut self, id: &KeyId) -> Result<(), KeyringError> {
-        let removed = self.keys.remove(id);
-        removed.map(drop).ok_or_else(|| KeyringError::Unknown { key: id.to_string() })
+        match self.keys.get(id) {
+            None => Err(KeyringError::Unknown { key: id.to_string() }),
+            Some(entry) if !entry.retired => Err(KeyringError::Active { key: id.clone() }),
+            Some(_) => {
+                self.keys.remove(id);
+                Ok(())
+            }
+        }
     }
 
     /// Takes over the keys of another keyring. When one of them is another key here, nothing is taken over.
@@ -334,7 +346,9 @@ mod tests {
         assert!(
             keyring.create(&name("deep"), CREATED).is_err() && keyring.rotate(&name("x"), CREATED).is_err()
         );
-        keyring.remove(&"glacier:1".parse().unwrap()).unwrap();
+        let (first, third): (KeyId, KeyId) = ("glacier:1".parse().unwrap(), "glacier:3".parse().unwrap());
+        assert_eq!(keyring.remove(&third), Err(KeyringError::Active { key: third }));
+        keyring.remove(&first).unwrap();
         let error = keyring.find(&"glacier:1".parse().unwrap()).unwrap_err();
         assert!(error.wants_key() && error.to_string().contains("glacier:1"));
     }

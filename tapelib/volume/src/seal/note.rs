@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use super::cipher::Provider;
 use super::error::Error;
 use super::header::nonce;
-use super::key::{KeyId, KeySource, SealingKey, Secret};
+use super::key::{KeyMark, KeySource, SealingKey, Secret};
 use super::slot::{self, SLOT_BYTES};
 use super::{Kind, TAG_BYTES, check_preamble, preamble};
 
@@ -18,6 +18,8 @@ pub const BYTES_MAX: u64 = 192 << 20;
 const SLOT_AT: usize = 12;
 const HEADER_BYTES: usize = SLOT_AT + SLOT_BYTES;
 const LENGTH_BYTES: usize = 4;
+/// How the magic of everything sealed begins in base64.
+const TEXT_START: &str = "dGdzZWFsZW";
 const PADDED_TO: usize = 512;
 
 const _: () = assert!(BYTES_MAX <= u32::MAX as u64);
@@ -63,14 +65,19 @@ pub fn open_with(
     bytes.get(..length).map(<[u8]>::to_vec).ok_or_else(damaged)
 }
 
-/// The key a note is sealed with.
-pub fn key_of(note: &[u8]) -> Result<KeyId, Error> {
-    slot::key_of(slot_of(split(note)?.0))
+/// The key a note is sealed with, which need not be at hand.
+pub fn mark_of(note: &[u8]) -> Result<KeyMark, Error> {
+    slot::mark_of(slot_of(split(note)?.0))
 }
 
 /// Seals a text into a text, base64 without padding.
 pub fn seal_text(key: &SealingKey, about: &str, text: &str) -> Result<String, Error> {
     Ok(BASE64.encode(seal(key, about, text.as_bytes())?))
+}
+
+/// A text that [`seal_text`] may have made: opened if it did, as it is if not.
+pub fn read_text(keys: &dyn KeySource, about: &str, text: String) -> Result<String, Error> {
+    if text.starts_with(TEXT_START) { open_text(keys, about, &text) } else { Ok(text) }
 }
 
 /// Opens what [`seal_text`] made.

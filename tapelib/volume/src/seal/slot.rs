@@ -10,7 +10,9 @@
 
 use super::cipher::Provider;
 use super::error::Error;
-use super::key::{CHECK_BYTES, KeyId, KeySource, NAME_BYTES_MAX, SealingKey, Secret, random_nonce};
+use super::key::{
+    CHECK_BYTES, KeyId, KeyMark, KeySource, NAME_BYTES_MAX, SealingKey, Secret, hexadecimal, random_nonce,
+};
 use super::{NONCE_BYTES, SECRET_BYTES, TAG_BYTES};
 
 const NONCE_AT: usize = NAME_BYTES_MAX + 4 + CHECK_BYTES;
@@ -45,6 +47,12 @@ pub(super) fn key_of(slot: &[u8; SLOT_BYTES]) -> Result<KeyId, Error> {
     let name = std::str::from_utf8(&name[..length]).ok().and_then(|name| name.parse().ok());
     let version = u32::from_be_bytes(version.try_into().expect("four bytes"));
     name.filter(|_| version > 0).map(|name| KeyId { name, version }).ok_or_else(wrong)
+}
+
+/// The key a slot names, with its check value.
+pub(super) fn mark_of(slot: &[u8; SLOT_BYTES]) -> Result<KeyMark, Error> {
+    let check = &slot[NAME_BYTES_MAX + 4..NONCE_AT];
+    Ok(KeyMark { id: key_of(slot)?, check: hexadecimal(check) })
 }
 
 /// Unwraps the data key. A key that is not the one named in the slot is told before it is used.

@@ -198,8 +198,10 @@ proptest! {
         prop_assert!(note::open(&keyring, "record 1", &changed).is_err());
         prop_assert!(note::open(&keyring, "record 1", &sealed[..at as usize % sealed.len()]).is_err());
         let as_text = note::seal_text(&key, "record 1", &text).unwrap();
-        prop_assert_eq!(note::open_text(&keyring, "record 1", &as_text).unwrap(), text);
-        prop_assert_eq!(note::key_of(&sealed).unwrap(), key.id().clone());
+        prop_assert_eq!(note::open_text(&keyring, "record 1", &as_text).unwrap(), text.clone());
+        prop_assert_eq!(note::read_text(&keyring, "record 1", as_text).unwrap(), text);
+        prop_assert_eq!(note::read_text(&NoKeys, "x", "{}".to_owned()).unwrap(), "{}");
+        prop_assert_eq!(note::mark_of(&sealed).unwrap(), key.mark());
     }
 }
 

@@ -165,6 +165,7 @@ impl Spooled {
             path: self.path.clone(),
             bytes: self.bytes,
             digest: self.digest,
+            sealed: false,
             manifest: &manifest(self.n),
         };
         mounted.append_pack(&file).map(drop)

@@ -9,6 +9,7 @@ use volume::journal::Entry;
 use volume::pack::{
     Member, MemberId, ObjectRecord, Options, PackId, PackSummary, PackWriter, PartRecord, Segment,
 };
+use volume::seal::SealingKey;
 
 /// Keys that are hard on file names and on parsers.
 pub const ODD_KEYS: [&str; 24] = [
@@ -53,6 +54,7 @@ impl Pack {
             path: self.path.clone(),
             bytes: self.summary.bytes,
             digest: self.summary.digest.0,
+            sealed: self.summary.key.is_some(),
             manifest: &self.summary.manifest,
         };
         mounted.append_pack(&file).map(|_| ())
@@ -71,9 +73,19 @@ impl Pack {
 
 /// Writes a pack into the spool directory.
 pub fn spool(dir: &Path, number: u128, members: Vec<(Member, Vec<u8>)>) -> Pack {
+    spool_sealed(dir, number, members, None)
+}
+
+/// Writes a pack, sealed when there is a key.
+pub fn spool_sealed(
+    dir: &Path,
+    number: u128,
+    members: Vec<(Member, Vec<u8>)>,
+    key: Option<SealingKey>,
+) -> Pack {
     let id = PackId(Ulid((0x0193_u128 << 112) + number));
     let path = dir.join(format!("{id}.spool"));
-    let options = Options { level: 1, workers: 1, ..Options::default() };
+    let options = Options { level: 1, workers: 1, key };
     let mut writer = PackWriter::new(File::create(&path).unwrap(), id, &options).unwrap();
     for (member, data) in &members {
         writer.begin_member(member.clone()).unwrap();
