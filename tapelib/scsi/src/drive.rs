@@ -38,9 +38,9 @@ pub struct Drive {
     protected: Option<Vec<u8>>,
     /// Something happened, and these two have not been made again: nothing is written before they are.
     settings_due: bool,
-    /// The drive has no SPACE(16), or no LOCATE(16): the older commands do.
-    old_space: bool,
-    old_locate: bool,
+    /// Whether the drive has SPACE(16) and LOCATE(16), once it was asked for them; else the older commands do.
+    knows_space: Option<bool>,
+    knows_locate: Option<bool>,
 }
 
 impl Drive {
@@ -52,8 +52,8 @@ impl Drive {
             variable: false,
             protected: None,
             settings_due: false,
-            old_space: false,
-            old_locate: false,
+            knows_space: None,
+            knows_locate: None,
         }
     }
 

@@ -221,6 +221,32 @@ fn an_old_drive_is_moved_with_old_commands() {
 }
 
 #[test]
+fn a_drive_that_refuses_once_what_it_knows_is_asked_for_it_again() {
+    let locate = |partition| Command::from(Ssc::Locate { partition: Some(partition), block: 7 });
+    let space = Command::from(Ssc::Space { over: SpaceOver::Filemarks, count: 1 });
+    let (mut drive, script) = drive(vec![
+        // Only drives that know the command have a second partition.
+        (locate(1), unknown()),
+        (locate(1), Answer::Good),
+        (POSITION, at(1, 7)),
+        (locate(0), unknown()),
+        (locate(0), Answer::Good),
+        (POSITION, at(0, 7)),
+        (space, Answer::Good),
+        (space, unknown()),
+        (space, Answer::Good),
+    ]);
+    assert!(drive.locate(1, 7).is_err());
+    assert_eq!(drive.locate(1, 7).unwrap().block, 7);
+    assert!(drive.locate(0, 7).is_err());
+    assert_eq!(drive.locate(0, 7).unwrap().block, 7);
+    assert_eq!(drive.space(SpaceOver::Filemarks, 1).unwrap(), SpaceOutcome::Done);
+    assert!(drive.space(SpaceOver::Filemarks, 1).is_err());
+    assert_eq!(drive.space(SpaceOver::Filemarks, 1).unwrap(), SpaceOutcome::Done);
+    script.done();
+}
+
+#[test]
 fn a_busy_device_is_asked_again_and_a_question_that_was_given_up_too() {
     let paused = Arc::new(Mutex::new(Duration::ZERO));
     let becoming = || Answer::Check(sense(SenseKey::NotReady, 0x04, 0x07));

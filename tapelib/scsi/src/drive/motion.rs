@@ -24,10 +24,15 @@ impl Drive {
     /// Moves over `count` blocks or filemarks (negative: towards the beginning), or to the end of data.
     pub fn space(&mut self, over: SpaceOver, count: i64) -> Result<SpaceOutcome, Error> {
         let count = if over == SpaceOver::EndOfData { 0 } else { count };
-        if !self.old_space {
+        if self.knows_space != Some(false) {
             match self.send_space(Command::Space { over, count }, count) {
-                Err(error) if is_unknown(&error) => self.old_space = true,
-                result => return result,
+                Err(error) if is_unknown(&error) && self.knows_space.is_none() => {
+                    self.knows_space = Some(false);
+                }
+                result => {
+                    self.knows_space = self.knows_space.or(result.is_ok().then_some(true));
+                    return result;
+                }
             }
         }
         self.space_in_steps(over, count)
@@ -82,15 +87,19 @@ impl Drive {
     pub fn locate(&mut self, partition: u8, block: u64) -> Result<Position, Error> {
         let command = Command::Locate { partition: Some(partition), block };
         self.session.require_settled(command)?;
-        if self.old_locate {
-            self.locate_by_spacing(command, partition, block)?;
+        // Drives without LOCATE(16) have one partition.
+        if self.knows_locate == Some(false) && partition == 0 {
+            self.locate_by_spacing(command, block)?;
         } else {
             match self.session.perform(command, Data::None, self.timeouts.locate) {
-                Err(error) if is_unknown(&error) => {
-                    self.old_locate = true;
-                    self.locate_by_spacing(command, partition, block)?;
+                Err(error) if is_unknown(&error) && self.knows_locate.is_none() && partition == 0 => {
+                    self.knows_locate = Some(false);
+                    self.locate_by_spacing(command, block)?;
                 }
-                result => drop(result?),
+                result => {
+                    result?;
+                    self.knows_locate = Some(true);
+                }
             }
         }
         let found = self.read_position()?;
@@ -104,11 +113,8 @@ impl Drive {
         }
     }
 
-    /// From the beginning, over blocks and filemarks. Drives without LOCATE(16) have one partition.
-    fn locate_by_spacing(&mut self, command: Command, partition: u8, block: u64) -> Result<(), Error> {
-        if partition != 0 {
-            return Err(self.session.missing(command, "second partition"));
-        }
+    /// From the beginning, over blocks and filemarks.
+    fn locate_by_spacing(&mut self, command: Command, block: u64) -> Result<(), Error> {
         self.rewind()?;
         let mut left = block;
         while left > 0 {

@@ -83,7 +83,11 @@ fn show(cases: &[(u64, World)]) {
 fn told<T>(seed: u64, case: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(case)).unwrap_or_else(|failed| {
         let text = failed.downcast_ref::<String>().map_or("", String::as_str);
-        panic!("{text}\nreplay: TAPEGATE_SEED={seed} cargo test -p cartridge-tests --test property")
+        let told =
+            format!("{text}\nreplay: TAPEGATE_SEED={seed} cargo test -p cartridge-tests --test property");
+        // The hook that would tell it is silent.
+        eprintln!("{told}");
+        panic!("{told}")
     })
 }
 
