@@ -348,6 +348,12 @@ impl Error {
         matches!(self.device_error(), Some(scsi::Error::Unanswered { .. }))
     }
 
+    /// The drive does not know what was asked of it.
+    pub(crate) fn is_of_unknown_command(&self) -> bool {
+        let said = self.device_error().and_then(scsi::Error::sense);
+        said.is_some_and(|sense| sense.condition() == scsi::Condition::UnknownOperation)
+    }
+
     /// What the drive said, when that is the reason.
     fn device_error(&self) -> Option<&scsi::Error> {
         let Self::Drive { source, .. } = self else { return None };

@@ -7,7 +7,7 @@ use volume::ltfs::memory;
 
 use super::{Loaded, Open, Worker};
 use crate::error::{Place, chain};
-use crate::medium::{keep_in, tell_alerts};
+use crate::medium::{keep_in, refuse_undivided, tell_alerts};
 use crate::tape::{make_ready, pause};
 use crate::{Barcode, DriveNews, Error, reserve};
 
@@ -38,8 +38,16 @@ impl Worker {
         state.drives[me].history.push(DriveNews::Loaded(place.barcode.clone()));
         state.drives[me].hear(alerts);
         drop(state);
-        let serial = ready
-            .and_then(|()| memory::medium_serial(tape).map_err(|error| place.volume_error(error.into())));
+        let serial = ready.and_then(|()| {
+            memory::medium_serial(tape).map_err(|error| {
+                let error = place.volume_error(error.into());
+                // A drive that cannot read cartridge memory mostly makes no partitions either: that says more.
+                match error.is_of_unknown_command() {
+                    true => refuse_undivided(tape.drive(), &place).err().unwrap_or(error),
+                    false => error,
+                }
+            })
+        });
         self.loaded_mut().mam_serial = Some(serial?);
         Ok(())
     }
