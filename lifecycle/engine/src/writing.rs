@@ -143,7 +143,7 @@ enum News {
     /// These packs (and where they lie) are durable, with everything before them.
     Committed(Vec<(Outgoing, PackWritten)>, Committed),
     /// This pack's file on the spool is unusable.
-    Unusable(Outgoing, String),
+    Unusable(Box<Outgoing>, String),
     /// The volume takes no more.
     Full,
     /// The deaths of these archives are on tape.
@@ -179,7 +179,7 @@ async fn append(
                 written += packs.len() as u64;
                 record_written(house, id, packs, committed).await?;
             }
-            News::Unusable(outgoing, why) => unusable(house, outgoing, &why).await?,
+            News::Unusable(outgoing, why) => unusable(house, *outgoing, &why).await?,
             News::Full => full = true,
             News::Journaled(archives, journal) => record_journaled(house, id, archives, journal).await?,
             News::Broke(error) => broke = Some(error),
@@ -238,7 +238,7 @@ impl Appender {
                     break;
                 }
                 Err(AppendError::Spool { source, .. }) => {
-                    self.tell(News::Unusable(outgoing, chain(&source)));
+                    self.tell(News::Unusable(Box::new(outgoing), chain(&source)));
                 }
                 // Nothing of it is on tape; the others need not suffer.
                 Err(error @ AppendError::Refused(_)) => self.tell(News::Broke(error)),
