@@ -58,6 +58,9 @@ pub enum Command {
     /// What only hands can do
     #[command(subcommand)]
     Task(TaskCommand),
+    /// The pools: what fills which cartridges
+    #[command(subcommand)]
+    Pool(PoolCommand),
     /// The volumes: cartridges as the catalog knows them
     #[command(subcommand)]
     Volume(VolumeCommand),
@@ -109,6 +112,13 @@ pub struct At {
     pub json: bool,
 }
 
+/// `tapegate pool`
+#[derive(Debug, Subcommand)]
+pub enum PoolCommand {
+    /// List the pools
+    List(At),
+}
+
 /// `tapegate volume`
 #[derive(Debug, Subcommand)]
 pub enum VolumeCommand {
@@ -140,6 +150,10 @@ pub enum MigrateCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Move nothing more to tape until resumed; restores go on
+    Pause(At),
+    /// Go on after a pause
+    Resume(At),
 }
 
 /// `tapegate restore`
@@ -359,6 +373,11 @@ mod tests {
             "library list --json",
             "library inventory",
             "library inventory main --json",
+            "library hold main",
+            "library release main --json",
+            "pool list --json",
+            "migrate pause",
+            "migrate resume --data d",
             "drive list",
             "drive up S1",
             "drive down S1 --why noisy --json",

@@ -5,6 +5,7 @@ mod doctor;
 mod keys;
 mod line;
 mod machine;
+mod pool;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -23,20 +24,29 @@ pub use bucket::bucket;
 pub use doctor::doctor;
 pub use keys::keys;
 pub use machine::{drive, library, task};
+pub use pool::pool;
 
 /// Time between two drawings of `status --watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// `tapegate migrate`
 pub fn migrate(command: MigrateCommand) -> Result<(), Error> {
-    let MigrateCommand::Run { bucket, dry_run, at } = command;
+    let (bucket, dry_run, at) = match command {
+        MigrateCommand::Run { bucket, dry_run, at } => (bucket, dry_run, at),
+        MigrateCommand::Pause(at) => return pool::pause(&at, true),
+        MigrateCommand::Resume(at) => return pool::pause(&at, false),
+    };
     let answer = Client::new(&at).ask(&Question::Migrate(Migrate { bucket, dry_run }))?;
     print(&at, &answer, |answer| {
         let count = |name: &str| answer[name].as_u64().unwrap_or(0);
         let due = if dry_run { "would be due" } else { "became due" };
         let (listed, skipped) = (count("listed"), count("skipped"));
         let numbers = format!("{listed} objects listed, {} {due} for tape", count("due"));
-        format!("{numbers}, {} expired, {skipped} could not be looked at this time\n", count("expired"))
+        let paused = if answer["paused"] == true { "migration is paused: nothing moves yet\n" } else { "" };
+        format!(
+            "{numbers}, {} expired, {skipped} could not be looked at this time\n{paused}",
+            count("expired")
+        )
     })
 }
 

@@ -4,6 +4,7 @@
 //! With no file at all: the embedded store, the virtual library "main", and the pools "glacier" and "deep" on it.
 
 mod libraries;
+mod policy;
 mod read;
 mod section;
 mod stores;
@@ -186,4 +187,3 @@ const QUIET_DEFAULT: Duration = Duration::from_secs(5);
 /// On real drives: a cartridge is mounted for more, and less often.
 const PACK_BYTES_SG: u64 = 16 << 30;
 const QUIET_SG: Duration = Duration::from_secs(15 * 60);
-const COMPRESSION_DEFAULT: i32 = 3;

@@ -20,6 +20,7 @@ mod evidence;
 mod keyring;
 mod keys_in_use;
 mod machines;
+mod orders;
 mod records;
 mod serve;
 mod stores;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Library(command) => command::library(command),
         Command::Drive(command) => command::drive(command),
         Command::Task(command) => command::task(command),
+        Command::Pool(command) => command::pool(command),
         Command::Volume(command) => command::volume(command),
         Command::Migrate(command) => command::migrate(command),
         Command::Restore(command) => command::restore(command),

@@ -22,14 +22,19 @@ use crate::drain::Backs;
 use crate::error::Error;
 use crate::gates::Gates;
 use crate::hot::HotCopies;
+use crate::orders::{Orders, Standing};
+use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::places::Places;
+use crate::pools::Shortages;
 use crate::promote::Promotion;
+use crate::readings::Readings;
 use crate::refusals::Refusals;
 use crate::rest::Resting;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::trouble::Trouble;
+use crate::turns::{Purpose, Turns};
 use crate::vault::Vault;
 
 const PAGE: usize = 1_000;
@@ -64,8 +69,18 @@ pub struct House {
     pub(crate) trouble: Trouble,
     /// Where scans broke off.
     pub(crate) places: Places,
-    /// Held while cartridges are labelled: two labels for one cartridge would be one too many.
+    /// Held while a cartridge is labelled: two labels for one cartridge would be one too many.
     pub(crate) labelling: tokio::sync::Mutex<()>,
+    /// What operators ordered.
+    pub(crate) orders: Orders,
+    /// Who has which drive.
+    pub(crate) turns: Arc<Turns>,
+    /// Packs on their way to tape.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Pools that run out of cartridges.
+    pub(crate) shortages: Shortages,
+    /// Restores being read by mounts of this process.
+    pub(crate) readings: Arc<Readings>,
     /// When promotion is worth a look.
     pub(crate) promotion: Promotion,
     /// Volumes that just failed.
@@ -136,6 +151,11 @@ impl House {
             trouble: Trouble::default(),
             places: Places::default(),
             labelling: tokio::sync::Mutex::default(),
+            orders: Orders::default(),
+            turns: Arc::default(),
+            outbox: Arc::default(),
+            shortages: Shortages::default(),
+            readings: Arc::default(),
             promotion: Promotion::default(),
             resting: Resting::default(),
             later: Resting::default(),
@@ -154,6 +174,25 @@ impl House {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Has these orders stand, instead of those before. Mounts under way that they forbid end at the next pack.
+    pub fn stand(&self, standing: Standing) {
+        let held = standing.held.keys().cloned().collect();
+        let paused = standing.migration_paused.is_some();
+        self.orders.set(standing);
+        self.turns.hold(held);
+        if paused {
+            self.turns.end(&[Purpose::Write, Purpose::Verify]);
+        }
+        for (name, library) in &self.libraries {
+            library.hold(self.orders.holds(name));
+        }
+    }
+
+    /// The orders that stand.
+    pub fn standing(&self) -> Standing {
+        self.orders.standing()
     }
 
     /// What holds for a bucket.

@@ -15,6 +15,7 @@
 //!
 //! Not here: what a client is told (edge), where rows are kept (catalog), what a cartridge looks like (tapelib).
 
+mod appender;
 mod arrivals;
 mod assembly;
 mod bring_back;
@@ -34,14 +35,19 @@ mod hot;
 mod house;
 mod lapse;
 mod listed;
+mod mounts;
 mod notice;
+mod orders;
+mod outbox;
 mod pace;
 mod packing;
 mod places;
 pub mod plan;
+mod pools;
 mod promote;
 mod queue;
 mod reader;
+mod readings;
 mod recall;
 mod record;
 mod refusals;
@@ -62,6 +68,7 @@ mod step;
 mod stuck;
 mod tasks;
 mod trouble;
+mod turns;
 mod vault;
 mod verify;
 mod versions;
@@ -77,9 +84,11 @@ pub use error::Error;
 pub use fence::MemoryFence;
 pub use house::{House, Parts};
 pub use notice::Notice;
+pub use orders::Standing;
+pub use pools::{Forecast, PoolView};
 pub use rules::{Action, Subject, due};
 pub use scan::Scanned;
-pub use settings::{PoolSettings, Settings, SpoolSettings};
+pub use settings::{Affinity, Compression, PoolSettings, Settings, SpoolSettings};
 pub use stuck::Stuck;
 pub use tasks::{Task, TaskKind};
 pub use vault::{Export, ExportOrder};

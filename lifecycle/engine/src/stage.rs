@@ -17,9 +17,15 @@ pub(crate) enum Stage {
     Lapse,
     Drain,
     Vault,
+    Prepare,
 }
 
 impl Stage {
+    /// Whether its work is mounts.
+    pub(crate) fn mounts(self) -> bool {
+        MOUNTING.contains(&self)
+    }
+
     /// Its name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -34,12 +40,13 @@ impl Stage {
             Self::Lapse => "lapse",
             Self::Drain => "drain",
             Self::Vault => "vault",
+            Self::Prepare => "prepare",
         }
     }
 }
 
 /// Every stage.
-pub(crate) const STAGES: [Stage; 11] = [
+pub(crate) const STAGES: [Stage; 12] = [
     Stage::Scan,
     Stage::Pack,
     Stage::Write,
@@ -51,7 +58,11 @@ pub(crate) const STAGES: [Stage; 11] = [
     Stage::Lapse,
     Stage::Drain,
     Stage::Vault,
+    Stage::Prepare,
 ];
+
+/// Those whose work is mounts.
+pub(crate) const MOUNTING: [Stage; 4] = [Stage::Recall, Stage::Verify, Stage::Write, Stage::Prepare];
 
 /// One bell per stage.
 #[derive(Default)]

@@ -50,5 +50,6 @@ pub use mount::{
     Overwrite, PackFile, PackOnTape, PackWritten, ReadWork, Recovered, Seen, VolumeIdentity, WorkEnd,
 };
 pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
+pub use scsi::Generation;
 pub use tape::DriveTape;
 pub use volume::ltfs::{CatalogId, VolumeUuid};

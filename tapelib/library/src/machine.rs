@@ -84,6 +84,7 @@ impl Library {
             drives: records.collect(),
             charges: Charges::default(),
             stopping: false,
+            held: false,
             abandoned: false,
         };
         let shared = Arc::new(Shared::new(config, robot, state));
@@ -166,6 +167,13 @@ impl Library {
     /// volume that may not be written any more can still be read.
     pub fn read(&self, mount: Mount, work: ReadWork, done: Done) -> Result<JobNumber, QueueFull> {
         self.submit(mount.barcode, None, Work::Read { expected: mount.expect, work, done })
+    }
+
+    /// While a library is held nothing is mounted: cartridges go back to their slots as their jobs end, and queued jobs
+    /// wait. Returns at once.
+    pub fn hold(&self, held: bool) {
+        self.shared.state().held = held;
+        self.shared.changed.notify_all();
     }
 
     /// How many jobs wait.

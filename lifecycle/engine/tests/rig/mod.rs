@@ -14,7 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use catalog::RedbCatalog;
 use dialect::reserved::MarkerKey;
-use engine::{Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings};
+use engine::{
+    Affinity, Compression, Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings,
+};
 use futures_util::TryStreamExt;
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -97,8 +99,14 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         copies: Vec::new(),
         pack_bytes_target: 1 << 20,
         quiet: Duration::from_millis(50),
-        compression_level: 1,
         key: None,
+        compression: Compression::Zstd(1),
+        affinity: Affinity::None,
+        generation: None,
+        drives_max: 1,
+        mount_bytes: 4 << 30,
+        mount_age: Duration::from_millis(50),
+        reuse_delay: Duration::ZERO,
     };
     Settings {
         buckets: BucketSettings::all(),
