@@ -170,14 +170,19 @@ async fn shown(
     }
     let original = versions::to_clients(row);
     let bytes = if row.keeps_bytes() { row.size } else { STUB_BYTES };
-    let is_stub = content.size == bytes && is_ours(house, row, Some(&entry.version)).await? == Some(true);
-    Ok(match (original.as_ref() == Some(&entry.version), is_stub) {
-        (true, true) => Some(Shown::Archived),
-        (true, false) if is_ours(house, row, None).await? == Some(true) => Some(Shown::Current),
-        (false, true) => Some(match has_line_of(house, page, row, original.as_ref()).await? {
+    let ours = match content.size == bytes {
+        true => is_ours(house, row, Some(&entry.version)).await?,
+        false => Some(false),
+    };
+    Ok(match (original.as_ref() == Some(&entry.version), ours) {
+        (true, Some(true)) => Some(Shown::Archived),
+        (true, _) if is_ours(house, row, None).await? == Some(true) => Some(Shown::Current),
+        (false, Some(true)) => Some(match has_line_of(house, page, row, original.as_ref()).await? {
             true => Shown::Surplus,
             false => Shown::Archived,
         }),
+        // Taken away since the page was made, as a flip that is undone takes its stub away.
+        (false, None) => Some(Shown::Surplus),
         _ => None,
     })
 }
@@ -205,13 +210,17 @@ fn is_over(row: &Archive, entry: &VersionEntry, null: &VersionEntry) -> bool {
         && !was_replaced(row, null)
 }
 
-/// Whether a line is of the version that the stub replaced, as it stood when the page was made.
+/// Whether a line is of the version that the stub replaced, as it stood when the page was made. An id of a version says
+/// so alone; what is written as null may be another object by now. A store may have given either a new date since, for
+/// a write of its tags.
 fn was_replaced(row: &Archive, entry: &VersionEntry) -> bool {
     let (Some(identity), Some(content)) = (&row.identity, &entry.content) else { return false };
-    versions::to_clients(row).as_ref() == Some(&entry.version)
-        && content.etag.as_ref().is_none_or(|etag| *etag == identity.etag)
-        && content.size == row.size
-        && row.last_modified.is_some_and(|date| date.seconds() == entry.last_modified.seconds())
+    let same = versions::to_clients(row).as_ref() == Some(&entry.version) && content.size == row.size;
+    let is_null_of_then = || {
+        content.etag.as_ref().is_none_or(|etag| *etag == identity.etag)
+            && row.last_modified.is_some_and(|date| date.seconds() == entry.last_modified.seconds())
+    };
+    same && (!entry.version.is_null() || is_null_of_then())
 }
 
 /// Whether a version bears this archive's marker; none when there is no such version.

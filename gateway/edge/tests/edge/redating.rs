@@ -25,11 +25,26 @@ pub struct Redating {
     moved: Mutex<BTreeMap<String, bool>>,
     /// Ids of versions that are not listed.
     unlisted: Mutex<Vec<String>>,
+    freezes: AtomicBool,
+    /// By path and query: the page as it was then.
+    frozen: Mutex<BTreeMap<String, String>>,
 }
 
 impl Redating {
     pub fn new(inner: EmbeddedStore) -> Self {
-        Self { inner, redates: AtomicBool::new(false), moved: Mutex::default(), unlisted: Mutex::default() }
+        Self {
+            inner,
+            redates: AtomicBool::new(false),
+            moved: Mutex::default(),
+            unlisted: Mutex::default(),
+            freezes: AtomicBool::new(false),
+            frozen: Mutex::default(),
+        }
+    }
+
+    /// From now on a page that was asked for once stays as it is.
+    pub fn freeze(&self) {
+        self.freezes.store(true, Ordering::SeqCst);
     }
 
     /// From now on the version is not listed.
@@ -93,7 +108,11 @@ impl S3Service for Redating {
         } else if method == Method::GET && path.matches('/').count() == 1 && path != "/" {
             let (mut parts, body) = response.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
-            let document = self.edited(&path, String::from_utf8(body.to_vec()).unwrap());
+            let mut document = self.edited(&path, String::from_utf8(body.to_vec()).unwrap());
+            if self.freezes.load(Ordering::SeqCst) {
+                let mut frozen = self.frozen.lock().unwrap();
+                document = frozen.entry(format!("{path}?{query}")).or_insert(document).clone();
+            }
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
             return Ok(Response::from_parts(parts, full(document)));
         }

@@ -212,6 +212,18 @@ async fn a_page_made_before_a_flip_ended_shows_the_version_once() {
     let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
     assert_eq!(listed.text().replace("GLACIER", "STANDARD"), before.text());
     assert!(listed.text().contains("GLACIER"));
+
+    // Ceph gives a version another date when its tags are written, here between the look at it and its flip.
+    let row = dated(world.rows("key").await.remove(0), -60_000);
+    world.catalog.commit(vec![Change::Archive(row)]).await.unwrap();
+    let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
+    assert_eq!(listed.text().matches("<VersionId>").count(), 1, "{}", listed.text());
+    assert!(listed.text().contains("GLACIER"));
+}
+
+/// The archive, as if what it was made of had been written so much later, in milliseconds.
+fn dated(row: model::Archive, later: i64) -> model::Archive {
+    model::Archive { last_modified: row.last_modified.map(|date| date.plus_milliseconds(later)), ..row }
 }
 
 #[tokio::test]
@@ -337,4 +349,19 @@ async fn a_stub_is_shown_once_its_version_is_listed_no_more() {
     assert_eq!(listed.text(), before.text());
     assert!(listed.text().contains(&format!("<VersionId>{id}</VersionId><IsLatest>true</IsLatest>")));
     assert!(listed.text().contains(next));
+}
+
+/// A flip is undone between a page of the store and what is asked about it.
+#[tokio::test]
+async fn a_stub_that_is_gone_has_no_line() {
+    let world = versioned(true).await;
+    put(&world, &large()).await;
+    let before = world.ask("GET", "/bkt?versions", &[], b"").await;
+    world.archive_as("key", GLACIER, true).await;
+    world.store.guard().inner().freeze();
+    world.ask("GET", "/bkt?versions", &[], b"").await;
+    let stub = world.store.inspect(&target("key")).await.unwrap().unwrap();
+    world.store.remove_version(&ObjectRef { version: stub.version, ..target("key") }).await.unwrap();
+    let listed = world.ask("GET", "/bkt?versions", &[], b"").await;
+    assert_eq!(listed.text(), before.text());
 }
