@@ -211,10 +211,16 @@ pub fn admin_address_of(path: &Path) -> Option<SocketAddr> {
     fs::read_to_string(path.join(ADMIN_ADDRESS)).ok()?.trim().parse().ok()
 }
 
-/// The keyring of this data directory's gateway.
-pub fn keyring_of(path: &Path) -> PathBuf {
-    let noted = fs::read_to_string(path.join(KEYRING_FILE)).ok();
-    noted.map_or_else(|| path.join(KEYRING), |noted| PathBuf::from(noted.trim_end_matches('\n')))
+/// The keyring of this data directory's gateway: the one it noted, or the directory's own when it noted none.
+///
+/// A note that cannot be read is an error: keys made in another file than the gateway's would be missed later.
+pub fn keyring_of(path: &Path) -> Result<PathBuf, Error> {
+    let note = path.join(KEYRING_FILE);
+    match fs::read_to_string(&note) {
+        Ok(noted) => Ok(PathBuf::from(noted.trim_end_matches('\n'))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.join(KEYRING)),
+        Err(source) => Err(Error::File { operation: "read", path: note, source }),
+    }
 }
 
 fn token_in(path: PathBuf, text: &str) -> Result<Token, Error> {

@@ -23,11 +23,11 @@ pub fn keys(command: KeysCommand) -> Result<(), Error> {
     match command {
         KeysCommand::List(at) => list(&at),
         KeysCommand::Create { name, at } => {
-            let id = file(&at).change(|keyring| keyring.create(&name, &created()))?;
+            let id = file(&at)?.change(|keyring| keyring.create(&name, &created()))?;
             made(&at, &id)
         }
         KeysCommand::Rotate { name, at } => {
-            let id = file(&at).change(|keyring| keyring.rotate(&name, &created()))?;
+            let id = file(&at)?.change(|keyring| keyring.rotate(&name, &created()))?;
             made(&at, &id)
         }
         KeysCommand::Export { name, to, at } => export(&at, name.as_ref(), to.as_deref()),
@@ -42,14 +42,19 @@ pub fn keys(command: KeysCommand) -> Result<(), Error> {
     }
 }
 
-fn file(at: &KeysAt) -> KeyFile {
-    KeyFile::new(at.keyring.clone().unwrap_or_else(|| data::keyring_of(&at.at.data)))
+fn file(at: &KeysAt) -> Result<KeyFile, Error> {
+    let path = match &at.keyring {
+        Some(path) => path.clone(),
+        None => data::keyring_of(&at.at.data)?,
+    };
+    Ok(KeyFile::new(path))
 }
 
 fn list(at: &KeysAt) -> Result<(), Error> {
     let used = in_use(at);
     let mut keys: BTreeMap<String, Value> = BTreeMap::new();
-    for key in file(at).keyring()?.list() {
+    let file = file(at)?;
+    for key in file.keyring()?.list() {
         let row = json!({
             "key": key.id.to_string(),
             "name": key.id.name.as_str(),
@@ -68,7 +73,7 @@ fn list(at: &KeysAt) -> Result<(), Error> {
         row["packs"] = need["packs"].clone();
         row["bytes"] = need["bytes"].clone();
     }
-    let answer = json!({"keyring": file(at).path(), "keys": keys.into_values().collect::<Vec<_>>()});
+    let answer = json!({"keyring": file.path(), "keys": keys.into_values().collect::<Vec<_>>()});
     if let Err(error) = &used {
         tell(&format!("how much each key is needed is unknown: {error}"));
     }
@@ -79,7 +84,7 @@ fn list(at: &KeysAt) -> Result<(), Error> {
 }
 
 fn made(at: &KeysAt, id: &KeyId) -> Result<(), Error> {
-    let keyring = file(at);
+    let keyring = file(at)?;
     print(at, &json!({"key": id.to_string(), "keyring": keyring.path()}), |_| {
         format!(
             "{id} is in {}; what is sealed from now on uses it\n\
@@ -92,7 +97,7 @@ fn made(at: &KeysAt, id: &KeyId) -> Result<(), Error> {
 }
 
 fn export(at: &KeysAt, name: Option<&KeyName>, to: Option<&Path>) -> Result<(), Error> {
-    let keyring = file(at);
+    let keyring = file(at)?;
     let keys = keyring.keyring()?;
     let chosen: Vec<String> = keys
         .list()
@@ -130,7 +135,7 @@ fn import(at: &KeysAt, from: &Path) -> Result<(), Error> {
         ReadError::Io(source) => unreadable(source),
         ReadError::Keyring(source) => Error::Keyring { path: from.to_owned(), source },
     })?;
-    let merged = file(at).change(|keyring| keyring.merge(&other))?;
+    let merged = file(at)?.change(|keyring| keyring.merge(&other))?;
     let texts = |keys: &[KeyId]| keys.iter().map(KeyId::to_string).collect::<Vec<_>>();
     let (added, present) = (texts(&merged.added), texts(&merged.present));
     print(at, &json!({"added": added, "present": present}), |_| {
@@ -143,7 +148,7 @@ fn import(at: &KeysAt, from: &Path) -> Result<(), Error> {
 }
 
 fn retire(at: &KeysAt, key: &KeyId) -> Result<(), Error> {
-    let active = file(at).change(|keyring| {
+    let active = file(at)?.change(|keyring| {
         keyring.retire(key)?;
         Ok(keyring.list().iter().any(|other| other.id.name == key.name && !other.retired))
     })?;
@@ -177,7 +182,7 @@ fn destroy_key(at: &KeysAt, key: &KeyId, force: bool) -> Result<(), Error> {
             }
         }
     }
-    file(at).change(|keyring| keyring.remove(key))?;
+    file(at)?.change(|keyring| keyring.remove(key))?;
     print(at, &json!({"key": key.to_string(), "state": "destroyed"}), |_| {
         format!("{key} is gone from the keyring\n")
     })

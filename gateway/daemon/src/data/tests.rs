@@ -90,3 +90,17 @@ fn damaged_files_are_refused_without_showing_them() {
         assert!(error.contains("is damaged") && !error.contains("hidden"), "{error}");
     }
 }
+
+#[test]
+fn a_note_of_the_keyring_that_cannot_be_read_is_no_missing_note() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(keyring_of(folder.path()).unwrap(), folder.path().join(KEYRING));
+    let directory = DataDir::create(folder.path()).unwrap();
+    directory.note_keyring(Path::new("/safe/ring")).unwrap();
+    assert_eq!(keyring_of(folder.path()).unwrap(), Path::new("/safe/ring"));
+    let note = folder.path().join(KEYRING_FILE);
+    fs::remove_file(&note).unwrap();
+    fs::create_dir(&note).unwrap();
+    let error = keyring_of(folder.path()).unwrap_err();
+    assert!(matches!(&error, Error::File { path, .. } if *path == note), "{error:?}");
+}
