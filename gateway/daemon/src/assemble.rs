@@ -9,7 +9,7 @@ use catalog::RedbCatalog;
 use dialect::sigv4::Secret;
 use edge::{Edge, Limits, Ports};
 use engine::{Engine, House, MemoryFence, Parts, Settings, SpoolSettings};
-use library::Library;
+use library::{CatalogId, Library};
 use model::catalog::Catalog;
 use model::fence::KeyFence;
 use virtual_library::VirtualLibrary;
@@ -60,7 +60,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
     let ((catalog, catalog_failed), OpenStore { store, deadline, broken, behind }, libraries) = tokio::try_join!(
         open_catalog(data),
         stores::open(config, data, &installation),
-        open_libraries(config, data),
+        open_libraries(config, data, Some(installation.catalog_id)),
     )?;
     let Libraries { libraries, hands } = libraries;
     let (keys, keys_made) = open_keyring(config, data, &*catalog).await?;
@@ -134,18 +134,24 @@ async fn open_catalog(
 }
 
 /// The libraries, and the machines behind the virtual ones.
-struct Libraries {
-    libraries: BTreeMap<String, Arc<Library>>,
+pub(crate) struct Libraries {
+    /// By name.
+    pub(crate) libraries: BTreeMap<String, Arc<Library>>,
     hands: BTreeMap<String, VirtualLibrary>,
 }
 
-async fn open_libraries(config: &Config, data: &DataDir) -> Result<Libraries, Error> {
+/// Opens every library there is; real ones are reserved for the catalog that owns the cartridges, where it is known.
+pub(crate) async fn open_libraries(
+    config: &Config,
+    data: &DataDir,
+    owner: Option<CatalogId>,
+) -> Result<Libraries, Error> {
     let down = data.drives_down()?;
     let (mut libraries, mut hands) = (BTreeMap::new(), BTreeMap::new());
-    let reservation = reservation(config, data)?;
+    let reservation = reservation(config, data, owner)?;
     for library in &config.libraries {
-        let (folder, library, machines) =
-            (data.library(&library.name), library.clone(), config.machines.clone());
+        let folder = library.folder.clone().unwrap_or_else(|| data.library(&library.name));
+        let (library, machines) = (library.clone(), config.machines.clone());
         let name = library.name.clone();
         let opened =
             blocking("library", move || units::open(&folder, &library, &machines, reservation)).await?;
@@ -163,11 +169,12 @@ async fn open_libraries(config: &Config, data: &DataDir) -> Result<Libraries, Er
 
 /// What real machines are reserved with, when there are any: a later start takes them from an earlier one, should it
 /// still run somewhere, and from nobody else.
-fn reservation(config: &Config, data: &DataDir) -> Result<Option<u64>, Error> {
+fn reservation(config: &Config, data: &DataDir, owner: Option<CatalogId>) -> Result<Option<u64>, Error> {
+    let Some(owner) = owner else { return Ok(None) };
     if config.libraries.iter().all(|library| library.geometry().is_some()) {
         return Ok(None);
     }
-    let owner = data.installation()?.catalog_id.as_u128() >> 96;
+    let owner = owner.as_u128() >> 96;
     let owner = u32::try_from(owner).expect("32 bits are left");
     Ok(Some(scsi::reservation::key(owner, data.next_epoch()?)))
 }

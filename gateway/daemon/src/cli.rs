@@ -5,8 +5,9 @@ mod machine;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::Question;
+use library::CatalogId;
 use model::{BucketName, JobId, VolumeId};
 use volume::seal::{KeyId, KeyName};
 
@@ -73,9 +74,49 @@ pub enum Command {
     /// The keys of sealed pools
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Make the catalog anew from the cartridges, in a data directory that has none
+    Rebuild(RebuildArgs),
     /// Read cartridges with no catalog and no configuration
     #[command(subcommand)]
     Tape(TapeCommand),
+}
+
+/// `tapegate rebuild`
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The configuration file; the defaults without it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The keyring with the keys of sealed pools; the configured one without it
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+    /// Which catalog, where the cartridges belong to several
+    #[arg(long, value_name = "ID", value_parser = catalog)]
+    pub catalog: Option<CatalogId>,
+    /// What becomes of objects the store has no stub of: made anew, or taken for deleted
+    #[arg(long, value_enum)]
+    pub missing: Option<WhenMissing>,
+    /// Go on although a cartridge or a journal cannot be read; what was deleted may come back
+    #[arg(long)]
+    pub incomplete: bool,
+    /// Write nothing, and tell what would be
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What becomes of objects the store has no stub of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenMissing {
+    /// They are made anew: the store is a new one
+    Plant,
+    /// They were deleted
+    Dead,
 }
 
 /// Where `serve` finds and puts things. What is said here wins over the configuration.
@@ -336,6 +377,10 @@ fn bucket(text: &str) -> Result<BucketName, model::name::NameError> {
     BucketName::parse(text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/'))
 }
 
+fn catalog(text: &str) -> Result<CatalogId, String> {
+    CatalogId::parse(text).ok_or_else(|| "not the UUID of a catalog".to_owned())
+}
+
 /// A name that can be asked for.
 fn library(text: &str) -> Result<String, console::BadQuestion> {
     Question::parse("GET", "/v1/inventory", &format!("library={text}"), b"").map(|_| text.to_owned())
@@ -396,6 +441,9 @@ mod tests {
             "keys retire vault:1",
             "keys retire vault:1 --destroy --force",
             "tape list x --json --keyring f",
+            "rebuild",
+            "rebuild --config f --data d --dry-run --json --incomplete --missing plant --keyring k",
+            "rebuild --catalog 00000000-0000-0000-0000-00000000002a --missing dead",
             "tape read x --to y --key a/b",
             "tape read x --to y --archive 01J00000000000000000000000",
             "tape export x --ltfs-dir y",

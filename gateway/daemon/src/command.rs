@@ -181,6 +181,12 @@ fn draw_status(status: &Value) -> String {
         let most = status["spool"]["bytes_max"].as_u64().unwrap_or_default();
         text.push_str(&format!("spool    {} of {}\n", bytes(used), bytes(most)));
     }
+    if let Some(since) = status["untold_since"].as_str() {
+        text.push_str(&format!(
+            "untold   {} ends and changes are on no tape yet, since {since}\n",
+            status["untold"]
+        ));
+    }
     for trouble in status["trouble"].as_array().into_iter().flatten() {
         let part = |name: &str| trouble[name].as_str().unwrap_or("-").to_owned();
         let (code, stage, since) = (part("code"), part("stage"), part("since"));

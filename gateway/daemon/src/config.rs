@@ -186,4 +186,8 @@ const QUIET_DEFAULT: Duration = Duration::from_secs(5);
 /// On real drives: a cartridge is mounted for more, and less often.
 const PACK_BYTES_SG: u64 = 16 << 30;
 const QUIET_SG: Duration = Duration::from_secs(15 * 60);
+/// How long a death may be untold on tape at most, in a virtual library: mounts there cost next to nothing.
+const JOURNAL_DEFAULT: Duration = Duration::from_secs(60);
+/// On real drives a deletion is worth a mount once a day.
+const JOURNAL_SG: Duration = Duration::from_secs(24 * 60 * 60);
 const COMPRESSION_DEFAULT: i32 = 3;

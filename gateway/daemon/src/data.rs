@@ -15,6 +15,7 @@
 //! store/             the embedded store
 //! library-<name>/    a virtual library
 //! spool/             packs on their way
+//! rebuild/           what a rebuild has read so far, with catalog.unfinished
 //! ```
 
 mod secrets;
@@ -30,6 +31,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use console::Token;
+use library::CatalogId;
+use model::BucketName;
 use serde_json::json;
 
 use crate::error::Error;
@@ -112,6 +115,56 @@ impl DataDir {
         let path = self.path.join(INSTALLATION);
         let text = read_or_make(&path, Installation::fresh_text)?.0;
         Installation::parse(&text).map_err(|problem| Error::DataFile { path, problem })
+    }
+
+    /// The ids and keys of this installation, when there are any yet.
+    pub fn known_installation(&self) -> Result<Option<Installation>, Error> {
+        if self.path.join(INSTALLATION).exists() { self.installation().map(Some) } else { Ok(None) }
+    }
+
+    /// The ids and keys of an installation whose catalog is this one; made, with the reserved bucket that was found on
+    /// its store, when there are none.
+    pub fn installation_of(
+        &self,
+        catalog: CatalogId,
+        reserved: Option<&BucketName>,
+    ) -> Result<Installation, Error> {
+        let path = self.path.join(INSTALLATION);
+        let (text, _) = read_or_make(&path, || Installation::text_of(catalog, reserved))?;
+        Installation::parse(&text).map_err(|problem| Error::DataFile { path, problem })
+    }
+
+    /// The folder a rebuild works in.
+    pub fn rebuild(&self) -> PathBuf {
+        self.path.join("rebuild")
+    }
+
+    /// Where a catalog is made anew; what an earlier try left there is removed.
+    pub fn unfinished_catalog(&self) -> Result<PathBuf, Error> {
+        let path = self.path.join(UNFINISHED);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { operation: "remove", path, source })
+            }
+            _ => Ok(path),
+        }
+    }
+
+    /// Ends a rebuild: puts the new catalog in its place, or throws it away.
+    pub fn end_rebuild(&self, unfinished: &Path, keep: bool) -> Result<(), Error> {
+        let end = || {
+            match keep {
+                true => fs::rename(unfinished, self.catalog())?,
+                false => fs::remove_file(unfinished)?,
+            }
+            fs::remove_dir_all(self.rebuild())?;
+            File::open(&self.path)?.sync_all()
+        };
+        end().map_err(|source| Error::File {
+            operation: "end the rebuild in",
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// The root identity: the environment's, else the stored one, else one made now.
@@ -262,6 +315,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 const LOCK: &str = "lock";
 const CATALOG: &str = "catalog.redb";
+const UNFINISHED: &str = "catalog.unfinished";
 const INSTALLATION: &str = "installation.toml";
 const ROOT_KEY: &str = "root-key.toml";
 const TOKEN: &str = "admin-token";

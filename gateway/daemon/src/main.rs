@@ -20,6 +20,7 @@ mod evidence;
 mod keyring;
 mod keys_in_use;
 mod machines;
+mod rebuild;
 mod records;
 mod serve;
 mod stores;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Bucket(command) => command::bucket(command),
         Command::Doctor(args) => command::doctor(args),
         Command::Keys(command) => command::keys(command),
+        Command::Rebuild(args) => log_to_stderr().and_then(|()| rebuild::rebuild(&args)),
         Command::Tape(command) => tape::run(command),
     };
     match outcome {

@@ -4,11 +4,14 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use model::Timestamp;
+use dialect::reserved::MarkerKey;
+use library::CatalogId;
 use model::store::{ObjectStore, StoreError};
-use store::{EmbeddedStore, Options, RemoteSettings, RemoteStore, Reserved, S3Store};
+use model::{BucketName, Timestamp};
+use store::{EmbeddedStore, Options, RemoteSettings, RemoteStore, Reserved, S3Service, S3Store};
 
 use crate::assemble::blocking;
+use crate::clock::random_bytes;
 use crate::config::{Config, StoreConfig, Upstream};
 use crate::data::{DataDir, Installation};
 use crate::error::Error;
@@ -68,9 +71,7 @@ async fn open_embedded(
     installation: &Installation,
     pretend_remote: bool,
 ) -> Result<OpenStore, Error> {
-    let options = Options { region: config.region.clone(), pretend_remote, ..Options::default() };
-    let folder = data.store();
-    let service = Arc::new(blocking("store", move || EmbeddedStore::open(&folder, options)).await?);
+    let service = embedded(config, data, pretend_remote).await?;
     let store = S3Store::open(service.clone(), reserved(installation), installation.marker_key.clone()).await;
     let store = Arc::new(store.map_err(|error| Error::assemble("store", error))?);
     let broken = async move {
@@ -85,6 +86,16 @@ async fn open_embedded(
         broken: Box::pin(broken),
         behind: Behind { kind: Kind::Embedded(store), reserved: reserved(installation) },
     })
+}
+
+async fn embedded(
+    config: &Config,
+    data: &DataDir,
+    pretend_remote: bool,
+) -> Result<Arc<EmbeddedStore>, Error> {
+    let options = Options { region: config.region.clone(), pretend_remote, ..Options::default() };
+    let folder = data.store();
+    Ok(Arc::new(blocking("store", move || EmbeddedStore::open(&folder, options)).await?))
 }
 
 async fn open_remote(
@@ -118,6 +129,66 @@ async fn open_remote(
         broken: Box::pin(std::future::pending()),
         behind,
     })
+}
+
+/// The reserved bucket of this catalog, when the store has one: then it was this installation's all the time.
+pub async fn reserved_of(
+    config: &Config,
+    data: &DataDir,
+    catalog: CatalogId,
+) -> Result<Option<BucketName>, Error> {
+    let failed = |error: StoreError| Error::assemble("store", error);
+    match &config.store {
+        StoreConfig::Embedded { .. } if !data.store().exists() => Ok(None),
+        StoreConfig::Embedded { pretend_remote } => {
+            let service = embedded(config, data, *pretend_remote).await?;
+            find_reserved(service, catalog).await.map_err(failed)
+        }
+        StoreConfig::Remote(settings) => {
+            let service = remote_service(config, settings, None)?;
+            find_reserved(service, catalog).await.map_err(failed)
+        }
+    }
+}
+
+async fn find_reserved<S: S3Service + Clone>(
+    service: S,
+    catalog: CatalogId,
+) -> Result<Option<BucketName>, StoreError> {
+    let look = |bucket: &BucketName| {
+        let reserved = Reserved { bucket: bucket.clone(), catalog: catalog.to_string() };
+        S3Store::look(service.clone(), reserved, MarkerKey::new(random_bytes()))
+    };
+    // No bucket is hidden by a name that none has.
+    let nobody = BucketName::parse("nobody").expect("a legal name");
+    for bucket in look(&nobody).buckets().await?.iter().filter(|bucket| Installation::may_be_reserved(bucket))
+    {
+        if look(bucket).reserved_owner().await?.as_deref() == Some(&*catalog.to_string()) {
+            return Ok(Some(bucket.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// A store that is new to this installation: nothing is prepared on it yet, and it cannot be taken for one that was
+/// kept before that is done by the first start.
+pub async fn open_new(
+    config: &Config,
+    data: &DataDir,
+    installation: &Installation,
+) -> Result<Arc<dyn ObjectStore>, Error> {
+    let (reserved, key) = (reserved(installation), installation.marker_key.clone());
+    match &config.store {
+        StoreConfig::Embedded { pretend_remote } => {
+            let service = embedded(config, data, *pretend_remote).await?;
+            Ok(Arc::new(S3Store::look(service, reserved, key)))
+        }
+        StoreConfig::Remote(settings) => {
+            let known = Found::read(data, &settings.endpoint.to_string())?;
+            let service = remote_service(config, settings, known.as_ref())?;
+            Ok(Arc::new(S3Store::look(service, reserved, key)))
+        }
+    }
 }
 
 /// A remote store that is only looked at: nothing is written, and nothing is found out that is not known.

@@ -129,8 +129,12 @@ mod tests {
     fn a_missing_unit_is_named() {
         let changer = "/dev/no-such-changer".to_owned();
         let units = Units { changer, drives: Some(["NO-SUCH-DRIVE".to_owned()].into()), ours: Ours::All };
-        let real = LibraryConfig { name: "main".to_owned(), machine: Machine::Sg(units) };
-        let files = LibraryConfig { name: "files".to_owned(), machine: Machine::Virtual(Default::default()) };
+        let real = LibraryConfig { name: "main".to_owned(), machine: Machine::Sg(units), folder: None };
+        let files = LibraryConfig {
+            name: "files".to_owned(),
+            machine: Machine::Virtual(Default::default()),
+            folder: None,
+        };
         let survey = survey(&[files, real.clone()]);
         assert_eq!(survey.as_array().unwrap().len(), 1);
         let matters = matters(&survey[0]);

@@ -135,7 +135,9 @@ impl Entered {
     pub(crate) async fn touch(&self, house: &House, route: &Route, mut changes: Vec<Change>) -> Result<()> {
         let named = versions::named(&route.query)?;
         let anything = may_date_anew(route.operation);
-        let touched = self.rows.iter().filter(|row| anything || may_end(row, named.as_ref()));
+        let deletes = route.operation == Operation::DeleteObject;
+        let hides = |row: &Archive| deletes && may_hide(&self.rows, row);
+        let touched = self.rows.iter().filter(|row| anything || may_end(row, named.as_ref()) || hides(row));
         changes.extend(touched.map(|row| Change::Touch(row.id)));
         if changes.is_empty() {
             return Ok(());
@@ -176,6 +178,13 @@ pub(crate) fn may_end(row: &Archive, named: Option<&VersionId>) -> bool {
         Some(named) => *named == stored || known.as_ref() == Some(named),
         None => known.is_some_and(|known| known.is_null()),
     }
+}
+
+/// Whether a deletion may put a delete marker above an archive or take one away, which tape is to know: of the versions
+/// of a key that concerns the newest.
+pub(crate) fn may_hide(rows: &[Archive], row: &Archive) -> bool {
+    let versioned = versions::to_clients(row).is_some_and(|version| !version.is_null());
+    versioned && rows.last().is_some_and(|newest| newest.id == row.id)
 }
 
 /// Enters a key's fence, in a bucket that is not managed too: a long upload may still be under way when it becomes so.

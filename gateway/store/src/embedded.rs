@@ -23,6 +23,7 @@ mod files;
 mod intake;
 mod list;
 mod list_versions;
+mod plant;
 mod put;
 mod read;
 mod record;
@@ -53,7 +54,7 @@ use model::{Body, BucketName, ObjectKey, Timestamp};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use crate::error::Error;
-use crate::service::{S3Service, Swap};
+use crate::service::{Planted, S3Service, Swap};
 use content::{Pinned, Pins, files_of};
 use fault::{Failure, Fault, Outcome};
 use files::Files;
@@ -211,6 +212,10 @@ impl S3Service for EmbeddedStore {
             });
         }
         swap::swap(&self.inner, swap).await
+    }
+
+    async fn plant_in_place(&self, planted: Planted) -> Result<(), StoreError> {
+        plant::plant(&self.inner, planted).await
     }
 }
 

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use model::Body;
 use model::store::{Capabilities, StoreError};
 
-use crate::service::{OwnRequest, S3Service, Swap};
+use crate::service::{OwnRequest, Planted, S3Service, Swap};
 use crate::stream::collect;
 
 /// Longest body that is kept so that it can be sent later or twice, in bytes.
@@ -219,6 +219,10 @@ impl<S: S3Service> S3Service for Faulty<S> {
             Fault::FailedBefore => {}
         }
         Err(silence())
+    }
+
+    async fn plant_in_place(&self, planted: Planted) -> Result<(), StoreError> {
+        self.inner.plant_in_place(planted).await
     }
 }
 

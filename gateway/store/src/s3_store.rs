@@ -9,6 +9,7 @@ mod bring_back;
 mod canary;
 mod copies;
 mod pages;
+mod plant;
 mod protection;
 pub(crate) mod request;
 mod reserved_bucket;
@@ -28,9 +29,9 @@ use model::limits::LIST_KEYS_MAX;
 use model::marker;
 use model::store::{
     BringBack, Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore,
-    Page, StoreError,
+    Page, Plant, StoreError,
 };
-use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, ObjectKey};
+use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey};
 
 use crate::error::Error;
 use crate::service::{S3Service, Swap, ToClient};
@@ -323,6 +324,18 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
 
     async fn bring_back(&self, back: BringBack) -> Result<ETag, StoreError> {
         self.put_back(&back).await
+    }
+
+    async fn claim(&self, target: &ObjectRef) -> Result<Option<Marker>, StoreError> {
+        self.claimed(target).await
+    }
+
+    async fn make_bucket(&self, bucket: &BucketName, versions: bool) -> Result<(), StoreError> {
+        self.plant_bucket(bucket, versions).await
+    }
+
+    async fn plant(&self, plant: Plant) -> Result<(), StoreError> {
+        self.plant_object(plant).await
     }
 
     async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError> {

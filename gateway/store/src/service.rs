@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use model::store::{Capabilities, ObjectRef, StoreError};
-use model::{Body, ETag};
+use model::{Body, ETag, Timestamp};
 
 /// A server of S3 requests, in this process or behind a network.
 #[async_trait]
@@ -21,6 +21,14 @@ pub trait S3Service: Send + Sync + 'static {
     /// Errors: `Changed` when the version is not the expected one any more, `Missing` when its bucket is gone,
     /// `Refused` when the server cannot do this at all; in all these cases nothing was done.
     async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError>;
+
+    /// Makes a version as it once was, under its own id and date. Only a server that swaps in place does.
+    ///
+    /// Errors: as [`Self::swap_in_place`]; `Changed` when something stands there already.
+    async fn plant_in_place(&self, planted: Planted) -> Result<(), StoreError> {
+        let what = format!("{}/{} as it was", planted.target.bucket, planted.target.key);
+        Err(StoreError::Refused { what, status: 501, code: "NotImplemented".to_owned() })
+    }
 }
 
 macro_rules! by_pointer {
@@ -39,6 +47,10 @@ macro_rules! by_pointer {
             async fn swap_in_place(&self, swap: Swap) -> Result<(), StoreError> {
                 (**self).swap_in_place(swap).await
             }
+
+            async fn plant_in_place(&self, planted: Planted) -> Result<(), StoreError> {
+                (**self).plant_in_place(planted).await
+            }
         }
     )*};
 }
@@ -56,6 +68,21 @@ pub struct Swap {
     /// The header added to those it has, replacing one of the same name.
     pub header: (String, String),
     /// The new body, small.
+    pub body: Bytes,
+}
+
+/// A version to be made as it once was.
+#[derive(Clone, Debug)]
+pub struct Planted {
+    /// The key, and the version's own id where it had one.
+    pub target: ObjectRef,
+    /// Its date, where its id does not tell it.
+    pub last_modified: Timestamp,
+    /// A delete marker goes above it when it is the newest.
+    pub hidden: bool,
+    /// Its headers as a PUT takes them, the reserved one among them.
+    pub headers: HeaderMap,
+    /// Its body, small.
     pub body: Bytes,
 }
 

@@ -191,6 +191,10 @@ impl<S: Store> Catalog for Book<S> {
         .await
     }
 
+    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError> {
+        self.listing("listing what tape is not told", move |read| query::untold(read, limit)).await
+    }
+
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError> {
         self.point("reading a pack", |read| query::row(read, &pack_key(id)))
     }

@@ -19,6 +19,8 @@ pub enum Table {
     ArchivesByPack,
     /// Archive id -> nothing; live and touched ones only.
     ArchivesTouched,
+    /// Since when, archive id -> nothing; those with something no journal on tape tells.
+    ArchivesUntold,
     /// Pack id -> row.
     Packs,
     /// Pack id -> nothing; those wanted on the spool.
@@ -46,12 +48,13 @@ pub const TABLES: usize = Table::ALL.len();
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Archives,
         Self::ArchivesByKey,
         Self::ArchivesByStage,
         Self::ArchivesByPack,
         Self::ArchivesTouched,
+        Self::ArchivesUntold,
         Self::Packs,
         Self::PacksSpooled,
         Self::Copies,
@@ -72,6 +75,7 @@ impl Table {
             Self::ArchivesByStage => "archives_by_stage",
             Self::ArchivesByPack => "archives_by_pack",
             Self::ArchivesTouched => "archives_touched",
+            Self::ArchivesUntold => "archives_untold",
             Self::Packs => "packs",
             Self::PacksSpooled => "packs_spooled",
             Self::Copies => "copies",

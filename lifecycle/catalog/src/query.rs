@@ -6,11 +6,11 @@ use model::archive::ArchiveStage;
 use model::catalog::Counts;
 use model::pack::{PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::{ArchiveId, PackId, RestoreJob};
+use model::{Archive, ArchiveId, PackId, RestoreJob};
 
 use crate::Error;
 use crate::kv::{Read, Table, scan_prefix};
-use crate::row::{Row, archive_key, decode, hex, pack_key, turned};
+use crate::row::{MOMENT_BYTES, Row, archive_key, decode, hex, pack_key, turned};
 
 /// Most rows one page has.
 pub const PAGE_ROWS_MAX: usize = 10_000;
@@ -46,6 +46,20 @@ pub fn page<R: Row>(
             return ControlFlow::Break(());
         }
         keys.push(key.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    keys.iter().map(|key| indexed(read, index, key)).collect()
+}
+
+/// Up to `limit` archives with something untold, the longest first.
+pub fn untold(read: &dyn Read, limit: usize) -> Result<Vec<Archive>, Error> {
+    let index = Table::ArchivesUntold;
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    read.scan(index, &[], &mut |key, _| {
+        if keys.len() == limit.min(PAGE_ROWS_MAX) {
+            return ControlFlow::Break(());
+        }
+        keys.push(key[MOMENT_BYTES..].to_vec());
         ControlFlow::Continue(())
     })?;
     keys.iter().map(|key| indexed(read, index, key)).collect()

@@ -6,7 +6,7 @@ use model::archive::ArchiveStage;
 use model::catalog::Bucket;
 use model::pack::{Pack, PackCopy};
 use model::volume::Volume;
-use model::{Archive, ArchiveId, BucketName, JobId, ObjectKey, PackId, RestoreJob, VolumeId};
+use model::{Archive, ArchiveId, BucketName, JobId, ObjectKey, PackId, RestoreJob, Timestamp, VolumeId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,7 +49,7 @@ pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
 }
 
 /// Version of the encoding of rows. A row is read by the version it was written with.
-const ENCODING: u8 = 3;
+const ENCODING: u8 = 4;
 
 /// Bytes for people.
 pub fn hex(bytes: &[u8]) -> String {
@@ -104,6 +104,14 @@ pub fn object_prefix(bucket: &BucketName, key: &ObjectKey) -> Vec<u8> {
     prefix
 }
 
+/// A moment as bytes that sort as moments do.
+fn ordered(moment: Timestamp) -> [u8; MOMENT_BYTES] {
+    (moment.milliseconds() ^ i64::MIN).to_be_bytes()
+}
+
+/// Length of a moment in a key.
+pub const MOMENT_BYTES: usize = 8;
+
 fn joined(prefix: &[u8], key: &[u8]) -> Vec<u8> {
     [prefix, key].concat()
 }
@@ -131,6 +139,9 @@ impl Row for Archive {
             if self.touched {
                 entries.insert((Table::ArchivesTouched, key.clone()), Vec::new());
             }
+        }
+        if let Some(since) = self.untold() {
+            entries.insert((Table::ArchivesUntold, joined(&ordered(since), &key)), Vec::new());
         }
         for extent in &self.extents {
             let pack = pack_key(extent.pack);

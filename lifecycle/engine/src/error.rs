@@ -132,6 +132,12 @@ pub enum Error {
         /// Why, and what helps.
         reason: String,
     },
+    /// A catalog is not made from what was read.
+    #[error("{what}")]
+    Rebuild {
+        /// Why, and what helps.
+        what: String,
+    },
     /// A promise of our own is broken.
     #[error("{what}")]
     Bug {
@@ -157,6 +163,7 @@ impl Error {
             Self::Stuck { .. } => Remedy::Operator("EN-0109"),
             Self::OnlyCopy { .. } => Remedy::Operator("EN-0122"),
             Self::Order { .. } => Remedy::Refuse("InvalidRequest"),
+            Self::Rebuild { .. } => Remedy::Operator("EN-0130"),
             Self::Key { .. } => Remedy::Operator("EN-0140"),
             Self::Library(error) => match error.remedy() {
                 library::Remedy::Retry => Remedy::Retry,

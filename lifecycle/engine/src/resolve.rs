@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::flip::{is_gone, milliseconds, standing};
 use crate::house::{House, current, is_pinned};
 use crate::listed;
+use crate::untold;
 use crate::versions;
 
 /// What another look came to.
@@ -36,7 +37,7 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
         }
         Err(busy) => return Err(busy.into()),
     };
-    let mut archive = house.archive(archive.id).await?;
+    let archive = house.archive(archive.id).await?;
     let stage = archive.state.stage();
     if !stage.is_live() {
         return Ok(Resolved::History);
@@ -64,21 +65,7 @@ pub async fn resolve(house: &House, archive: Archive) -> Result<Resolved, Error>
             versions::remove_surplus(house, &archive, None).await?;
             end(house, archive, ArchiveState::Dead).await
         }
-        (_, Some(head)) => {
-            let mut next = archive.clone();
-            next.touched = false;
-            if is_pinned(&archive) {
-                versions::remove_surplus(house, &archive, head.version.as_ref()).await?;
-                // A stub written twice is newer than it was.
-                if let Some(known) = archive.standing.as_ref().filter(|known| known.etag == head.etag) {
-                    let seconds =
-                        listed::seconds(house, &archive, &head, known.last_modified_seconds).await?;
-                    next.standing = Some(Standing { last_modified_seconds: seconds, ..standing(&head) });
-                }
-            }
-            house.save(&mut archive, next).await?;
-            Ok(Resolved::Holds)
-        }
+        (_, Some(head)) => holds(house, archive, &head).await,
         (ArchiveStage::Archived, None) if may_meet_stub(house, &archive, over).await? => Ok(Resolved::Later),
         (ArchiveStage::Archived, None) => {
             versions::remove_surplus(house, &archive, None).await?;
@@ -98,6 +85,25 @@ fn put_off(house: &House, archive: &Archive) -> Resolved {
     let later = milliseconds(house.settings.store_deadline);
     house.later.rest(archive.id, house.now().plus_milliseconds(later));
     Resolved::Later
+}
+
+/// The archive still speaks for its object, which may have other tags or another date.
+async fn holds(house: &House, mut archive: Archive, head: &ObjectHead) -> Result<Resolved, Error> {
+    let mut next = archive.clone();
+    next.touched = false;
+    if is_pinned(&archive) {
+        versions::remove_surplus(house, &archive, head.version.as_ref()).await?;
+        // A stub written twice is newer than it was.
+        if let Some(known) = archive.standing.as_ref().filter(|known| known.etag == head.etag) {
+            let seconds = listed::seconds(house, &archive, head, known.last_modified_seconds).await?;
+            next.standing = Some(Standing { last_modified_seconds: seconds, ..standing(head) });
+        }
+    }
+    if archive.state.stage() == ArchiveStage::Archived {
+        untold::note_change(house, &mut next).await?;
+    }
+    house.save(&mut archive, next).await?;
+    Ok(Resolved::Holds)
 }
 
 /// Whether the same bytes were written again so soon that the stub, should its message arrive a second time, would

@@ -54,6 +54,9 @@ pub struct PoolSettings {
     pub pack_bytes_target: u64,
     /// A pack is finished, however small, when nothing new has come for this long.
     pub quiet: Duration,
+    /// What no journal on tape tells yet (deaths, changed records) waits so long at most before a volume is mounted for
+    /// its sake alone: a catalog rebuilt from tape lacks no more than that.
+    pub journal_after: Duration,
     /// zstd level.
     pub compression_level: i32,
     /// Name of the key its packs are sealed with, if they are.

@@ -192,6 +192,9 @@ async fn write_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
     for (pool, settings) in &house.settings.pools {
         progress.note(writing::write(house, pool, settings).await)?;
     }
+    for (pool, settings) in &house.settings.pools {
+        progress.note(writing::write_news(house, pool, settings).await)?;
+    }
     ring_if(progress.done > 0, bells, Stage::Verify);
     progress.end()
 }

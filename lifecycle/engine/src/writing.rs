@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use library::{AppendError, Appending, Committed, Mounted, PackFile, PackWritten, WorkEnd};
-use model::archive::ArchiveStage;
+use library::{AppendError, Appending, Committed, CopyLabel, Mounted, PackFile, PackWritten, WorkEnd};
 use model::catalog::{CatalogError, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
 use model::volume::Volume;
-use model::{Archive, ArchiveId, PackId, PoolName, VolumeId};
+use model::{Archive, PackId, PoolName, VolumeId};
 use tokio::sync::{mpsc, oneshot};
 use volume::journal::Entry;
 
@@ -18,7 +17,7 @@ use crate::error::{Error, chain};
 use crate::flip::milliseconds;
 use crate::house::House;
 use crate::settings::PoolSettings;
-use crate::{scratch, volumes};
+use crate::{scratch, untold, volumes};
 
 /// A commit group ends after this many bytes.
 const COMMIT_GROUP_BYTES: u64 = 32_000_000_000;
@@ -31,8 +30,6 @@ const MOUNT_BYTES: u64 = 4 << 30;
 const TRIES_MAX: u32 = 5;
 /// Bytes a pack takes on tape beside itself and its manifest, at most: what the last blocks leave empty.
 const BESIDE_PACK_BYTES: u64 = 4 << 20;
-/// Deaths written into one journal.
-const JOURNAL_DEATHS_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
 
 /// Writes the spooled packs of one pool to one volume, as many as fit; counts them. Waits until a mount is worth
@@ -59,8 +56,26 @@ pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings)
         return Err(Error::NoVolume { pool: pool.clone(), bytes: first.room });
     };
     let packs = packs.iter().filter(|outgoing| outgoing.room <= volume.remaining_bytes).cloned().collect();
+    let news = untold::news(house).await?;
     volumes::begin_append(house, &mut volume, pool).await?;
-    append(house, settings, volume, packs).await
+    append(house, settings, volume, packs, news).await
+}
+
+/// Writes a journal alone, when something has waited for one long enough; counts what it tells. Nothing is told while
+/// no volume of the pool has room.
+pub async fn write_news(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings) -> Result<u64, Error> {
+    if !untold::waits_for(house, settings.journal_after).await? {
+        return Ok(0);
+    }
+    let Some(mut volume) = untold::volume_for(house, &settings.library, pool).await? else {
+        return Err(Error::NoVolume { pool: pool.clone(), bytes: untold::ROOM_BYTES });
+    };
+    let news = untold::news(house).await?;
+    if news.is_empty() {
+        return Ok(0);
+    }
+    volumes::begin_append(house, &mut volume, pool).await?;
+    append(house, settings, volume, Vec::new(), news).await
 }
 
 /// Mounts a volume whose last mount for writing was cut off, so that it ends with an index again; counts the packs that
@@ -72,7 +87,8 @@ pub(crate) async fn close(house: &Arc<House>, mut volume: Volume) -> Result<u64,
         return Ok(0);
     };
     volumes::begin_append(house, &mut volume, pool).await?;
-    append(house, settings, volume, Vec::new()).await.map(|written| written + 1)
+    let news = untold::news(house).await?;
+    append(house, settings, volume, Vec::new(), news).await.map(|written| written + 1)
 }
 
 /// The volumes that did not just fail.
@@ -146,8 +162,8 @@ enum News {
     Unusable(Box<Outgoing>, String),
     /// The volume takes no more.
     Full,
-    /// The deaths of these archives are on tape.
-    Journaled(Vec<ArchiveId>, u64),
+    /// What was to be told of these archives is on tape, in the journal of this number.
+    Journaled(Vec<Archive>, u64),
     /// The library refused a step though the volume is well.
     Broke(AppendError),
 }
@@ -157,20 +173,20 @@ async fn append(
     settings: &PoolSettings,
     volume: Volume,
     packs: Vec<Outgoing>,
+    untold: Vec<untold::News>,
 ) -> Result<u64, Error> {
     let id = volume.id;
     let machine = volumes::library_named(house, &settings.library)?;
     let mount = volumes::mount(house, &volume)?;
-    let deaths = unjournaled_deaths(house).await?;
     let (news, mut heard) = mpsc::unbounded_channel();
     let (done, ended) = oneshot::channel();
     let work = {
         let house = house.clone();
-        Box::new(move |mounted: &mut Mounted<Appending>| Appender { house, news }.run(mounted, packs, deaths))
+        Box::new(move |mounted: &mut Mounted<Appending>| Appender { house, news }.run(mounted, packs, untold))
     };
     let report = Box::new(move |report| drop(done.send(report)));
     machine.append(mount, work, report)?;
-    let mut written = 0;
+    let (mut written, mut told) = (0, 0);
     let mut full = false;
     let mut broke = None;
     while let Some(news) = heard.recv().await {
@@ -181,14 +197,17 @@ async fn append(
             }
             News::Unusable(outgoing, why) => unusable(house, *outgoing, &why).await?,
             News::Full => full = true,
-            News::Journaled(archives, journal) => record_journaled(house, id, archives, journal).await?,
+            News::Journaled(archives, journal) => {
+                told += archives.len() as u64;
+                untold::told(house, id, archives, journal).await?;
+            }
             News::Broke(error) => broke = Some(error),
         }
     }
     let report =
         ended.await.map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
     volumes::end_append(house, id, report, full).await?;
-    broke.map_or(Ok(written), |error| Err(Error::Append { volume: id, source: error }))
+    broke.map_or(Ok(written + told), |error| Err(Error::Append { volume: id, source: error }))
 }
 
 /// The work on the drive's thread.
@@ -198,8 +217,13 @@ struct Appender {
 }
 
 impl Appender {
-    fn run(&self, mounted: &mut Mounted<Appending>, packs: Vec<Outgoing>, deaths: Vec<ArchiveId>) -> WorkEnd {
-        match self.append_all(mounted, packs, deaths) {
+    fn run(
+        &self,
+        mounted: &mut Mounted<Appending>,
+        packs: Vec<Outgoing>,
+        untold: Vec<untold::News>,
+    ) -> WorkEnd {
+        match self.append_all(mounted, packs, untold) {
             Ok(end) => end,
             Err(error) => {
                 // The mount's own report carries it; what was committed before has been told already.
@@ -213,7 +237,7 @@ impl Appender {
         &self,
         mounted: &mut Mounted<Appending>,
         packs: Vec<Outgoing>,
-        deaths: Vec<ArchiveId>,
+        untold: Vec<untold::News>,
     ) -> Result<WorkEnd, AppendError> {
         let there = packs_there(mounted);
         let mut entries = Vec::new();
@@ -225,7 +249,7 @@ impl Appender {
             }
             let appended = match already_there(&there, &outgoing.pack) {
                 Some(written) => Ok(written),
-                None => self.append_one(mounted, &outgoing.pack),
+                None => self.append_one(mounted, &outgoing),
             };
             match appended {
                 Ok(written) => {
@@ -249,12 +273,13 @@ impl Appender {
                 self.tell(News::Committed(std::mem::take(&mut group).packs, committed));
             }
         }
-        entries.extend(deaths.iter().map(|dead| Entry::ArchiveDead { archive: dead.to_string() }));
+        let (rows, news): (Vec<Archive>, Vec<Entry>) = untold.into_iter().unzip();
+        entries.extend(news);
         let journal = self.append_journal(mounted, &entries, &mut end)?;
         let committed = mounted.commit()?;
         self.tell(News::Committed(group.packs, committed));
         if let Some(journal) = journal {
-            self.tell(News::Journaled(deaths, journal));
+            self.tell(News::Journaled(rows, journal));
         }
         Ok(end)
     }
@@ -285,7 +310,11 @@ impl Appender {
         }
     }
 
-    fn append_one(&self, mounted: &mut Mounted<Appending>, pack: &Pack) -> Result<PackWritten, AppendError> {
+    fn append_one(
+        &self,
+        mounted: &mut Mounted<Appending>,
+        Outgoing { pack, copy, .. }: &Outgoing,
+    ) -> Result<PackWritten, AppendError> {
         let manifest = std::fs::read(self.house.spool.manifest_path(pack.id))
             .map_err(|source| AppendError::Spool { id: pack.id.to_string(), source })?;
         mounted.append_pack(&PackFile {
@@ -295,6 +324,7 @@ impl Appender {
             digest: pack.digest,
             sealed: pack.seal.is_some(),
             manifest: &manifest,
+            copy: CopyLabel { pool: copy.pool.to_string(), number: copy.number },
         })
     }
 
@@ -368,39 +398,6 @@ async fn record_written(
 async fn volume_row(house: &House, volume: VolumeId) -> Result<Volume, Error> {
     let missing = || Error::Bug { what: format!("volume {volume} is not in the catalog") };
     house.catalog.volume(volume).await?.ok_or_else(missing)
-}
-
-async fn record_journaled(
-    house: &House,
-    volume: VolumeId,
-    archives: Vec<ArchiveId>,
-    journal: u64,
-) -> Result<(), Error> {
-    let mut row = volume_row(house, volume).await?;
-    row.journal = journal;
-    house.catalog.commit(vec![Change::Volume(row)]).await?;
-    let mut journaled = Vec::with_capacity(archives.len());
-    for id in archives {
-        journaled.push(Archive { death_journaled: true, ..house.archive(id).await? });
-    }
-    house.save_each(journaled).await?;
-    Ok(())
-}
-
-/// History whose bytes are on tape and whose end no journal tells yet.
-async fn unjournaled_deaths(house: &House) -> Result<Vec<ArchiveId>, Error> {
-    let mut deaths = Vec::new();
-    for stage in [ArchiveStage::Dead, ArchiveStage::Withdrawn] {
-        let mut after = None;
-        while deaths.len() < JOURNAL_DEATHS_MAX {
-            let page = house.catalog.archives_in(stage, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            deaths.extend(page.iter().filter(|a| !a.death_journaled && !a.extents.is_empty()).map(|a| a.id));
-        }
-    }
-    deaths.truncate(JOURNAL_DEATHS_MAX);
-    Ok(deaths)
 }
 
 /// A pack whose file is not what it should be is lost; the objects in it are packed again from their hot bytes.

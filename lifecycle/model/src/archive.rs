@@ -35,22 +35,29 @@ pub struct Identity {
 impl Identity {
     /// The identity of what `head` describes.
     pub fn of(head: &ObjectHead) -> Self {
+        let marker = head.marker.as_ref().map(|marker| marker.archive);
+        Self {
+            etag: head.etag.clone(),
+            last_modified_seconds: head.last_modified.seconds(),
+            version: head.version.clone(),
+            attributes_digest: Self::digest(&head.headers, marker),
+        }
+    }
+
+    /// The digest of headers, tags and ACL (sorted, as an inspection returns them), and of the archive that a reserved
+    /// header among them names.
+    pub fn digest(headers: &[(String, String)], marker: Option<ArchiveId>) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        for (name, value) in &head.headers {
+        for (name, value) in headers {
             for text in [name, value] {
                 hasher.update(&(text.len() as u64).to_le_bytes());
                 hasher.update(text.as_bytes());
             }
         }
-        if let Some(marker) = &head.marker {
-            hasher.update(&marker.archive.as_u128().to_le_bytes());
+        if let Some(archive) = marker {
+            hasher.update(&archive.as_u128().to_le_bytes());
         }
-        Self {
-            etag: head.etag.clone(),
-            last_modified_seconds: head.last_modified.seconds(),
-            version: head.version.clone(),
-            attributes_digest: *hasher.finalize().as_bytes(),
-        }
+        *hasher.finalize().as_bytes()
     }
 }
 
@@ -227,6 +234,9 @@ pub struct Archive {
     pub extents: Vec<Extent>,
     /// Its death (or withdrawal) stands in a journal on tape, so that a rebuilt catalog does not bring it back.
     pub death_journaled: bool,
+    /// Since when its tags, its ACL or what stands above it are not what its record on tape says; none when they are,
+    /// or when a journal tells it.
+    pub record_changed: Option<Timestamp>,
     /// A client mutation of the key was let through: look at the store before relying on the row.
     pub touched: bool,
     /// When the row was made.
@@ -264,6 +274,7 @@ impl Archive {
             standing: None,
             extents: Vec::new(),
             death_journaled: false,
+            record_changed: None,
             touched: false,
             created: now,
         }
@@ -279,6 +290,18 @@ impl Archive {
             self.since = now;
         }
         self.state = state;
+    }
+
+    /// Since when there is something of it that tape does not know and a journal is to tell: its end, or another
+    /// record. Of what was never packed tape knows nothing.
+    pub fn untold(&self) -> Option<Timestamp> {
+        if self.extents.is_empty() {
+            return None;
+        }
+        match self.state.stage() {
+            ArchiveStage::Dead | ArchiveStage::Withdrawn => (!self.death_journaled).then_some(self.since),
+            _ => self.record_changed,
+        }
     }
 
     /// Whether clients see the object as archived: refused on GET until restored.

@@ -153,6 +153,8 @@ pub trait Catalog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Archive>, CatalogError>;
 
+    /// Archives with something that no journal on tape tells yet ([`Archive::untold`]), the longest first.
+    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError>;
     /// The pack of this id.
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError>;
     /// Packs whose file is wanted on the spool.

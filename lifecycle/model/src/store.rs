@@ -200,6 +200,23 @@ pub struct BringBack {
     pub source: BackFrom,
 }
 
+/// An archived object to be made anew on a store that lost it: its stub, or its bytes when they are few.
+#[derive(Clone, Debug)]
+pub struct Plant {
+    /// The key, and the version id clients know, where it had one.
+    pub target: ObjectRef,
+    /// Headers, user metadata, tags and ACL of the object, in the form in which a PUT takes them.
+    pub headers: Vec<(String, String)>,
+    /// Its Last-Modified.
+    pub last_modified: Timestamp,
+    /// A delete marker stood above it.
+    pub hidden: bool,
+    /// The reserved header to write.
+    pub marker: Marker,
+    /// The bytes to write.
+    pub content: FlipContent,
+}
+
 /// Where the bytes of an object to be put back are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackFrom {
@@ -336,6 +353,18 @@ pub trait ObjectStore: Send + Sync {
     /// Puts an object back; gives the ETag the store told for it. `Ok` and every `Err` alike are to be checked with
     /// [`Self::inspect`]; all but `Doubt` promise that nothing of this attempt can happen later.
     async fn bring_back(&self, back: BringBack) -> Result<ETag, StoreError>;
+
+    /// The reserved header of an object, whoever signed it: for a rebuild alone, which compares it with the record on
+    /// tape. `None` when there is no such object or it has none.
+    async fn claim(&self, target: &ObjectRef) -> Result<Option<Marker>, StoreError>;
+
+    /// Makes a bucket, unless it is there; with `versions` it keeps versions afterwards.
+    async fn make_bucket(&self, bucket: &BucketName, versions: bool) -> Result<(), StoreError>;
+
+    /// Makes an archived object anew where nothing stands. A store that swaps in place gives it its version id and
+    /// dates back; any other its own, and puts it above what the key has. `Ok` and every `Err` alike are to be checked
+    /// with [`Self::head`]; `Changed` and `Refused` promise that nothing was done.
+    async fn plant(&self, plant: Plant) -> Result<(), StoreError>;
 
     /// Deletes one version for good; done already is done. The caller has seen the stub stand as the version after
     /// it, or it is a stub too many.

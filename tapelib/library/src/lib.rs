@@ -46,9 +46,10 @@ pub use history::{DriveEvent, DriveNews, History};
 pub use inventory::{DriveSlot, DriveState, DriveStatus, Inventory, Slot};
 pub use machine::{JobNumber, Library, QueueFull, Stuck};
 pub use mount::{
-    AppendError, AppendWork, Committed, Done, End, Expected, LabelledVolume, Medium, Mount, MountReport,
-    Overwrite, PackFile, PackOnTape, PackWritten, ReadWork, Recovered, Seen, VolumeIdentity, WorkEnd,
+    AppendError, AppendWork, Committed, CopyLabel, Done, End, Expected, LabelledVolume, Medium, Mount,
+    MountReport, Overwrite, PackFile, PackOnTape, PackWritten, ReadWork, Recovered, Seen, SurveyDone,
+    SurveyWork, Surveyed, VolumeIdentity, WorkEnd,
 };
 pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
 pub use tape::DriveTape;
-pub use volume::ltfs::{CatalogId, VolumeUuid};
+pub use volume::ltfs::{CatalogId, Tail, VolumeUuid};

@@ -18,7 +18,7 @@ use crate::tape::pause;
 use crate::worker::Worker;
 use crate::{
     AppendWork, Barcode, Config, Done, DriveState, DriveStatus, Error, Inventory, LabelledVolume, Mount,
-    Overwrite, ReadWork, VolumeIdentity,
+    Overwrite, ReadWork, SurveyDone, SurveyWork, VolumeIdentity,
 };
 
 /// Number of a queued job; grows by one.
@@ -166,6 +166,17 @@ impl Library {
     /// volume that may not be written any more can still be read.
     pub fn read(&self, mount: Mount, work: ReadWork, done: Done) -> Result<JobNumber, QueueFull> {
         self.submit(mount.barcode, None, Work::Read { expected: mount.expect, work, done })
+    }
+
+    /// Queues a look at whatever volume a cartridge carries; returns at once. Nothing is expected of it and nothing is
+    /// written; a cartridge without a volume ends it with [`Error::Fence`].
+    pub fn survey(
+        &self,
+        barcode: Barcode,
+        work: SurveyWork,
+        done: SurveyDone,
+    ) -> Result<JobNumber, QueueFull> {
+        self.submit(barcode, None, Work::Survey { work, done })
     }
 
     /// How many jobs wait.

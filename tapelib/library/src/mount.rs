@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use volume::ltfs::Tail;
+
 use crate::{Appending, Barcode, CatalogId, Error, Mounted, Reading, VolumeUuid};
 
 /// What the catalog believes about a volume. Checked at every mount, before the caller's work runs.
@@ -54,6 +56,26 @@ pub enum WorkEnd {
 pub type AppendWork = Box<dyn FnOnce(&mut Mounted<Appending>) -> WorkEnd + Send>;
 /// Work that reads. Runs on the drive's thread; may block.
 pub type ReadWork = Box<dyn FnOnce(&mut Mounted<Reading>) -> WorkEnd + Send>;
+/// Work that looks at whatever volume a cartridge carries. Runs on the drive's thread; may block.
+pub type SurveyWork = Box<dyn FnOnce(&mut Mounted<Reading>, &Surveyed) -> WorkEnd + Send>;
+
+/// Called once when a survey is over, on the drive's thread; must not block for long.
+pub type SurveyDone = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What a cartridge says of itself when nothing is expected of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Serial number of the medium in cartridge memory.
+    pub medium_serial: String,
+    /// What stands at the end of the data partition; none when the end cannot be read, and the newest index is the one
+    /// found otherwise.
+    pub tail: Option<Tail>,
+    /// Capacity of the data partition.
+    pub capacity_bytes: u64,
+    /// Bytes that can still be appended, reserve excluded.
+    pub remaining_bytes: u64,
+}
+
 /// Called once when a job is over, on the drive's thread; must not block for long.
 pub type Done = Box<dyn FnOnce(Result<MountReport, Error>) + Send>;
 
@@ -88,6 +110,17 @@ pub struct PackFile<'a> {
     pub sealed: bool,
     /// Its manifest, written beside it as `/packs/<id>.manifest`.
     pub manifest: &'a [u8],
+    /// Which copy it is, for whoever makes a catalog of the volume alone.
+    pub copy: CopyLabel,
+}
+
+/// Which copy of a pack a file is; stands beside it on the volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyLabel {
+    /// The pool it belongs to.
+    pub pool: String,
+    /// Its number among the copies.
+    pub number: u8,
 }
 
 /// Where an appended pack lies. Durable only after the next [`Mounted::commit`].
@@ -119,6 +152,10 @@ pub struct PackOnTape {
     pub start_block: u64,
     /// Its length.
     pub bytes: u64,
+    /// BLAKE3-256 of its bytes, when the index tells it.
+    pub digest: Option<[u8; 32]>,
+    /// Which copy it is, when the index tells it.
+    pub copy: Option<CopyLabel>,
 }
 
 /// What was found after an unclean end, and made good.

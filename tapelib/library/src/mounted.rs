@@ -12,7 +12,9 @@ use volume::pack::ReadAt;
 
 use crate::error::Place;
 use crate::tape::DriveTape;
-use crate::{AppendError, Committed, Error, PackFile, PackOnTape, PackWritten, Recovered, VolumeUuid};
+use crate::{
+    AppendError, Committed, CopyLabel, Error, PackFile, PackOnTape, PackWritten, Recovered, VolumeUuid,
+};
 
 /// Directory of a volume that holds packs and their manifests.
 const PACKS: &str = "packs";
@@ -22,6 +24,9 @@ const SEALED_SUFFIX: &str = ".sealed";
 const MANIFEST_SUFFIX: &str = ".manifest";
 /// Extended attribute of a pack: its BLAKE3-256 in hexadecimal.
 const DIGEST_ATTRIBUTE: &str = "tapegate.blake3";
+/// Extended attributes of a pack: the pool of this copy, and its number among the copies.
+const POOL_ATTRIBUTE: &str = "tapegate.pool";
+const COPY_ATTRIBUTE: &str = "tapegate.copy";
 const ID_BYTES_MAX: usize = 64;
 
 /// A volume mounted in a drive.
@@ -76,7 +81,12 @@ mod sealed {
 }
 
 impl<Access: OnVolume> Mounted<Access> {
-    /// The volume.
+    /// The volume with its last committed index.
+    pub fn volume(&self) -> &Volume {
+        self.access.volume()
+    }
+
+    /// Its UUID.
     pub fn uuid(&self) -> VolumeUuid {
         self.access.volume().uuid()
     }
@@ -91,6 +101,15 @@ impl<Access: OnVolume> Mounted<Access> {
         let mut packs = packs_of(self.access.volume().index());
         packs.sort_by_key(|pack| pack.start_block);
         packs
+    }
+
+    /// Numbers of the journals the last committed index lists, ascending.
+    pub fn journals(&self) -> Vec<u64> {
+        let directory = self.access.volume().index().root.directory(journal::DIRECTORY);
+        let files = directory.map_or(&[][..], |directory| &directory.files);
+        let mut numbers: Vec<u64> = files.iter().filter_map(|file| journal::seq_of(&file.name)).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// True once the library shuts down: end soon.
@@ -113,9 +132,21 @@ fn packs_of(index: &Index) -> Vec<PackOnTape> {
     let packs = files.iter().filter_map(|file| {
         let id = file.name.strip_suffix(PACK_SUFFIX).or_else(|| file.name.strip_suffix(SEALED_SUFFIX))?;
         let start_block = file.extents.first()?.start.block;
-        Some(PackOnTape { id: id.to_owned(), start_block, bytes: file.bytes })
+        let digest = file.node.attribute(DIGEST_ATTRIBUTE).and_then(|text| blake3::Hash::from_hex(text).ok());
+        Some(PackOnTape {
+            id: id.to_owned(),
+            start_block,
+            bytes: file.bytes,
+            digest: digest.map(|digest| *digest.as_bytes()),
+            copy: copy_label(file),
+        })
     });
     packs.collect()
+}
+
+fn copy_label(file: &ltfs::File) -> Option<CopyLabel> {
+    let number = file.node.attribute(COPY_ATTRIBUTE)?.parse().ok()?;
+    Some(CopyLabel { pool: file.node.attribute(POOL_ATTRIBUTE)?.to_owned(), number })
 }
 
 impl Mounted<Appending> {
@@ -143,7 +174,13 @@ impl Mounted<Appending> {
         }
         let manifest = self.append(&manifest_name, &pack.id, &mut &*pack.manifest, manifest_bytes)?;
         let digest = blake3::Hash::from_bytes(pack.digest).to_hex().to_string();
-        let attributes = FileAttributes { extended: vec![(DIGEST_ATTRIBUTE.to_owned(), digest)] };
+        let extended = [
+            (DIGEST_ATTRIBUTE, digest),
+            (POOL_ATTRIBUTE, pack.copy.pool.clone()),
+            (COPY_ATTRIBUTE, pack.copy.number.to_string()),
+        ];
+        let extended = extended.map(|(key, value)| (key.to_owned(), value)).to_vec();
+        let attributes = FileAttributes { extended };
         let appender = &mut self.access.appender;
         let listed = appender
             .list(PACKS, &name, extent, attributes)
@@ -265,6 +302,13 @@ impl Mounted<Reading> {
     /// The manifest beside a pack.
     pub fn read_manifest(&mut self, id: &str, sink: &mut dyn Write) -> Result<(), Error> {
         let path = format!("/{PACKS}/{id}{MANIFEST_SUFFIX}");
+        let read = self.access.volume.read_file(&mut self.tape, &path, sink);
+        read.map_err(|error| self.note(error))
+    }
+
+    /// The bytes of a journal, to be read with [`volume::journal`].
+    pub fn read_journal(&mut self, seq: u64, sink: &mut dyn Write) -> Result<(), Error> {
+        let path = format!("/{}/{}", journal::DIRECTORY, journal::file_name(seq));
         let read = self.access.volume.read_file(&mut self.tape, &path, sink);
         read.map_err(|error| self.note(error))
     }

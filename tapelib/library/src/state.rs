@@ -11,7 +11,7 @@ use crate::medium::Alerts;
 use crate::robot::Robot;
 use crate::{
     AppendWork, Barcode, Config, Done, DriveNews, DriveState, Error, Expected, Inventory, JobNumber,
-    LabelledVolume, Ours, Overwrite, ReadWork, Seen, VolumeIdentity, VolumeUuid,
+    LabelledVolume, Ours, Overwrite, ReadWork, Seen, SurveyDone, SurveyWork, VolumeIdentity, VolumeUuid,
 };
 
 /// Locks are taken robot first, then state.
@@ -96,6 +96,11 @@ pub(crate) enum Work {
     PutAway {
         done: Answer<()>,
     },
+    /// See whatever volume it carries.
+    Survey {
+        work: SurveyWork,
+        done: SurveyDone,
+    },
 }
 
 /// Takes what became of a job.
@@ -111,6 +116,7 @@ impl Job {
     pub(crate) fn fail(self, error: Error) {
         match self.work {
             Work::Append { done, .. } | Work::Read { done, .. } => done(Err(error)),
+            Work::Survey { done, .. } => done(Err(error)),
             Work::Label { done, .. } => done(Err(error)),
             Work::Look { done } => done(Err(error)),
             Work::PutAway { done } => done(Err(error)),

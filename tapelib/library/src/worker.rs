@@ -14,9 +14,11 @@ use volume::ltfs::{Appender, Volume};
 use crate::charges::Verdict;
 use crate::error::{Place, chain};
 use crate::label;
-use crate::state::{Action, Job, Shared, Work};
+use crate::state::{Action, Answer, Job, Shared, Work};
 use crate::tape::DriveTape;
-use crate::{Barcode, Blame, DriveNews, DriveState, Error, MountReport, WorkEnd, reserve};
+use crate::{
+    Barcode, Blame, DriveNews, DriveState, Error, MountReport, Seen, SurveyDone, SurveyWork, WorkEnd, reserve,
+};
 
 /// One drive and what is in it. Owned by its thread.
 pub(crate) struct Worker {
@@ -190,6 +192,7 @@ impl Worker {
                 self.finish(|| done(report));
                 (failed, end)
             }
+            Work::Survey { work, done } => self.run_survey(work, done),
             Work::Label { identity, overwrite, done } => {
                 let place = self.place();
                 self.loaded_mut().open = Open::Not;
@@ -199,12 +202,7 @@ impl Worker {
                 self.finish(|| done(result));
                 (failed, WorkEnd::Keep)
             }
-            Work::Look { done } => {
-                let result = contained(|| self.look());
-                let failed = result.as_ref().err().cloned();
-                self.finish(|| done(result));
-                (failed, WorkEnd::Keep)
-            }
+            Work::Look { done } => self.run_look(done),
             Work::PutAway { .. } => unreachable!("done before the mount"),
         };
         if let Some(error) = result {
@@ -212,6 +210,21 @@ impl Worker {
             return Err(error);
         }
         if after == WorkEnd::Unload { self.dismount() } else { Ok(()) }
+    }
+
+    fn run_survey(&mut self, work: SurveyWork, done: SurveyDone) -> (Option<Error>, WorkEnd) {
+        let result = contained(|| self.survey(work));
+        let failed = result.as_ref().err().cloned();
+        let end = result.as_ref().map_or(WorkEnd::Unload, |end| *end);
+        self.finish(|| done(result.map(drop)));
+        (failed, end)
+    }
+
+    fn run_look(&mut self, done: Answer<Seen>) -> (Option<Error>, WorkEnd) {
+        let result = contained(|| self.look());
+        let failed = result.as_ref().err().cloned();
+        self.finish(|| done(result));
+        (failed, WorkEnd::Keep)
     }
 
     /// What a job ended with, after what other tries have shown.

@@ -201,6 +201,8 @@ pub enum Entry {
     RecordChanged {
         /// Its id.
         archive: String,
+        /// When it changed, in milliseconds since 1970: of several, on whatever volumes, the latest counts.
+        at_ms: i64,
         /// The whole new record, as text.
         record: String,
     },
@@ -240,8 +242,8 @@ mod tests {
                 Entry::PackCommitted { pack, start_block, bytes, digest: "00".repeat(32) }
             }),
             "[A-Z0-9]{26}".prop_map(|archive| Entry::ArchiveDead { archive }),
-            (any::<String>(), any::<String>())
-                .prop_map(|(archive, record)| Entry::RecordChanged { archive, record }),
+            (any::<String>(), any::<i64>(), any::<String>())
+                .prop_map(|(archive, at_ms, record)| Entry::RecordChanged { archive, at_ms, record }),
             (any::<u64>(), any::<u64>()).prop_map(|(first, end)| Entry::DeadBlocks { first, end }),
         ]
     }
@@ -283,7 +285,7 @@ mod tests {
     #[test]
     fn the_largest_record_of_a_pack_can_change() {
         let record = "\"".repeat(RECORD_BYTES_MAX);
-        let entries = [Entry::RecordChanged { archive: "0".repeat(26), record }];
+        let entries = [Entry::RecordChanged { archive: "0".repeat(26), at_ms: 0, record }];
         let bytes = encode(header(), &entries).unwrap();
         assert_eq!(decode_all(&bytes).unwrap().1, entries);
     }

@@ -36,7 +36,7 @@ mod writer;
 
 pub use error::Error;
 pub use id::{Digest, MemberId, PackId, ParseError};
-pub use manifest::{ManifestEntry, ManifestReader};
+pub use manifest::{ManifestEntry, ManifestReader, write_manifest};
 pub use name::{manifest_name, member_name};
 pub(crate) use plain::read_exact_at;
 pub use plain::{Cursor, InOrder, ReadAt};

@@ -7,7 +7,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use library::{AppendError, Appending, Mounted, PackFile, WorkEnd};
+use library::{AppendError, Appending, CopyLabel, Mounted, PackFile, WorkEnd};
 use serde_json::{Value, json};
 use support::packs::{Pack, data, member, spool};
 use support::{Shelf, copy, export, judge, packs_in};
@@ -212,7 +212,7 @@ fn on_a_full_volume_a_torn_index_is_not_closed_by_the_next_one() {
         std::fs::write(&path, vec![0; bytes as usize]).unwrap();
         let digest = *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes();
         let (id, path, sealed) = ("FILLER".to_owned(), path.clone(), false);
-        let filler = PackFile { id, path, bytes, digest, sealed, manifest };
+        let filler = PackFile { id, path, bytes, digest, sealed, manifest, copy: CopyLabel::default() };
         mounted.append_pack(&filler).unwrap();
         assert_eq!(mounted.remaining_bytes(), 0);
         // The closing filemark of its index.

@@ -58,7 +58,7 @@ fn written(key: &SealingKey) -> (Shelf, Vec<(String, Members)>) {
         for pack in &packs {
             pack.append(mounted).unwrap();
         }
-        let changed = Entry::RecordChanged { archive: ARCHIVE.to_owned(), record };
+        let changed = Entry::RecordChanged { archive: ARCHIVE.to_owned(), at_ms: 7, record };
         let entries = [packs[0].entry(), packs[1].entry(), changed];
         mounted.append_journal(&entries).unwrap();
         mounted.commit().unwrap();

@@ -60,6 +60,7 @@ fn events() -> Vec<Entry> {
     vec![
         Entry::ArchiveDead { archive: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into() },
         Entry::RecordChanged {
+            at_ms: -5,
             archive: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
             record: "{\"a\":\"\u{1}é\"}".into(),
         },
@@ -108,7 +109,7 @@ fn a_stranger_finds_every_file_and_every_byte() {
         journals[1],
         json!([
             { "event": "archive_dead", "archive": dead },
-            { "event": "record_changed", "archive": dead, "record": "{\"a\":\"\u{1}é\"}" },
+            { "event": "record_changed", "archive": dead, "at_ms": -5, "record": "{\"a\":\"\u{1}é\"}" },
             { "event": "dead_blocks", "first": u64::MAX - 1, "end": u64::MAX },
         ])
     );

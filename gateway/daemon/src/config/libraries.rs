@@ -1,6 +1,7 @@
 //! `[[library]]`: machines in files, and machines that stand somewhere.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use library::Ours;
 use virtual_library::Geometry;
@@ -14,6 +15,8 @@ pub struct LibraryConfig {
     pub name: String,
     /// What is behind it.
     pub machine: Machine,
+    /// Where one in files is, when it is not in the data directory.
+    pub folder: Option<PathBuf>,
 }
 
 /// What is behind a library.
@@ -47,15 +50,15 @@ impl LibraryConfig {
 }
 
 /// Every library, in order; at least one.
-pub(super) fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {
+pub(super) fn libraries(root: &mut Section<'_>, folder: &Path) -> Vec<LibraryConfig> {
     let Some(sections) = root.list("library") else {
         let machine = Machine::Virtual(Geometry::default());
-        return vec![LibraryConfig { name: "main".to_owned(), machine }];
+        return vec![LibraryConfig { name: "main".to_owned(), machine, folder: None }];
     };
     let mut libraries: Vec<LibraryConfig> = Vec::new();
     for section in sections {
         let place = section.name("name");
-        let Some(library) = library(section) else { continue };
+        let Some(library) = library(section, folder) else { continue };
         if libraries.iter().any(|other| other.name == library.name) {
             root.fault(&place, format!("{} is there twice", library.name), "give every library its own name");
         }
@@ -64,7 +67,7 @@ pub(super) fn libraries(root: &mut Section<'_>) -> Vec<LibraryConfig> {
     libraries
 }
 
-fn library(mut section: Section<'_>) -> Option<LibraryConfig> {
+fn library(mut section: Section<'_>, folder: &Path) -> Option<LibraryConfig> {
     let fix = "write 1 to 32 of a-z, 0-9, '-' and '_'";
     let named = section.has("name");
     let name = section.parsed("name", fix, library_name);
@@ -85,11 +88,13 @@ fn library(mut section: Section<'_>) -> Option<LibraryConfig> {
             None
         }
     };
+    let is_virtual = matches!(machine, Some(Machine::Virtual(_)));
+    let folder = is_virtual.then(|| section.text("folder")).flatten().map(|own| folder.join(own));
     // Without a kind it is not known which keys belong here.
     if matches!(kind.as_deref(), Some("virtual" | "sg")) {
         section.end();
     }
-    Some(LibraryConfig { name: name?, machine: machine? })
+    Some(LibraryConfig { name: name?, machine: machine?, folder })
 }
 
 fn geometry(section: &mut Section<'_>) -> Geometry {

@@ -18,8 +18,8 @@ use super::section::{Faults, Section};
 use super::stores::{self, StoreConfig};
 use super::testing::{self, Testing};
 use super::{
-    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, PACK_BYTES_DEFAULT,
-    PACK_BYTES_SG, QUIET_DEFAULT, QUIET_SG, REGION_DEFAULT,
+    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, JOURNAL_DEFAULT, JOURNAL_SG, LISTEN_DEFAULT,
+    PACK_BYTES_DEFAULT, PACK_BYTES_SG, QUIET_DEFAULT, QUIET_SG, REGION_DEFAULT,
 };
 use super::{Identity, Upstream};
 
@@ -47,7 +47,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
     let store = store.unwrap_or(StoreConfig::Embedded { pretend_remote: false });
     let buckets = stores::buckets(root.named("bucket"), store.is_remote());
     let identities = identities(&mut root, folder, store.is_remote());
-    let libraries = libraries(&mut root);
+    let libraries = libraries(&mut root, folder);
     let testing = root.table("testing").map(|section| testing::read(section, &libraries));
     let Testing { pace, quiet, probe_rounds, machines } = testing.unwrap_or_default();
     let pools = pools(&mut root, &libraries, quiet);
@@ -239,6 +239,7 @@ fn pool(
         settings.pack_bytes_target = bytes;
     }
     settings.quiet = section.seconds("quiet_seconds").unwrap_or(settings.quiet);
+    settings.journal_after = section.seconds("journal_seconds").unwrap_or(settings.journal_after);
     let levels = LEVEL_MIN.unsigned_abs().into()..=LEVEL_MAX.unsigned_abs().into();
     settings.compression_level = section.small("compression_level", levels).unwrap_or(COMPRESSION_DEFAULT);
     section.end();
@@ -272,6 +273,10 @@ fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
         copies: Vec::new(),
         pack_bytes_target,
         quiet,
+        journal_after: match &library.machine {
+            Machine::Virtual(_) => JOURNAL_DEFAULT,
+            Machine::Sg(_) => JOURNAL_SG,
+        },
         compression_level: COMPRESSION_DEFAULT,
         key: None,
     }

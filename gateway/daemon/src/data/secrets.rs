@@ -31,12 +31,24 @@ struct InstallationFile {
 impl Installation {
     /// The file of a new installation.
     pub fn fresh_text() -> String {
+        let catalog = uuid::Builder::from_random_bytes(random_bytes()).into_uuid();
+        Self::text_of(CatalogId::from_u128(catalog.as_u128()), None)
+    }
+
+    /// The file of an installation with this catalog, a new key, and this reserved bucket or a new one.
+    pub fn text_of(catalog: CatalogId, reserved: Option<&BucketName>) -> String {
+        let suffix = reserved.and_then(|bucket| bucket.as_str().strip_prefix(RESERVED_PREFIX));
         let file = InstallationFile {
-            catalog_id: uuid::Builder::from_random_bytes(random_bytes()).into_uuid().to_string(),
+            catalog_id: catalog.to_string(),
             marker_key: hex::encode(random_bytes::<32>()),
-            reserved_suffix: hex::encode(random_bytes::<8>()),
+            reserved_suffix: suffix.map_or_else(|| hex::encode(random_bytes::<8>()), str::to_owned),
         };
         toml::to_string(&file).expect("plain data")
+    }
+
+    /// Whether a bucket may be the reserved one of some installation.
+    pub fn may_be_reserved(bucket: &BucketName) -> bool {
+        bucket.as_str().starts_with(RESERVED_PREFIX)
     }
 
     /// Reads the file; the problem told never shows a secret.

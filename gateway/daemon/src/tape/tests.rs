@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use library::{
-    Barcode, CatalogId, Config, End, Expected, Library, Mount, Overwrite, PackFile, VolumeIdentity,
-    VolumeUuid, WorkEnd,
+    Barcode, CatalogId, Config, CopyLabel, End, Expected, Library, Mount, Overwrite, PackFile,
+    VolumeIdentity, VolumeUuid, WorkEnd,
 };
 use ulid::Ulid;
 use virtual_library::{Geometry, VirtualLibrary};
@@ -91,7 +91,8 @@ fn library(folder: &Path, packs: &[(Vec<u8>, volume::pack::PackSummary)]) {
         let (length, sealed) = (bytes.len() as u64, summary.key.is_some());
         let (sender, done) = mpsc::channel();
         let work = Box::new(move |mounted: &mut library::Mounted<library::Appending>| {
-            let file = PackFile { id, path, bytes: length, digest, sealed, manifest: &manifest };
+            let copy = CopyLabel::default();
+            let file = PackFile { id, path, bytes: length, digest, sealed, manifest: &manifest, copy };
             mounted.append_pack(&file).unwrap();
             mounted.commit().unwrap();
             WorkEnd::Unload

@@ -24,7 +24,7 @@ use crate::archived::{Told, client_etag, row_of};
 use crate::body::collect;
 use crate::error::{Error, Result, catalog};
 use crate::house::{Ask, House, head_of, object_uri, trouble};
-use crate::mutation::{enter, may_end};
+use crate::mutation::{enter, may_end, may_hide};
 use crate::respond::document;
 use crate::versions;
 
@@ -49,7 +49,9 @@ pub(super) async fn objects(house: Arc<House>, mut ask: Ask, body: Body) -> Resu
     let touched: Vec<Change> = kept
         .iter()
         .filter_map(|target| Some((target, rows.get(&target.key)?)))
-        .flat_map(|(target, rows)| rows.iter().filter(|row| may_end(row, target.version.as_ref())))
+        .flat_map(|(target, rows)| {
+            rows.iter().filter(|row| may_end(row, target.version.as_ref()) || may_hide(rows, row))
+        })
         .map(|row| Change::Touch(row.id))
         .collect();
     let touches = !touched.is_empty();

@@ -14,12 +14,12 @@ use model::catalog::{Bucket, Catalog, CatalogError, Change, Counts};
 use model::pack::{Pack, PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
 use model::store::{
-    BringBack, Capabilities, Flip, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page, StoreError,
+    BringBack, Capabilities, Flip, ListedVersion, ObjectHead, ObjectRef, ObjectStore, Page, Plant, StoreError,
 };
 use model::volume::Volume;
 use model::{
-    Archive, ArchiveId, Body, BucketName, ByteStream, ETag, Identity, JobId, ObjectKey, PackId, RestoreJob,
-    VolumeId,
+    Archive, ArchiveId, Body, BucketName, ByteStream, ETag, Identity, JobId, Marker, ObjectKey, PackId,
+    RestoreJob, VolumeId,
 };
 use store::S3Store;
 
@@ -110,6 +110,11 @@ impl Catalog for Failing {
     ) -> Result<Vec<Archive>, CatalogError> {
         self.check()?;
         self.inner.archives_touched(after, limit).await
+    }
+
+    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError> {
+        self.check()?;
+        self.inner.archives_untold(limit).await
     }
 
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError> {
@@ -256,6 +261,18 @@ impl ObjectStore for Lossy {
 
     async fn keep_rules(&self, bucket: &BucketName, rules: Option<Bytes>) -> Result<(), StoreError> {
         self.inner.keep_rules(bucket, rules).await
+    }
+
+    async fn claim(&self, target: &ObjectRef) -> Result<Option<Marker>, StoreError> {
+        self.inner.claim(target).await
+    }
+
+    async fn make_bucket(&self, bucket: &BucketName, versions: bool) -> Result<(), StoreError> {
+        self.inner.make_bucket(bucket, versions).await
+    }
+
+    async fn plant(&self, plant: Plant) -> Result<(), StoreError> {
+        self.inner.plant(plant).await
     }
 
     async fn remove_version(&self, target: &ObjectRef) -> Result<(), StoreError> {

@@ -55,7 +55,7 @@ fn is_expected(swap: &Swap, version: &super::Version) -> bool {
     version.etag == swap.expected_etag.as_str() && seconds == swap.expected_seconds
 }
 
-fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {
+pub(super) fn outcome(done: Outcome<bool>, target: &ObjectRef) -> Result<(), StoreError> {
     let what = || format!("{}/{}", target.bucket, target.key);
     match done {
         Ok(true) => Ok(()),

@@ -189,6 +189,13 @@ impl Tables<'_> {
         History { current, versions, nulls, bucket, key }.entry(which)
     }
 
+    /// Every entry of a key, the newest first.
+    pub(super) fn history(&self, bucket: &Bucket, key: &str) -> Result<Vec<Entry>, Fault> {
+        let (bucket, key) = (bucket.id.0, key.as_bytes());
+        let rows = self.versions.range((bucket, key, 0)..=(bucket, key, u64::MAX))?;
+        rows.map(|row| decode("versions", row?.1.value())).collect()
+    }
+
     /// Makes `version` the newest of its key, under a new sequence, in the place of what the bucket does not keep.
     /// Returns the version id to tell.
     pub(crate) fn add(
@@ -274,13 +281,13 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn point_to(&mut self, bucket: &Bucket, key: &str, version: &Version) -> Result<(), Fault> {
+    pub(super) fn point_to(&mut self, bucket: &Bucket, key: &str, version: &Version) -> Result<(), Fault> {
         let pointer = encode("current", &version.current())?;
         self.current.insert((bucket.id.0, key.as_bytes()), &*pointer)?;
         Ok(())
     }
 
-    fn write_entry(&mut self, bucket: &Bucket, key: &str, entry: &Entry) -> Result<(), Fault> {
+    pub(super) fn write_entry(&mut self, bucket: &Bucket, key: &str, entry: &Entry) -> Result<(), Fault> {
         let bytes = encode("versions", entry)?;
         self.versions.insert((bucket.id.0, key.as_bytes(), !entry.sequence()), &*bytes)?;
         Ok(())

@@ -166,6 +166,8 @@ impl Rows {
                 row.state = pick.unwrap().clone();
                 row.revision = old.map_or(0, |old| old.revision) + stale;
                 row.touched = step.flag;
+                row.death_journaled = step.size % 2 == 0;
+                row.record_changed = step.flag.then(|| Timestamp::from_seconds(10 - number as i64));
                 row.extents = step.packs.iter().map(|pack| samples::extent(PackId::new(*pack, 0))).collect();
                 Change::Archive(row)
             }
@@ -315,6 +317,10 @@ impl Rows {
         }
         let touched = archives(&|row| row.touched && row.state.stage().is_live());
         assert_eq!(catalog.archives_touched(None, 100).await.unwrap(), touched);
+        let mut untold = archives(&|row| row.untold().is_some());
+        untold.sort_by_key(|row| (row.untold(), row.id));
+        assert_eq!(catalog.archives_untold(100).await.unwrap(), untold);
+        assert_eq!(catalog.archives_untold(1).await.unwrap(), untold[..untold.len().min(1)]);
         let spooled: Vec<_> = self.packs.values().filter(|pack| pack.spooled).cloned().collect();
         assert_eq!(catalog.packs_spooled(None, 100).await.unwrap(), spooled);
         let volumes: Vec<_> = self.volumes.values().cloned().collect();

@@ -97,6 +97,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         copies: Vec::new(),
         pack_bytes_target: 1 << 20,
         quiet: Duration::from_millis(50),
+        journal_after: Duration::from_millis(200),
         compression_level: 1,
         key: None,
     };

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use volume::ltfs::{self, Appender, Committed, Found, Tail, Volume};
+use volume::ltfs::{self, Appender, BlockTape, Committed, Found, Partition, Tail, Volume};
 
 use super::{Open, Worker};
 use crate::error::{Place, chain};
@@ -10,8 +10,8 @@ use crate::medium::refuse_unwritable;
 use crate::mounted::{Appending, Mounted, Reading};
 use crate::tape::DriveTape;
 use crate::{
-    AppendWork, End, Error, Expected, FenceMismatch, Medium, MountReport, ReadWork, Recovered, Seen, WorkEnd,
-    fence,
+    AppendWork, End, Error, Expected, FenceMismatch, Medium, MountReport, ReadWork, Recovered, Seen,
+    SurveyWork, Surveyed, WorkEnd, fence,
 };
 
 impl Worker {
@@ -109,6 +109,40 @@ impl Worker {
         };
         let mam_serial = loaded.mam_serial.clone().unwrap_or_default();
         Ok(Seen { drive: place.drive, mam_serial, medium })
+    }
+
+    /// Looks at whatever volume is on the cartridge: by its end, where that can be read.
+    pub(super) fn survey(&mut self, work: SurveyWork) -> Result<WorkEnd, Error> {
+        let place = self.place();
+        let loaded = self.loaded.as_mut().expect("mounted");
+        let tape = self.tape.as_mut().expect("the tape is here between jobs");
+        let in_our_terms = |error| place.volume_error(error);
+        if let Open::Appending(appender) = std::mem::replace(&mut loaded.open, Open::Not) {
+            appender.close(tape).map_err(in_our_terms)?;
+        }
+        let (volume, tail) = match ltfs::open_at_end(tape) {
+            Ok((volume, tail)) => (volume, Some(tail)),
+            Err(error) => {
+                tracing::debug!(barcode = %place.barcode, error = chain(&error), "no end of data");
+                (ltfs::open(tape).map_err(|error| unusable(&place, error))?, None)
+            }
+        };
+        let capacity = tape.capacity(Partition::Data).map_err(|error| in_our_terms(error.into()))?;
+        let surveyed = Surveyed {
+            medium_serial: loaded.mam_serial.clone().unwrap_or_default(),
+            tail,
+            capacity_bytes: capacity.total_bytes,
+            remaining_bytes: ltfs::room_left(volume.index(), capacity),
+        };
+        let mut mounted = self.hand_over(Reading { volume });
+        let end = catch_unwind(AssertUnwindSafe(|| work(&mut mounted, &surveyed)));
+        let Mounted { tape, access, failure, .. } = mounted;
+        self.tape = Some(tape);
+        if let Some(failure) = failure.filter(|failure| matches!(failure, Error::Drive { .. })) {
+            return Err(failure);
+        }
+        self.loaded_mut().open = Open::Reading(Box::new(access.volume));
+        end.map_err(|_| Error::Panicked { barcode: place.barcode.clone() })
     }
 
     /// The write fence, then an appender at the end of data. Nothing has been written when this returns; what was

@@ -8,8 +8,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use library::{
-    AppendError, Appending, Barcode, CatalogId, Config, End, Error, Expected, LabelledVolume, Library, Mount,
-    MountReport, Mounted, Overwrite, PackFile, PackWritten, Reading, VolumeIdentity, VolumeUuid, WorkEnd,
+    AppendError, Appending, Barcode, CatalogId, Config, CopyLabel, End, Error, Expected, LabelledVolume,
+    Library, Mount, MountReport, Mounted, Overwrite, PackFile, PackWritten, Reading, VolumeIdentity,
+    VolumeUuid, WorkEnd,
 };
 use virtual_library::{Geometry, VirtualLibrary};
 
@@ -203,6 +204,7 @@ impl Spooled {
             digest: self.digest,
             sealed: false,
             manifest: &manifest_of(self.n),
+            copy: CopyLabel { pool: "pool".to_owned(), number: 1 },
         })
     }
 }

@@ -8,8 +8,8 @@ use super::limits::{BLOCK_BYTES, FILE_ENTRY_BYTES, INDEX_BYTES_MAX};
 use super::memory::{Coherency, change_reference};
 use super::stream::BlockWriter;
 use super::{
-    BlockAddress, BlockTape, CREATOR, Error, Flush, Partition, Room, Tail, TapeErrorKind, Timestamp, Volume,
-    name,
+    BlockAddress, BlockTape, CREATOR, Capacity, Error, Flush, Partition, Room, Tail, TapeErrorKind,
+    Timestamp, Volume, name,
 };
 
 /// How many blocks are written between two looks at the position.
@@ -110,14 +110,11 @@ impl Appender {
     /// 1/256 of the partition (1 MiB to 2 GiB). 0 once early warning was met, or when an index lists no more files.
     /// An error may be that of a block in the drive's buffer, and ends appending like every other.
     pub fn remaining_bytes<T: BlockTape + ?Sized>(&mut self, tape: &mut T) -> Result<u64, Error> {
-        let index = (self.next_index.root.node_count() as u64 + NODES_SPARE) * FILE_ENTRY_BYTES;
-        if self.ending || self.poisoned || index > INDEX_BYTES_MAX {
+        if self.ending || self.poisoned {
             return Ok(0);
         }
         let capacity = tape.capacity(Partition::Data).inspect_err(|_| self.poisoned = true)?;
-        let reserve = (capacity.total_bytes / 256).clamp(1 << 20, 2 << 30);
-        let indexes = 2 * index.next_multiple_of(BLOCK_BYTES as u64);
-        Ok(capacity.remaining_bytes.saturating_sub(reserve + indexes))
+        Ok(room_left(&self.next_index, capacity))
     }
 
     /// Appends exactly `bytes` bytes of `reader` as blocks and says where they lie; no index lists them until
@@ -327,6 +324,18 @@ impl Appender {
     fn refuse_poisoned(&self) -> Result<(), Error> {
         if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
     }
+}
+
+/// Bytes that can be appended to a data partition of this capacity after this index: without room for two indexes and a
+/// reserve of 1/256 of the partition (1 MiB to 2 GiB); 0 when an index lists no more files.
+pub fn room_left(index: &Index, capacity: Capacity) -> u64 {
+    let index = (index.root.node_count() as u64 + NODES_SPARE) * FILE_ENTRY_BYTES;
+    if index > INDEX_BYTES_MAX {
+        return 0;
+    }
+    let reserve = (capacity.total_bytes / 256).clamp(1 << 20, 2 << 30);
+    let indexes = 2 * index.next_multiple_of(BLOCK_BYTES as u64);
+    capacity.remaining_bytes.saturating_sub(reserve + indexes)
 }
 
 /// Writes filemark, index, filemark, and returns how many blocks and filemarks that were, and what room they left. All

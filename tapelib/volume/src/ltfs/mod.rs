@@ -32,7 +32,7 @@ mod memory_tape;
 #[cfg(test)]
 mod tests;
 
-pub use append::{Appender, Committed, FileAttributes};
+pub use append::{Appender, Committed, FileAttributes, room_left};
 pub use error::Error;
 pub use export::export_ltfs_dir;
 pub use format::{NewVolume, format};

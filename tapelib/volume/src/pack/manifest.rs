@@ -60,6 +60,21 @@ const VERSION: u32 = 1;
 
 // === writing ===
 
+/// The manifest of these members as it stands beside their pack.
+pub fn write_manifest(
+    pack: PackId,
+    entries: impl IntoIterator<Item = Result<ManifestEntry, Error>>,
+) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Write { pack, source };
+    let mut builder = ManifestBuilder::new(pack).map_err(failed)?;
+    for entry in entries {
+        let ManifestEntry { id, segment, offset, length, digest, record } = entry?;
+        let place = MemberPlace { id, segment, offset, length, digest };
+        builder.add(&place, &record).map_err(failed)?;
+    }
+    Ok(builder.finish().map_err(failed)?.compressed)
+}
+
 /// Gathers a manifest, held compressed.
 pub(super) struct ManifestBuilder {
     encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,

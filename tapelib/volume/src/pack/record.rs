@@ -39,7 +39,8 @@ pub struct ObjectRecord {
     /// Tags in stored order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
-    /// The access control list as the store gave it.
+    /// The access control list, a line `name: value` for each `x-amz-grant-*` header as a PUT takes it; absent where the
+    /// owner has every right and nobody else any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acl: Option<String>,
     /// Object Lock retention mode, `GOVERNANCE` or `COMPLIANCE`.
@@ -51,6 +52,9 @@ pub struct ObjectRecord {
     /// Object Lock legal hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legal_hold: bool,
+    /// A delete marker stands above this version: to who names no version the object is deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 /// One part of a multipart upload.

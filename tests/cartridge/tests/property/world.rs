@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use library::{
-    Appending, Barcode, CatalogId, Config, Error, Expected, Library, Mount, MountReport, Mounted, Overwrite,
-    PackFile, VolumeIdentity, VolumeUuid, WorkEnd,
+    Appending, Barcode, CatalogId, Config, CopyLabel, Error, Expected, Library, Mount, MountReport, Mounted,
+    Overwrite, PackFile, VolumeIdentity, VolumeUuid, WorkEnd,
 };
 use virtual_library::{Geometry, VirtualLibrary};
 
@@ -167,6 +167,7 @@ impl Spooled {
             digest: self.digest,
             sealed: false,
             manifest: &manifest(self.n),
+            copy: CopyLabel::default(),
         };
         mounted.append_pack(&file).map(drop)
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use library::{AppendError, Appending, Mounted, PackFile};
+use library::{AppendError, Appending, CopyLabel, Mounted, PackFile};
 use ulid::Ulid;
 use volume::journal::Entry;
 use volume::pack::{
@@ -56,6 +56,7 @@ impl Pack {
             digest: self.summary.digest.0,
             sealed: self.summary.key.is_some(),
             manifest: &self.summary.manifest,
+            copy: CopyLabel::default(),
         };
         mounted.append_pack(&file).map(|_| ())
     }
