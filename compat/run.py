@@ -13,6 +13,7 @@ import harness
 import races
 import races_direct
 import races_remote
+import rebuild
 import semantics
 import stores
 import transparency
@@ -39,6 +40,7 @@ def main():
     badinput.run(report, options.binary)
     vault.run(report, options.binary, seed)
     for mode in harness.MODES:
+        rebuild.run(report, options.binary, mode, seed)
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
         races.run(report, options.binary, mode, ROUNDS[options.long], seed)
     races_direct.run(report, options.binary, ROUNDS_REMOTE[options.long], seed)
