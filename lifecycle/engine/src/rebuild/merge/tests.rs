@@ -70,7 +70,7 @@ fn record(object: usize, tags: &str) -> ObjectRecord {
     ObjectRecord {
         bucket: "bucket".into(),
         key: format!("key-{}", object % 5),
-        version_id: (object % 2 == 0).then(|| format!("v{object}")),
+        version_id: object.is_multiple_of(2).then(|| format!("v{object}")),
         etag: "e".into(),
         last_modified_ms: object as i64,
         size: 12,
