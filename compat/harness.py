@@ -65,7 +65,7 @@ class Server:
 
     def __init__(self, binary, folder, **settings):
         """`settings` are sections of the configuration to change: testing={...}, library={...}, pool={...},
-        store={...}, spool={...}, bucket={name: {...}}."""
+        store={...}, spool={...}, lifecycle={...}, bucket={name: {...}}; more="..." is put at its end."""
         self.binary = str(Path(binary).resolve())
         self.folder = Path(folder)
         self.data = self.folder / "data"
@@ -237,6 +237,7 @@ def configuration(settings):
     sections = {
         "store": {"kind": "embedded", "pretend_remote": False},
         "spool": {},
+        "lifecycle": {},
         "testing": {"day_seconds": 3600, "lifecycle_interval_seconds": 1, "grace_seconds": 0},
     }
     if settings.get("store", {}).get("kind") == "remote":
@@ -255,7 +256,7 @@ def configuration(settings):
     lines += ["[[library]]", *assignments(library)]
     for name, storage_class in (("glacier", "GLACIER"), ("deep", "DEEP_ARCHIVE")):
         lines += ["[[pool]]", *assignments({"name": name} | pool), f"[class.{storage_class}]", f'pool = "{name}"']
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + settings.get("more", "")
 
 
 def assignments(values):

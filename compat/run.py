@@ -6,6 +6,7 @@ import random
 import sys
 
 import badinput
+import two_copies
 import crash
 import flow
 import flow_remote
@@ -39,6 +40,7 @@ def main():
         semantics.run(report, options.binary, mode)
     badinput.run(report, options.binary)
     vault.run(report, options.binary, seed)
+    two_copies.run(report, options.binary)
     for mode in harness.MODES:
         rebuild.run(report, options.binary, mode, seed)
         crash.run(report, options.binary, mode, KILLS[options.long], seed)

@@ -19,5 +19,7 @@ mod token;
 pub use admin::{Admin, AdminError};
 pub use listen::serve;
 pub use machine::{Hands, MachineAction, MachineOrder};
-pub use question::{BadQuestion, BucketAction, BucketOrder, Migrate, PAGE_ROWS, Question};
+pub use question::{
+    BadQuestion, BucketAction, BucketOrder, Migrate, PAGE_ROWS, Question, Repair, VolumeOrder,
+};
 pub use token::Token;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use model::restore::RestoreStage;
-use model::{ArchiveId, BucketName, JobId, PackId, VolumeId};
+use model::{ArchiveId, BucketName, JobId, PackId, PoolName, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use crate::MachineOrder;
@@ -46,6 +46,14 @@ pub enum Question {
     Volumes,
     /// One volume: `GET /v1/volumes/<uuid>`.
     Volume(VolumeId),
+    /// Has something done with a volume: `POST /v1/volumes/<uuid>` with a [`VolumeOrder`]. Answers how far it is; asked
+    /// again until `done`.
+    VolumeOrder {
+        /// The volume.
+        volume: VolumeId,
+        /// What to do.
+        order: VolumeOrder,
+    },
     /// A page of the packs on a volume: `GET /v1/volumes/<uuid>/packs?after=`.
     PacksOn {
         /// The volume.
@@ -84,6 +92,9 @@ pub enum Question {
     Doctor,
     /// Tries anew what the store can do: `POST /v1/probe`. Answers as [`Question::Doctor`].
     Probe,
+    /// Makes the copies again that pools are short of: `POST /v1/repair` with `{"pool": "p"}`. Answers what is left;
+    /// asked again until `done`.
+    Repair(Repair),
     /// Look for what the rules make due, now: `POST /v1/migrate` with `{"bucket": "b", "dry_run": true}`.
     Migrate(Migrate),
 }
@@ -139,6 +150,33 @@ pub struct Migrate {
     pub dry_run: bool,
 }
 
+/// What to do with a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum VolumeOrder {
+    /// Move what lives on it elsewhere, then label its cartridge anew.
+    Reclaim {},
+    /// Move what lives on it elsewhere, then never use it again.
+    Retire {},
+    /// Its cartridge is destroyed.
+    GiveUp {
+        /// Also when something living is only there.
+        #[serde(default)]
+        accept_loss: bool,
+    },
+    /// Read everything on it back.
+    Verify {},
+}
+
+/// Where copies are to be made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repair {
+    /// One pool; all when none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
+}
+
 /// The request is no question.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadQuestion {
@@ -164,7 +202,12 @@ impl Question {
     /// The HTTP method it is asked with.
     pub fn method(&self) -> &'static str {
         match self {
-            Self::Migrate(_) | Self::Bucket { .. } | Self::Probe | Self::Machines(_) => "POST",
+            Self::Migrate(_)
+            | Self::Bucket { .. }
+            | Self::Probe
+            | Self::Repair(_)
+            | Self::VolumeOrder { .. }
+            | Self::Machines(_) => "POST",
             _ => "GET",
         }
     }
@@ -181,7 +224,7 @@ impl Question {
             Self::Tasks => "/v1/tasks".to_owned(),
             Self::Machines(_) => "/v1/machines".to_owned(),
             Self::Volumes => "/v1/volumes".to_owned(),
-            Self::Volume(id) => format!("/v1/volumes/{id}"),
+            Self::Volume(id) | Self::VolumeOrder { volume: id, .. } => format!("/v1/volumes/{id}"),
             Self::PacksOn { volume, after } => after_in(format!("/v1/volumes/{volume}/packs?"), *after),
             Self::ArchivesOf { pack, after } => after_in(format!("/v1/packs/{pack}/archives?"), *after),
             Self::Restores { stage, after } => {
@@ -194,6 +237,7 @@ impl Question {
             Self::Doctor => "/v1/doctor".to_owned(),
             Self::Probe => "/v1/probe".to_owned(),
             Self::Migrate(_) => "/v1/migrate".to_owned(),
+            Self::Repair(_) => "/v1/repair".to_owned(),
         }
     }
 
@@ -203,6 +247,8 @@ impl Question {
             Self::Migrate(migrate) => serde_json::to_string(migrate).expect("plain data"),
             Self::Machines(order) => serde_json::to_string(order).expect("plain data"),
             Self::Bucket { order, .. } => serde_json::to_string(order).expect("plain data"),
+            Self::Repair(repair) => serde_json::to_string(repair).expect("plain data"),
+            Self::VolumeOrder { order, .. } => serde_json::to_string(order).expect("plain data"),
             _ => String::new(),
         }
     }
@@ -222,6 +268,9 @@ impl Question {
             ("POST", ["machines"]) => Self::Machines(order(body)?),
             ("GET", ["volumes"]) => Self::Volumes,
             ("GET", ["volumes", id]) => Self::Volume(parsed("the volume", id)?),
+            ("POST", ["volumes", id]) => {
+                Self::VolumeOrder { volume: parsed("the volume", id)?, order: order(body)? }
+            }
             ("GET", ["volumes", id, "packs"]) => {
                 Self::PacksOn { volume: parsed("the volume", id)?, after: after(&mut query)? }
             }
@@ -236,6 +285,7 @@ impl Question {
             ("GET", ["doctor"]) => Self::Doctor,
             ("POST", ["probe"]) => Self::Probe,
             ("POST", ["migrate"]) => Self::Migrate(migrate(body)?),
+            ("POST", ["repair"]) => Self::Repair(repair(body)?),
             _ => return Err(unknown()),
         };
         match query.into_keys().next() {
@@ -316,6 +366,16 @@ fn migrate(body: &[u8]) -> Result<Migrate, BadQuestion> {
     if legal { Ok(migrate) } else { Err(malformed("the bucket in", &text())) }
 }
 
+fn repair(body: &[u8]) -> Result<Repair, BadQuestion> {
+    if body.is_empty() {
+        return Ok(Repair::default());
+    }
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let repair: Repair = serde_json::from_slice(body).map_err(|_| malformed("the body", &text()))?;
+    let legal = repair.pool.as_ref().is_none_or(|name| PoolName::parse(name.as_str()).is_ok());
+    if legal { Ok(repair) } else { Err(malformed("the pool in", &text())) }
+}
+
 fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, BadQuestion> {
     text.parse().map_err(|_| malformed(what, text))
 }
@@ -352,6 +412,10 @@ mod tests {
             }),
             Question::Volumes,
             Question::Volume(volume),
+            Question::VolumeOrder { volume, order: VolumeOrder::Reclaim {} },
+            Question::VolumeOrder { volume, order: VolumeOrder::Retire {} },
+            Question::VolumeOrder { volume, order: VolumeOrder::GiveUp { accept_loss: true } },
+            Question::VolumeOrder { volume, order: VolumeOrder::Verify {} },
             Question::PacksOn { volume, after: None },
             Question::PacksOn { volume, after: Some(pack) },
             Question::ArchivesOf { pack, after: None },
@@ -367,6 +431,8 @@ mod tests {
             Question::Probe,
             Question::Migrate(Migrate::default()),
             Question::Migrate(Migrate { bucket, dry_run: true }),
+            Question::Repair(Repair::default()),
+            Question::Repair(Repair { pool: Some(PoolName::parse("glacier-2").unwrap()) }),
         ];
         questions.extend(RestoreStage::ALL.map(|stage| Question::Restores { stage, after: None }));
         for question in questions {
@@ -400,6 +466,11 @@ mod tests {
             ("POST", "/v1/migrate", "", "1"),
             ("POST", "/v1/migrate", "", r#"{"bucket":"NO"}"#),
             ("POST", "/v1/migrate", "", r#"{"drop":true}"#),
+            ("GET", "/v1/repair", "", ""),
+            ("POST", "/v1/volumes/x", "", r#"{"action":"verify"}"#),
+            ("POST", "/v1/volumes/00000000-0000-0000-0000-000000000007", "", r#"{"action":"burn"}"#),
+            ("POST", "/v1/volumes/00000000-0000-0000-0000-000000000007", "", r#"{"action":"retire","x":1}"#),
+            ("POST", "/v1/repair", "", r#"{"pool":"A B"}"#),
         ] {
             assert!(
                 Question::parse(method, path, query, body.as_bytes()).is_err(),

@@ -198,11 +198,14 @@ fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) ->
     let spool = SpoolSettings { folder: data.spool(), bytes_max: spool_bytes(config, data)? };
     let mut pools = config.pools.clone();
     for pool in pools.values_mut() {
-        let cartridge = config.libraries.iter().find(|library| library.name == pool.library);
-        // Real ones are larger than any pack.
-        let geometry = cartridge.and_then(|library| library.geometry());
-        let cartridge_bytes = geometry.map_or(u64::MAX, |geometry| geometry.cartridge_bytes);
-        let most = (cartridge_bytes / PACK_PART).min(spool.bytes_max / SPOOL_PACKS_MIN);
+        // A pack goes to its siblings' cartridges too; real ones are larger than any pack.
+        let copies = pool.copies.iter().filter_map(|copy| config.pools.get(copy));
+        let names: Vec<&String> =
+            std::iter::once(&pool.library).chain(copies.map(|copy| &copy.library)).collect();
+        let libraries = config.libraries.iter().filter(|library| names.contains(&&library.name));
+        let geometries = libraries.filter_map(|library| library.geometry());
+        let cartridge_bytes = geometries.map(|geometry| geometry.cartridge_bytes).min();
+        let most = (cartridge_bytes.unwrap_or(u64::MAX) / PACK_PART).min(spool.bytes_max / SPOOL_PACKS_MIN);
         pool.pack_bytes_target = pool.pack_bytes_target.min(most);
     }
     Ok(Settings {
@@ -219,6 +222,7 @@ fn engine_settings(config: &Config, data: &DataDir, store_deadline: Duration) ->
         grace: config.pace.grace,
         store_deadline,
         restore_hold: config.pace.restore_hold,
+        reuse_after: config.reuse_after,
         retry_after: config.pace.retry_after,
     })
 }

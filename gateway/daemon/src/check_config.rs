@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use engine::Verify;
 use library::Ours;
 use serde_json::{Value, json};
 use store::{Addressing, BucketOwner};
@@ -62,6 +63,11 @@ fn describe(config: &Config) -> Value {
             "pack_bytes_target": pool.pack_bytes_target,
             "quiet_seconds": pool.quiet.as_secs_f64(),
             "compression_level": pool.compression_level,
+            "verify": match pool.verify {
+                Verify::Deferred => "deferred",
+                Verify::Inline => "inline",
+                Verify::Never => "none",
+            },
         })
     };
     let classes =
@@ -80,7 +86,10 @@ fn describe(config: &Config) -> Value {
         "class": classes.collect::<serde_json::Map<_, _>>(),
         "spool": {"bytes_max": config.spool_bytes_max},
         "keyring": {"file": config.keyring},
-        "lifecycle": {"flips_per_second": config.flips_per_second},
+        "lifecycle": {
+            "flips_per_second": config.flips_per_second,
+            "reuse_after_seconds": config.reuse_after.as_secs_f64(),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use console::Question;
 use library::CatalogId;
-use model::{BucketName, JobId, VolumeId};
+use model::{BucketName, JobId, PoolName, VolumeId};
 use volume::seal::{KeyId, KeyName};
 
 use crate::config::DATA_DEFAULT;
@@ -62,6 +62,9 @@ pub enum Command {
     /// The volumes: cartridges as the catalog knows them
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// The pools of volumes
+    #[command(subcommand)]
+    Pool(PoolCommand),
     /// Moving objects to tape
     #[command(subcommand)]
     Migrate(MigrateCommand),
@@ -162,6 +165,53 @@ pub enum VolumeCommand {
         /// List the objects on it, too
         #[arg(long)]
         contents: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Read everything on a volume back and compare it with its digests
+    Verify {
+        /// Its UUID or barcode
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        volume: Option<String>,
+        /// Every volume that holds something
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Move what lives on a volume elsewhere, then label its cartridge anew
+    Reclaim {
+        /// Its UUID or barcode
+        volume: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Move what lives on a volume elsewhere, then never use it again
+    Retire {
+        /// Its UUID or barcode
+        volume: String,
+        /// The cartridge is destroyed: nothing can be read from it any more
+        #[arg(long)]
+        lost: bool,
+        /// With --lost: give up what is only there
+        #[arg(long, requires = "lost")]
+        accept_loss: bool,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// `tapegate pool`
+#[derive(Debug, Subcommand)]
+pub enum PoolCommand {
+    /// Make the copies again that a pool is short of, from those that are left
+    Repair {
+        /// The pool
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = PoolName::parse)]
+        pool: Option<PoolName>,
+        /// Every pool
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         at: At,
     },
@@ -421,6 +471,12 @@ mod tests {
             "task list --json",
             "volume list",
             "volume show TG0001L9 --contents",
+            "volume verify TG0001L9",
+            "volume verify --all --json",
+            "volume reclaim TG0001L9",
+            "volume retire TG0001L9 --lost --accept-loss",
+            "pool repair glacier --json",
+            "pool repair --all",
             "migrate run --bucket s3://archive/ --dry-run",
             "restore list --all",
             "restore show 01J00000000000000000000000 --json",
@@ -468,6 +524,11 @@ mod tests {
             "library export --to shelf",
             "library export TG0001L9 --to shelf --cancel",
             "library label TG0001L9 --overwrite-volume x",
+            "volume verify",
+            "volume retire TG0001L9 --accept-loss",
+            "pool repair",
+            "pool repair glacier --all",
+            "pool repair A/B",
             "bucket enable",
             "keys create A",
             "keys retire vault",

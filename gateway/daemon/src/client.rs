@@ -79,6 +79,8 @@ impl Client {
                 | Question::Bucket { .. }
                 | Question::Doctor
                 | Question::Probe
+                | Question::Repair(_)
+                | Question::VolumeOrder { .. }
         );
         if needs_machines || self.at.admin.is_some() {
             return Err(gateway.gone());

@@ -5,16 +5,17 @@ mod doctor;
 mod keys;
 mod line;
 mod machine;
+mod pool;
+mod volume;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use console::{Migrate, Question};
 use model::restore::RestoreStage;
-use model::{PackId, VolumeId};
 use serde_json::{Value, json};
 
-use crate::cli::{At, MigrateCommand, RestoreCommand, VolumeCommand, VolumeName};
+use crate::cli::{At, MigrateCommand, RestoreCommand};
 use crate::client::Client;
 use crate::error::Error;
 use crate::table::{Column, Show, bytes, sheet, table};
@@ -23,6 +24,8 @@ pub use bucket::bucket;
 pub use doctor::doctor;
 pub use keys::keys;
 pub use machine::{drive, library, task};
+pub use pool::pool;
+pub use volume::volume;
 
 /// Time between two drawings of `status --watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,77 +64,6 @@ pub fn restore(command: RestoreCommand) -> Result<(), Error> {
             print(&at, &answer, sheet)
         }
     }
-}
-
-/// `tapegate volume`
-pub fn volume(command: VolumeCommand) -> Result<(), Error> {
-    match command {
-        VolumeCommand::List(at) => listing(&at, &Question::Volumes, "volumes", VOLUMES),
-        VolumeCommand::Show { volume, contents, at } => {
-            let mut client = Client::new(&at);
-            let id = volume_id(&mut client, volume)?;
-            let mut answer = client.ask(&Question::Volume(id))?;
-            let packs = packs_on(&mut client, id)?;
-            if contents {
-                let mut archives = Vec::new();
-                for pack in &packs {
-                    archives.extend(archives_of(&mut client, pack)?);
-                }
-                answer["archives"] = archives.into();
-            }
-            answer["packs"] = packs.into();
-            print(&at, &answer, |answer| {
-                let mut text = format!("{}\n{}", sheet(answer), rows_of(answer, "packs", PACKS));
-                if contents {
-                    text.push_str(&format!("\n{}", rows_of(answer, "archives", ARCHIVES)));
-                }
-                text
-            })
-        }
-    }
-}
-
-fn volume_id(client: &mut Client, name: String) -> Result<VolumeId, Error> {
-    let barcode = match VolumeName::from(name) {
-        VolumeName::Id(id) => return Ok(id),
-        VolumeName::Barcode(barcode) => barcode,
-    };
-    let volumes = client.ask(&Question::Volumes)?;
-    let volumes = volumes["volumes"].as_array().map_or(&[][..], Vec::as_slice);
-    let named: Vec<&str> = volumes
-        .iter()
-        .filter(|volume| volume["barcode"] == *barcode)
-        .filter_map(|volume| volume["id"].as_str())
-        .collect();
-    match named[..] {
-        [id] => id.parse().map_err(|_| Error::Refused { message: format!("{id} is not a volume UUID") }),
-        [] => Err(Error::Refused {
-            message: format!("there is no volume {barcode}; `tapegate volume list` shows those there are"),
-        }),
-        _ => Err(Error::Refused {
-            message: format!(
-                "barcode {barcode} is on several volumes; name one by UUID: {}",
-                named.join(", ")
-            ),
-        }),
-    }
-}
-
-fn packs_on(client: &mut Client, volume: VolumeId) -> Result<Vec<Value>, Error> {
-    pages(client, "packs", |after| {
-        let after = after.map(str::parse).transpose().map_err(|_| ())?;
-        Ok(Question::PacksOn { volume, after })
-    })
-}
-
-fn archives_of(client: &mut Client, pack: &Value) -> Result<Vec<Value>, Error> {
-    let id = pack["pack"].as_str().unwrap_or_default();
-    let pack: PackId =
-        id.parse().map_err(|_| Error::Refused { message: format!("{id:?} is not a pack id") })?;
-    pages(client, "archives", |after| {
-        let after = after.map(str::parse).transpose().map_err(|_| ())?;
-        Ok(Question::ArchivesOf { pack, after })
-    })
 }
 
 /// All rows of a listing that comes in pages.
@@ -191,6 +123,10 @@ fn draw_status(status: &Value) -> String {
         let part = |name: &str| trouble[name].as_str().unwrap_or("-").to_owned();
         let (code, stage, since) = (part("code"), part("stage"), part("since"));
         text.push_str(&format!("trouble  {code} {stage} since {since}: {}\n", part("text")));
+    }
+    if status["degraded"]["pools"].as_array().is_some_and(|pools| !pools.is_empty()) {
+        let title = "short of copies (tapegate pool repair)";
+        text.push_str(&format!("\n{title}\n{}", rows_of(&status["degraded"], "pools", pool::SHORTAGES)));
     }
     for (title, list, columns) in [
         ("to be done by hand", "tasks", machine::TASKS),
@@ -252,32 +188,6 @@ const DRIVES: &[Column] = &[
     ("DOING", "doing", Show::Plain),
     ("CLEAN ME", "wants_cleaning", Show::Flag),
     ("LAST ERROR", "last_error", Show::Plain),
-];
-const VOLUMES: &[Column] = &[
-    ("VOLUME", "id", Show::Plain),
-    ("BARCODE", "barcode", Show::Plain),
-    ("LIBRARY", "library", Show::Plain),
-    ("POOL", "pool", Show::Plain),
-    ("STATE", "state", Show::Plain),
-    ("CAPACITY", "capacity_bytes", Show::Bytes),
-    ("LEFT", "remaining_bytes", Show::Bytes),
-    ("DETAIL", "detail", Show::Plain),
-];
-const PACKS: &[Column] = &[
-    ("PACK", "pack", Show::Plain),
-    ("COPY", "copy", Show::Plain),
-    ("POOL", "pool", Show::Plain),
-    ("STATE", "state", Show::Plain),
-    ("BLOCK", "start_block", Show::Plain),
-    ("SIZE", "bytes", Show::Bytes),
-    ("MEMBERS", "members", Show::Plain),
-];
-const ARCHIVES: &[Column] = &[
-    ("ARCHIVE", "id", Show::Plain),
-    ("STATE", "state", Show::Plain),
-    ("SIZE", "size", Show::Bytes),
-    ("BUCKET", "bucket", Show::Plain),
-    ("KEY", "key", Show::Plain),
 ];
 const RESTORES: &[Column] = &[
     ("RESTORE", "id", Show::Plain),

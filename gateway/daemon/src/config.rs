@@ -58,6 +58,8 @@ pub struct Config {
     pub keyring: Option<PathBuf>,
     /// Most flips begun in a second; as many as go when none.
     pub flips_per_second: Option<NonZeroU32>,
+    /// How long a reclaimed cartridge stays as it is before it is labelled anew.
+    pub reuse_after: Duration,
     /// How fast time goes.
     pub pace: Pace,
     /// Rounds of the race when a remote store is probed.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use console::{Admin, AdminError, BucketAction, BucketOrder, Migrate, Question};
-use engine::{BucketView, Engine};
+use console::{Admin, AdminError, BucketAction, BucketOrder, Migrate, Question, Repair, VolumeOrder};
+use engine::{BucketView, Engine, Refusal};
 use library::{DriveState, Inventory, Library};
 use model::bucket::Mode;
 use model::catalog::Bucket;
-use model::{BucketName, JobId};
+use model::volume::VolumeStage;
+use model::{BucketName, JobId, PoolName, VolumeId};
 use serde_json::{Value, json};
 use virtual_library::VirtualLibrary;
 
@@ -54,6 +55,8 @@ impl Desk {
 
     async fn status(&self) -> Result<Value, AdminError> {
         let mut status = self.records.answer(Question::Status).await?;
+        let health = engine::health(&*self.engine.house().catalog).await;
+        let health = health.map_err(|error| AdminError::failed(chain(&error)))?;
         let (used, quota) = self.engine.house().spool.usage();
         status["running"] = json!(true);
         status["libraries"] = self.library_list();
@@ -67,8 +70,25 @@ impl Desk {
             })
         };
         status["tasks"] = self.machines.tasks().await?["tasks"].take();
-        status["trouble"] = self.engine.notices().iter().map(notice).collect();
+        let mut notices = self.engine.notices();
+        notices.extend(self.engine.shortages(&health));
+        status["trouble"] = notices.iter().map(notice).collect();
         Ok(status)
+    }
+
+    /// Begins what is to be made again; what takes longer is asked for again until it is `done`.
+    async fn repair(&self, repair: Repair) -> Result<Value, AdminError> {
+        let pools = &self.engine.house().settings.pools;
+        if let Some(pool) = repair.pool.as_ref().filter(|pool| !pools.contains_key(*pool)) {
+            let known: Vec<&str> = pools.keys().map(PoolName::as_str).collect();
+            let message = format!("there is no pool {pool}; there are: {}", known.join(", "));
+            return Err(AdminError::not_found(message));
+        }
+        let left = self.engine.repair(repair.pool.as_ref()).await;
+        let left = left.map_err(|error| AdminError::failed(chain(&error)))?;
+        let short: u64 = left.pools.values().map(|pool| pool.short.packs).sum();
+        let lost: u64 = left.pools.values().map(|pool| pool.lost.packs).sum();
+        Ok(json!({"done": short == 0, "copies": short, "lost": lost, "left": view::health(&left)}))
     }
 
     fn library_list(&self) -> Value {
@@ -190,6 +210,32 @@ impl Desk {
         Ok(answer)
     }
 
+    /// Begins what is ordered; what takes longer is asked for again until it is `done`.
+    async fn volume_order(&self, id: VolumeId, order: VolumeOrder) -> Result<Value, AdminError> {
+        let begun = match order {
+            VolumeOrder::Reclaim {} => self.engine.reclaim(id).await,
+            VolumeOrder::Retire {} => self.engine.retire(id).await,
+            VolumeOrder::GiveUp { accept_loss } => self.engine.give_up(id, accept_loss).await,
+            VolumeOrder::Verify {} => self.engine.check(id).await,
+        };
+        begun.map_err(refused)?;
+        let failed = |error: &dyn std::error::Error| AdminError::failed(chain(error));
+        let left = self.engine.emptying(id).await.map_err(|error| failed(&error))?;
+        let row = self.engine.house().catalog.volume(id).await.map_err(|error| failed(&error))?;
+        // Labelled anew since.
+        let Some(row) = row else { return Ok(json!({"id": id.to_string(), "done": true})) };
+        let mut answer = self.records.answer(Question::Volume(id)).await?;
+        answer["done"] = json!(match order {
+            VolumeOrder::Reclaim {} => row.state.stage() == VolumeStage::Pending,
+            VolumeOrder::Retire {} | VolumeOrder::GiveUp { .. } => {
+                row.state.stage() == VolumeStage::Retired && left.left == 0
+            }
+            VolumeOrder::Verify {} => row.check.is_some_and(|check| check.finished.is_some()),
+        });
+        answer["left"] = json!({"copies": left.left, "bytes": left.left_bytes, "stuck": left.stuck});
+        Ok(answer)
+    }
+
     async fn migrate(&self, migrate: Migrate) -> Result<Value, AdminError> {
         let Migrate { bucket, dry_run } = migrate;
         if let Some(name) = &bucket {
@@ -211,6 +257,16 @@ impl Desk {
             "expired": scanned.expired,
             "skipped": scanned.skipped,
         }))
+    }
+}
+
+fn refused(refusal: Refusal) -> AdminError {
+    match refusal {
+        Refusal::Unknown(id) => AdminError::not_found(format!(
+            "there is no volume {id}; `tapegate volume list` shows those there are"
+        )),
+        Refusal::Unfit(why) => AdminError { status: 409, code: "Unfit".to_owned(), message: why },
+        Refusal::Failed(error) => AdminError::failed(chain(&error)),
     }
 }
 
@@ -239,6 +295,8 @@ impl Admin for Desk {
             Question::Bucket { name, order } => self.order(&name, &order).await,
             Question::Doctor => Ok(self.doctor().await),
             Question::Probe => self.probe().await,
+            Question::Repair(repair) => self.repair(repair).await,
+            Question::VolumeOrder { volume, order } => self.volume_order(volume, order).await,
             of_the_records => self.records.answer(of_the_records).await,
         }
     }

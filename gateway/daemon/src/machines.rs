@@ -147,7 +147,7 @@ impl Machines {
         let work = move || async move {
             let labelled = engine.label(&library, &barcode, pool, overwrite).await;
             let labelled = labelled.map_err(|error| refusal(&error))?;
-            Ok(json!({"done": true, "volume": view::volume(&labelled)}))
+            Ok(json!({"done": true, "volume": view::volume(&labelled, engine::Usage::default())}))
         };
         self.answer(self.chores.ask(ticket, work).await)
     }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Drive(command) => command::drive(command),
         Command::Task(command) => command::task(command),
         Command::Volume(command) => command::volume(command),
+        Command::Pool(command) => command::pool(command),
         Command::Migrate(command) => command::migrate(command),
         Command::Restore(command) => command::restore(command),
         Command::Bucket(command) => command::bucket(command),

@@ -40,9 +40,25 @@ impl Records {
         status["untold"] = json!(untold.len());
         status["untold_since"] =
             json!(untold.first().and_then(|row| row.untold()).map(|since| since.to_string()));
+        status["degraded"] = view::health(&engine::health(&*self.catalog).await?);
         status["version"] = json!(env!("CARGO_PKG_VERSION"));
         status["running"] = json!(false);
         Ok(status)
+    }
+
+    async fn volume_list(&self) -> Result<Value, CatalogError> {
+        let mut rows = Vec::new();
+        for volume in self.volumes().await? {
+            rows.push(view::volume(&volume, engine::usage(&*self.catalog, volume.id).await?));
+        }
+        Ok(json!({"volumes": rows}))
+    }
+
+    /// A volume, with what would be lost with it.
+    async fn volume(&self, volume: &Volume) -> Result<Value, CatalogError> {
+        let mut row = view::volume(volume, engine::usage(&*self.catalog, volume.id).await?);
+        row["only_here"] = view::exposure(&engine::exposure(&*self.catalog, volume.id).await?);
+        Ok(row)
     }
 
     async fn packs_on(
@@ -85,13 +101,11 @@ impl Admin for Records {
     async fn answer(&self, question: Question) -> Result<Value, AdminError> {
         let answer = match question {
             Question::Status => self.status().await,
-            Question::Volumes => {
-                let volumes = self.volumes().await;
-                volumes.map(|rows| json!({"volumes": rows.iter().map(view::volume).collect::<Vec<_>>()}))
-            }
+            Question::Volumes => self.volume_list().await,
             Question::Volume(id) => match self.catalog.volume(id).await {
                 Ok(None) => return Err(AdminError::not_found(format!("there is no volume {id}"))),
-                found => found.map(|row| row.as_ref().map_or(Value::Null, view::volume)),
+                Ok(Some(row)) => self.volume(&row).await,
+                Err(error) => Err(error),
             },
             Question::PacksOn { volume, after } => self.packs_on(volume, after).await,
             Question::ArchivesOf { pack, after } => self.archives_of(pack, after).await,
@@ -120,7 +134,9 @@ impl Admin for Records {
             | Question::Migrate(_)
             | Question::Bucket { .. }
             | Question::Doctor
-            | Question::Probe => {
+            | Question::Probe
+            | Question::Repair(_)
+            | Question::VolumeOrder { .. } => {
                 return Err(AdminError {
                     status: 503,
                     code: "NotRunning".to_owned(),

@@ -3,19 +3,20 @@
 
 mod machine;
 
-use engine::DrainProgress;
+use engine::{DrainProgress, Exposure, Health, Shortage, Usage};
 use library::{DriveState, DriveStatus, Inventory};
 use model::catalog::{Bucket, Counts};
-use model::pack::{Pack, PackCopy};
-use model::volume::{Volume, VolumeState};
-use model::{Archive, ArchiveState, RestoreJob, RestoreState};
+use model::pack::{CopyEnd, Pack, PackCopy, PackCopyState};
+use model::volume::{Volume, VolumeCheck, VolumeState};
+use model::{Archive, ArchiveState, BucketName, PoolName, RestoreJob, RestoreState};
 use serde_json::{Value, json};
 
 pub use machine::{add_volume, arrived, export, history, task};
 
-/// A volume.
-pub fn volume(volume: &Volume) -> Value {
+/// A volume, and how much of it lives.
+pub fn volume(volume: &Volume, usage: Usage) -> Value {
     let detail = match &volume.state {
+        VolumeState::Reclaiming { retire: true } => Some("it is retired afterwards".to_owned()),
         VolumeState::Pending { until } => Some(until.to_string()),
         VolumeState::Suspect { why } => Some(why.clone()),
         VolumeState::Offline { place, .. } => Some(place.clone()),
@@ -33,20 +34,55 @@ pub fn volume(volume: &Volume) -> Value {
         "generation": volume.generation,
         "capacity_bytes": volume.capacity_bytes,
         "remaining_bytes": volume.remaining_bytes,
+        "live_packs": usage.live_packs,
+        "live_bytes": usage.live_bytes,
+        "dead_bytes": usage.dead_bytes,
+        "check": volume.check.as_ref().map(check),
         "unclean": volume.unclean,
         "created": volume.created.to_string(),
+    })
+}
+
+/// A full read-back.
+fn check(check: &VolumeCheck) -> Value {
+    json!({
+        "asked": check.asked.to_string(),
+        "good": check.good,
+        "damaged": check.damaged,
+        "finished": check.finished.map(|time| time.to_string()),
+    })
+}
+
+/// What is whole on one volume alone.
+pub fn exposure(exposure: &Exposure) -> Value {
+    let (objects, bytes) = exposure.objects();
+    let bucket = |(name, (objects, bytes)): (&BucketName, &(u64, u64))| json!({"bucket": name.as_str(), "objects": objects, "bytes": bytes});
+    json!({
+        "packs": exposure.packs.len(),
+        "pack_bytes": exposure.pack_bytes,
+        "objects": objects,
+        "bytes": bytes,
+        "buckets": exposure.buckets.iter().map(bucket).collect::<Vec<_>>(),
     })
 }
 
 /// A copy of a pack, with what is known of the pack.
 pub fn pack_copy(copy: &PackCopy, pack: Option<&Pack>) -> Value {
     let place = copy.state.place();
+    let detail = match copy.state {
+        PackCopyState::Dead { why: CopyEnd::GivenUp } => Some("given up before it was relied on"),
+        PackCopyState::Dead { why: CopyEnd::Unused } => Some("nothing in it lives"),
+        PackCopyState::Dead { why: CopyEnd::Replaced } => Some("another copy took its place"),
+        PackCopyState::Dead { why: CopyEnd::VolumeLost } => Some("its cartridge is destroyed"),
+        _ => None,
+    };
     json!({
         "pack": copy.pack.to_string(),
         "copy": copy.number,
         "pool": copy.pool.as_str(),
         "volume": copy.volume.map(|volume| volume.to_string()),
         "state": word(copy.state.stage()),
+        "detail": detail,
         "start_block": place.map(|(start, _)| start),
         "blocks": place.map(|(_, blocks)| blocks),
         "bytes": pack.map(|pack| pack.bytes),
@@ -134,6 +170,25 @@ pub fn drain(progress: &DrainProgress) -> Value {
         "others": progress.others,
         "stuck_count": progress.stuck_count,
         "stuck": stuck.collect::<Vec<_>>(),
+    })
+}
+
+/// What is short of copies, in all and pool by pool.
+pub fn health(health: &Health) -> Value {
+    let pool = |(name, shortage): (&PoolName, &Shortage)| {
+        json!({
+            "pool": name.as_str(),
+            "packs": shortage.short.packs,
+            "bytes": shortage.short.bytes,
+            "coming": shortage.coming.packs,
+            "lost": shortage.lost.packs,
+        })
+    };
+    json!({
+        "packs": health.degraded.packs,
+        "bytes": health.degraded.bytes,
+        "lost": health.lost.packs,
+        "pools": health.pools.iter().map(pool).collect::<Vec<_>>(),
     })
 }
 

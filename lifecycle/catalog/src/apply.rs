@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use model::archive::ArchiveStage;
 use model::catalog::{Bucket, Change};
 use model::pack::{Pack, PackCopy, PackCopyStage};
-use model::{Archive, ArchiveId, BucketName, RestoreJob};
+use model::volume::Volume;
+use model::{Archive, ArchiveId, BucketName, PackId, RestoreJob, VolumeId};
 
 use crate::Error;
 use crate::kv::{Draft, Table, scan_prefix};
 use crate::query;
-use crate::row::{Row, archive_key, bucket_prefix, encode, pack_key, turned};
+use crate::row::{Row, archive_key, bucket_prefix, encode, pack_key, turned, volume_key};
 
 /// Why a commit is not made. Nothing of it was written.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub fn apply(draft: &mut Draft<'_>, changes: Vec<Change>) -> Result<(), Refusal>
             Change::Bucket(row) => write_bucket(draft, row)?,
             Change::ForgetBucket(name) => forget_bucket(draft, &name)?,
             Change::ForgetArchive(id) => forget_archive(draft, id)?,
+            Change::ForgetPack(id) => forget_pack(draft, id)?,
+            Change::ForgetVolume(id) => forget_volume(draft, id)?,
         }
     }
     Ok(())
@@ -145,8 +148,7 @@ fn forget_archive(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
     for extent in &row.extents {
         let pack: Option<Pack> = query::row(draft, &pack_key(extent.pack))?;
         let copies: Vec<PackCopy> = query::copies_of(draft, extent.pack)?;
-        let dead = |copy: &PackCopy| copy.state.stage() == PackCopyStage::Dead;
-        if pack.is_some_and(|pack| pack.spooled) || !copies.iter().all(dead) {
+        if pack.is_some_and(|pack| pack.spooled) || !copies.iter().all(is_dead) {
             return Err(Refusal::Illegal(format!(
                 "archive {id} may not be forgotten: pack {} still holds it",
                 extent.pack
@@ -160,7 +162,7 @@ fn forget_archive(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
     })?;
     for job in jobs {
         let job: RestoreJob = query::indexed(draft, Table::RestoresByArchive, &job)?;
-        if is_over(&job) {
+        if job.state.stage().is_over() {
             remove(draft, &job);
         }
     }
@@ -168,7 +170,37 @@ fn forget_archive(draft: &mut Draft<'_>, id: ArchiveId) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_over(job: &RestoreJob) -> bool {
-    use model::restore::RestoreStage::{Failed, Lapsed};
-    matches!(job.state.stage(), Lapsed | Failed)
+/// Forgets a pack that is nowhere and that nobody names, with its copies.
+fn forget_pack(draft: &mut Draft<'_>, id: PackId) -> Result<(), Refusal> {
+    let old: Option<Pack> = query::row(draft, &pack_key(id))?;
+    let row = old.ok_or_else(|| Refusal::Missing(format!("pack {id}")))?;
+    let mut named = false;
+    scan_prefix(draft, Table::ArchivesByPack, &pack_key(id), None, &mut |_, _| {
+        named = true;
+        ControlFlow::Break(())
+    })?;
+    let copies = query::copies_of(draft, id)?;
+    if named || row.spooled || !copies.iter().all(is_dead) {
+        return Err(Refusal::Illegal(format!("pack {id} may not be forgotten: it is still needed")));
+    }
+    copies.iter().for_each(|copy| remove(draft, copy));
+    remove(draft, &row);
+    Ok(())
+}
+
+/// Forgets a volume no copy on which counts, with these copies.
+fn forget_volume(draft: &mut Draft<'_>, id: VolumeId) -> Result<(), Refusal> {
+    let old: Option<Volume> = query::row(draft, &volume_key(id))?;
+    let row = old.ok_or_else(|| Refusal::Missing(format!("volume {id}")))?;
+    let copies = query::copies_on(draft, id)?;
+    if !copies.iter().all(is_dead) {
+        return Err(Refusal::Illegal(format!("volume {id} may not be forgotten: copies on it count")));
+    }
+    copies.iter().for_each(|copy| remove(draft, copy));
+    remove(draft, &row);
+    Ok(())
+}
+
+fn is_dead(copy: &PackCopy) -> bool {
+    copy.state.stage() == PackCopyStage::Dead
 }

@@ -179,6 +179,10 @@ impl<S: Store> Catalog for Book<S> {
         .await
     }
 
+    async fn is_alive(&self, pack: PackId) -> Result<bool, CatalogError> {
+        self.point("looking for life in a pack", |read| query::is_alive(read, pack))
+    }
+
     async fn archives_touched(
         &self,
         after: Option<ArchiveId>,

@@ -8,7 +8,7 @@ pub mod samples;
 
 use model::archive::ArchiveStage;
 use model::catalog::{Bucket, Catalog, CatalogError, Change};
-use model::pack::PackCopyState;
+use model::pack::{CopyEnd, PackCopyState};
 use model::{Archive, ArchiveId, ArchiveState, PackId, RestoreState, Timestamp};
 
 use samples::{archive, bucket, bucket_name, copy, extent, object_key, pack, restore, volume};
@@ -175,7 +175,7 @@ async fn history_is_forgotten_when_nothing_holds_it(catalog: &dyn Catalog) {
     let mut row = archive(1, "photos", "a", 10);
     row.state = ArchiveState::Dead;
     row.extents = vec![extent(PackId::new(1, 0))];
-    let dead = copy(1, 0, None, PackCopyState::Dead);
+    let dead = copy(1, 0, None, PackCopyState::Dead { why: CopyEnd::Unused });
     let until = Timestamp::from_seconds(9);
     let (over, copied) =
         (restore(1, row.id, RestoreState::Lapsed), restore(2, row.id, RestoreState::Copied { until }));

@@ -15,7 +15,8 @@ pub enum Table {
     ArchivesByKey,
     /// Stage, archive id -> size in bytes, so that counting reads no rows.
     ArchivesByStage,
-    /// Pack id, archive id -> nothing; one for each pack an archive has an extent in.
+    /// Pack id, archive id -> one byte where the archive is not history, else nothing; one for each pack an archive has
+    /// an extent in.
     ArchivesByPack,
     /// Archive id -> nothing; live and touched ones only.
     ArchivesTouched,

@@ -6,11 +6,11 @@ use model::archive::ArchiveStage;
 use model::catalog::Counts;
 use model::pack::{PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::{Archive, ArchiveId, PackId, RestoreJob};
+use model::{Archive, ArchiveId, PackId, RestoreJob, VolumeId};
 
 use crate::Error;
 use crate::kv::{Read, Table, scan_prefix};
-use crate::row::{MOMENT_BYTES, Row, archive_key, decode, hex, pack_key, turned};
+use crate::row::{LIVE, MOMENT_BYTES, Row, archive_key, decode, hex, pack_key, turned, volume_key};
 
 /// Most rows one page has.
 pub const PAGE_ROWS_MAX: usize = 10_000;
@@ -73,6 +73,26 @@ pub fn all<R: Row>(read: &dyn Read) -> Result<Vec<R>, Error> {
 /// The copies of a pack, by number.
 pub fn copies_of(read: &dyn Read, pack: PackId) -> Result<Vec<PackCopy>, Error> {
     with_prefix(read, &pack_key(pack))
+}
+
+/// Whether an archive that is not history has an extent in the pack. Reads the index alone.
+pub fn is_alive(read: &dyn Read, pack: PackId) -> Result<bool, Error> {
+    let mut alive = false;
+    scan_prefix(read, Table::ArchivesByPack, &pack_key(pack), None, &mut |_, live| {
+        alive = live == LIVE;
+        if alive { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(alive)
+}
+
+/// Every copy on a volume.
+pub fn copies_on(read: &dyn Read, volume: VolumeId) -> Result<Vec<PackCopy>, Error> {
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    scan_prefix(read, Table::CopiesByVolume, &volume_key(volume), None, &mut |key, _| {
+        keys.push(key.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    keys.iter().map(|key| indexed(read, Table::CopiesByVolume, key)).collect()
 }
 
 fn with_prefix<R: Row>(read: &dyn Read, prefix: &[u8]) -> Result<Vec<R>, Error> {

@@ -51,6 +51,9 @@ pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
 /// Version of the encoding of rows. A row is read by the version it was written with.
 const ENCODING: u8 = 4;
 
+/// What the index of the archives in a pack says of one that is not history.
+pub const LIVE: &[u8] = &[1];
+
 /// Bytes for people.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -145,7 +148,8 @@ impl Row for Archive {
         }
         for extent in &self.extents {
             let pack = pack_key(extent.pack);
-            entries.insert((Table::ArchivesByPack, joined(&pack, &key)), Vec::new());
+            let life = if stage.is_live() { LIVE.to_vec() } else { Vec::new() };
+            entries.insert((Table::ArchivesByPack, joined(&pack, &key)), life);
         }
         entries
     }

@@ -13,7 +13,7 @@ use crate::buckets::{self, Leave};
 use crate::error::{self, Error, chain};
 use crate::flip::{self, Flipped};
 use crate::house::House;
-use crate::promote;
+use crate::{promote, standing};
 
 /// Flips under way at a time: many, because each waits for three commits that it shares with the others.
 pub(crate) const FLIPS_AT_A_TIME: usize = 128;
@@ -41,7 +41,11 @@ pub(crate) async fn flip_all(house: &Arc<House>) -> Result<bool, Error> {
             || house.later.rests(archive.id, now)
             || !house.pace.take(settings.flips_per_second, now)
             || !house.refusals.may_begin(&archive.bucket, now, pause);
-        if waits { Ok(Flipped::Waits) } else { flip::flip(&house, archive).await }
+        // A copy may have been lost since the archive was taped.
+        if waits || !standing::is_on_tape(&house, &archive).await? {
+            return Ok(Flipped::Waits);
+        }
+        flip::flip(&house, archive).await
     };
     let ready = each(house, ArchiveStage::Taped, flip).await?;
     Round { ended: settled.ended + ready.ended, ..ready }.end()

@@ -11,7 +11,7 @@ use model::clock::{Clock, Entropy};
 use model::fence::KeyFence;
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::store::{ObjectRef, ObjectStore};
-use model::{Archive, ArchiveId, ArchiveState, BucketName, Timestamp};
+use model::{Archive, ArchiveId, ArchiveState, BucketName, PackId, Timestamp};
 use volume::seal::KeySource;
 
 use crate::assembly::Assemblies;
@@ -20,7 +20,9 @@ use crate::canary::Canary;
 use crate::copies::Copies;
 use crate::drain::Backs;
 use crate::error::Error;
+use crate::forget::Sweep;
 use crate::gates::Gates;
+use crate::health::Shortages;
 use crate::hot::HotCopies;
 use crate::pace::Pace;
 use crate::places::Places;
@@ -30,7 +32,9 @@ use crate::rest::Resting;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::trouble::Trouble;
+use crate::unclaimed::Unclaimed;
 use crate::vault::Vault;
+use crate::verify::ReadBacks;
 
 const PAGE: usize = 1_000;
 
@@ -66,6 +70,14 @@ pub struct House {
     pub(crate) places: Places,
     /// Held while cartridges are labelled: two labels for one cartridge would be one too many.
     pub(crate) labelling: tokio::sync::Mutex<()>,
+    /// Packs finished and not yet pointed to: nothing in them lives, and they are needed all the same.
+    pub(crate) unclaimed: Unclaimed,
+    /// How far history was looked through for what can be forgotten.
+    pub(crate) sweep: Sweep,
+    /// Since when something is short of copies.
+    pub(crate) shortages: Shortages,
+    /// Volumes being read back.
+    pub(crate) read_backs: ReadBacks,
     /// When promotion is worth a look.
     pub(crate) promotion: Promotion,
     /// Volumes that just failed.
@@ -136,6 +148,10 @@ impl House {
             trouble: Trouble::default(),
             places: Places::default(),
             labelling: tokio::sync::Mutex::default(),
+            unclaimed: Unclaimed::default(),
+            sweep: Sweep::default(),
+            shortages: Shortages::default(),
+            read_backs: ReadBacks::default(),
             promotion: Promotion::default(),
             resting: Resting::default(),
             later: Resting::default(),
@@ -197,6 +213,11 @@ impl House {
             }
         }
         Ok(saved)
+    }
+
+    /// Whether anything in a pack lives, or is about to.
+    pub(crate) async fn is_alive(&self, pack: PackId) -> Result<bool, CatalogError> {
+        Ok(self.unclaimed.has(pack) || self.catalog.is_alive(pack).await?)
     }
 
     /// The row as it stands now.

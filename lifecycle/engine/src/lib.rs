@@ -5,6 +5,8 @@
 //!
 //! Migration: scan -> rules -> plan -> packing (spool) -> writing (tape) -> verify -> promote (`Taped`) -> flip.
 //! Restore: queue (route) -> schedule -> recall (tape to store) -> lapse.
+//! Volumes: evacuate (empties what is reclaimed or retired) -> renew (labelled anew); checks (full read-backs on request).
+//! Copies: damage or a lost volume -> wanted -> remake (from a copy that is left, to the spool) -> writing -> verify.
 //! Back to a plain bucket: drain (which, restored some at a time) -> bring_back (one object).
 //! Out of the library and back: vault (orders to leave) -> tasks (what people do) -> arrivals.
 //! Beside them: resolve looks again at what clients touched; set_aside keeps poison out of the way.
@@ -21,20 +23,27 @@ mod bring_back;
 mod buckets;
 mod builder;
 mod canary;
+mod checks;
 mod copies;
+mod damage;
 mod drain;
 mod due;
 mod error;
+mod evacuate;
+mod exposure;
 mod fence;
 mod fit;
 mod flip;
 mod flips;
+mod forget;
 mod gates;
+mod health;
 mod hot;
 mod house;
 mod lapse;
 mod listed;
 mod notice;
+mod orders;
 mod pace;
 mod packing;
 mod places;
@@ -46,6 +55,9 @@ pub mod rebuild;
 mod recall;
 mod record;
 mod refusals;
+mod remake;
+mod renew;
+mod repair;
 mod resolve;
 mod rest;
 mod rules;
@@ -55,20 +67,25 @@ mod scratch;
 mod seals;
 mod set_aside;
 mod settings;
+mod sources;
 mod spool;
 mod spool_check;
 mod stage;
+mod standing;
 mod start;
 mod step;
 mod stuck;
 mod tasks;
 mod trouble;
+mod unclaimed;
 mod untold;
+mod vanished;
 mod vault;
 mod verify;
 mod versions;
 mod volumes;
 mod wait;
+mod wanted;
 mod worker;
 mod writing;
 
@@ -76,12 +93,15 @@ pub use arrivals::{Arrival, Arrived};
 pub use buckets::BucketView;
 pub use drain::DrainProgress;
 pub use error::Error;
+pub use exposure::{Exposure, Usage, exposure, usage};
 pub use fence::MemoryFence;
+pub use health::{Health, Shortage, Tally, health};
 pub use house::{House, Parts};
 pub use notice::Notice;
+pub use orders::{Emptying, Refusal};
 pub use rules::{Action, Subject, due};
 pub use scan::Scanned;
-pub use settings::{PoolSettings, Settings, SpoolSettings};
+pub use settings::{PoolSettings, Settings, SpoolSettings, Verify};
 pub use stuck::Stuck;
 pub use tasks::{Task, TaskKind};
 pub use vault::{Export, ExportOrder};

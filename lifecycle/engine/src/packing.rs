@@ -263,6 +263,7 @@ async fn become_packed(house: &House, mut archives: Vec<Archive>, packs: &[PackI
         archive.advance(ArchiveState::Packed, house.now());
     }
     let packed = house.save_each(archives).await?;
+    packs.iter().for_each(|pack| house.unclaimed.remove(*pack));
     // Its packs may be on tape already.
     house.promotion.want();
     if packed == 0 {
@@ -305,6 +306,7 @@ async fn register(
         }));
     }
     debug_assert!(changes.len() <= TRANSACTION_ROWS_MAX);
+    house.unclaimed.add(id);
     let committed = house.catalog.commit(changes).await;
     if committed.is_err()
         && let Err(error) = house.spool.remove(id)

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use model::archive::ArchiveStage;
 use model::catalog::{CatalogError, Change};
-use model::pack::{PackCopy, PackCopyStage, PackCopyState};
-use model::{Archive, ArchiveId, ArchiveState, PackId};
+use model::pack::{CopyEnd, PackCopy, PackCopyStage, PackCopyState};
+use model::{Archive, ArchiveId, ArchiveState, PackId, PoolName};
 
 use crate::error::{Error, chain};
 use crate::house::House;
+use crate::standing::{Packs, Standing, is_trusted};
+use crate::wanted::want;
 
 const PAGE: usize = 1_000;
 /// Every so many rounds it is looked at everything, hint or not.
@@ -38,24 +40,43 @@ impl Promotion {
     }
 }
 
-/// Makes `Taped` what is on tape in every copy and due again what is in a lost pack, then frees the spool of packs
-/// that are on tape. Counts the archives taped.
+/// Makes `Taped` what is on tape in every copy and due again what is in a lost pack; has copies that were lost made
+/// again while the hot bytes are still there; then frees the spool of packs that are on tape. Counts the archives taped.
 pub async fn promote(house: &House) -> Result<u64, Error> {
-    let mut packs = Packs::default();
+    let mut packs = Packs::begin(house).await?;
+    let mut short = BTreeMap::new();
+    let mut taped = 0;
+    for stage in [ArchiveStage::Packed, ArchiveStage::Taped] {
+        taped += promote_stage(house, stage, &mut packs, &mut short).await?;
+    }
+    for (pack, pools) in short {
+        let again = want(house, pack, &pools).await?;
+        tracing::warn!(%pack, copies = again, "copies that were lost are made again");
+    }
+    free_spool(house).await?;
+    Ok(taped)
+}
+
+async fn promote_stage(
+    house: &House,
+    stage: ArchiveStage,
+    packs: &mut Packs,
+    short: &mut BTreeMap<PackId, Vec<PoolName>>,
+) -> Result<u64, Error> {
     let mut taped = 0;
     let mut after: Option<ArchiveId> = None;
     loop {
-        let page = house.catalog.archives_in(ArchiveStage::Packed, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
+        let page = house.catalog.archives_in(stage, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(taped) };
         after = Some(last.id);
         let (mut safe, mut lost) = (Vec::new(), Vec::new());
         for mut archive in page {
-            match packs.of(house, &archive).await? {
-                Standing::Verified => {
+            match packs.of(house, &archive, short).await? {
+                Standing::Whole if stage == ArchiveStage::Packed => {
                     archive.advance(ArchiveState::Taped, house.now());
                     safe.push(archive);
                 }
-                Standing::Waiting => {}
+                Standing::Whole | Standing::Waiting | Standing::Short(_) => {}
                 Standing::Lost => {
                     archive.advance(ArchiveState::Due, house.now());
                     lost.push(archive);
@@ -68,82 +89,63 @@ pub async fn promote(house: &House) -> Result<u64, Error> {
             tracing::warn!(archives = again, "archives in lost packs are packed again");
         }
     }
-    free_spool(house, &mut packs).await?;
-    Ok(taped)
 }
 
-/// How far a pack is, all its copies together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Every copy is verified.
-    Verified,
-    /// Some are not yet.
-    Waiting,
-    /// It is not there, or lacks a copy that never comes.
-    Lost,
-}
-
-/// The packs looked at; remembered for one round.
-#[derive(Default)]
-struct Packs {
-    known: BTreeMap<PackId, Standing>,
-}
-
-impl Packs {
-    /// The worst of the packs an archive is in.
-    async fn of(&mut self, house: &House, archive: &Archive) -> Result<Standing, Error> {
-        let mut worst = Standing::Verified;
-        for extent in &archive.extents {
-            match self.pack(house, extent.pack).await? {
-                Standing::Lost => return Ok(Standing::Lost),
-                Standing::Waiting => worst = Standing::Waiting,
-                Standing::Verified => {}
-            }
-        }
-        Ok(worst)
-    }
-
-    async fn pack(&mut self, house: &House, pack: PackId) -> Result<Standing, Error> {
-        if let Some(known) = self.known.get(&pack) {
-            return Ok(*known);
-        }
-        let standing = standing(&house.catalog.copies_of(pack).await?);
-        self.known.insert(pack, standing);
-        Ok(standing)
-    }
-}
-
-fn standing(copies: &[PackCopy]) -> Standing {
-    let is = |stage: PackCopyStage| move |copy: &PackCopy| copy.state.stage() == stage;
-    if copies.is_empty() || copies.iter().any(is(PackCopyStage::Dead)) {
-        Standing::Lost
-    } else if copies.iter().all(is(PackCopyStage::Verified)) {
-        Standing::Verified
-    } else {
-        Standing::Waiting
-    }
-}
-
-async fn free_spool(house: &House, packs: &mut Packs) -> Result<(), Error> {
+/// Frees the spool of packs no copy of which is still to be made, written or read back.
+async fn free_spool(house: &House) -> Result<(), Error> {
     let mut after: Option<PackId> = None;
     loop {
         let spooled = house.catalog.packs_spooled(after, PAGE).await?;
         let Some(last) = spooled.last() else { return Ok(()) };
         after = Some(last.id);
         for mut pack in spooled {
-            if packs.pack(house, pack.id).await? == Standing::Verified {
-                pack.spooled = false;
-                let id = pack.id;
-                // The row first: a file without a row is removed at the next start, a row without a file is a loss.
-                match house.catalog.commit(vec![Change::Pack(pack)]).await {
-                    Ok(()) => house.spool.remove(id)?,
-                    // Somebody else was there first: the next round sees it.
-                    Err(CatalogError::Conflict { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
+            let copies = house.catalog.copies_of(pack.id).await?;
+            if copies.is_empty() || copies.iter().any(|copy| needs_spool(house, copy)) {
+                continue;
+            }
+            pack.spooled = false;
+            let id = pack.id;
+            // The row first: a file without a row is removed at the next start, a row without a file is a loss.
+            match house.catalog.commit(vec![Change::Pack(pack)]).await {
+                Ok(()) => house.spool.remove(id)?,
+                // Somebody else was there first: the next round sees it.
+                Err(CatalogError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+fn needs_spool(house: &House, copy: &PackCopy) -> bool {
+    match copy.state.stage() {
+        PackCopyStage::Wanted | PackCopyStage::Spooled => true,
+        PackCopyStage::Written => !is_trusted(house, copy),
+        PackCopyStage::Verified | PackCopyStage::Damaged | PackCopyStage::Dead => false,
+    }
+}
+
+/// The spool lost a pack or holds it damaged. Where a copy is on tape the others are made from it; else the pack is
+/// given up.
+pub(crate) async fn spool_lost(house: &House, pack: PackId) -> Result<(), Error> {
+    let copies = house.catalog.copies_of(pack).await?;
+    let on_tape =
+        |copy: &PackCopy| matches!(copy.state.stage(), PackCopyStage::Written | PackCopyStage::Verified);
+    if !copies.iter().any(on_tape) {
+        return pack_lost(house, pack).await;
+    }
+    let mut changes = Vec::new();
+    for mut copy in copies {
+        if copy.state.stage() == PackCopyStage::Spooled {
+            copy.advance(PackCopyState::Wanted);
+            changes.push(Change::PackCopy(copy));
+        }
+    }
+    match house.catalog.commit(changes).await {
+        // Found again by whoever writes the pack next.
+        Err(CatalogError::Conflict { .. }) => return Ok(()),
+        other => other?,
+    }
+    house.spool.remove(pack)
 }
 
 /// Gives up a pack that is nowhere complete: its archives are due again, their hot bytes being where they were.
@@ -171,6 +173,7 @@ pub(crate) async fn pack_lost(house: &House, pack: PackId) -> Result<(), Error> 
         house.save_each(archives).await?;
     }
     bury(house, pack).await?;
+    house.unclaimed.remove(pack);
     house.spool.remove(pack)
 }
 
@@ -180,8 +183,10 @@ async fn bury(house: &House, pack: PackId) -> Result<(), Error> {
     loop {
         let mut changes: Vec<Change> = Vec::new();
         for mut copy in house.catalog.copies_of(pack).await? {
-            copy.advance(PackCopyState::Dead);
-            changes.push(Change::PackCopy(copy));
+            if copy.state.stage() != PackCopyStage::Dead {
+                copy.advance(PackCopyState::Dead { why: CopyEnd::GivenUp });
+                changes.push(Change::PackCopy(copy));
+            }
         }
         if let Some(mut row) = house.catalog.pack(pack).await? {
             row.spooled = false;
@@ -195,7 +200,7 @@ async fn bury(house: &House, pack: PackId) -> Result<(), Error> {
     }
 }
 
-/// At start: packs whose file is wanted but gone, while a copy still needs it, are given up.
+/// At start: packs whose file is wanted but gone, while a copy still needs it, are given up or read from tape again.
 pub(crate) async fn give_up_lost_packs(house: &House) -> Result<u64, Error> {
     let mut lost = 0;
     let mut after: Option<PackId> = None;
@@ -204,13 +209,10 @@ pub(crate) async fn give_up_lost_packs(house: &House) -> Result<u64, Error> {
         let Some(last) = packs.last() else { return Ok(lost) };
         after = Some(last.id);
         for pack in packs {
-            let whole = std::fs::metadata(house.spool.path(pack.id))
-                .is_ok_and(|file| file.len() == pack.bytes)
-                && house.spool.manifest_path(pack.id).exists();
             let copies = house.catalog.copies_of(pack.id).await?;
             let needed = copies.iter().any(|copy: &PackCopy| copy.state.stage() == PackCopyStage::Spooled);
-            if needed && !whole {
-                match pack_lost(house, pack.id).await {
+            if needed && !house.spool.has(&pack) {
+                match spool_lost(house, pack.id).await {
                     Ok(()) => lost += 1,
                     // The process must start all the same: what is on tape can be read.
                     Err(error @ Error::Bug { .. }) => {
@@ -225,33 +227,7 @@ pub(crate) async fn give_up_lost_packs(house: &House) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use model::PoolName;
-
-    #[test]
-    fn one_dead_copy_means_the_pack_is_lost() {
-        let place = (7, 1);
-        let verified = PackCopyState::Verified { start_block: place.0, blocks: place.1 };
-        let written = PackCopyState::Written { start_block: place.0, blocks: place.1 };
-        let copies = |states: &[PackCopyState]| -> Vec<PackCopy> {
-            (0_u8..)
-                .zip(states)
-                .map(|(number, state)| PackCopy {
-                    pack: PackId::new(1, 1),
-                    number,
-                    revision: 1,
-                    pool: PoolName::parse("pool").unwrap(),
-                    volume: None,
-                    state: *state,
-                })
-                .collect()
-        };
-        assert!(standing(&copies(&[])) == Standing::Lost);
-        assert!(standing(&copies(&[verified, PackCopyState::Dead])) == Standing::Lost);
-        assert!(standing(&copies(&[verified, written])) == Standing::Waiting);
-        assert!(standing(&copies(&[verified, verified])) == Standing::Verified);
-    }
 
     #[test]
     fn promotion_looks_when_asked_and_every_tenth_round() {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use model::archive::ArchiveStage;
 use model::catalog::{CatalogError, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
-use model::pack::{PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::volume::{Volume, VolumeStage};
 use model::{Archive, ArchiveId, JobId, Remedy, RestoreJob, RestoreState};
 
 use crate::error::{Error, chain};
@@ -16,7 +14,7 @@ use crate::flip::milliseconds;
 use crate::hot;
 use crate::house::House;
 use crate::schedule::Piece;
-use crate::seals;
+use crate::sources::{Place, Places};
 
 /// How often reading may fail before a restore ends as failed.
 const FAILURES_MAX: u32 = 5;
@@ -95,7 +93,7 @@ pub(crate) struct Waiting {
 /// failed, those of archives that are history as lapsed.
 pub(crate) async fn waiting(house: &House) -> Result<Waiting, Error> {
     let mut waiting = Waiting::default();
-    let mut places = Places::default();
+    let mut places = Places::begin(house);
     let mut after: Option<JobId> = None;
     loop {
         let jobs = house.catalog.restores_in(RestoreStage::Queued, after, PAGE).await?;
@@ -162,70 +160,6 @@ async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Resu
         }
     }
     Ok(Found::Pieces(found))
-}
-
-/// Where a pack can be read.
-#[derive(Clone, Copy)]
-enum Place {
-    At {
-        volume: model::VolumeId,
-        start_block: u64,
-        pack_bytes: u64,
-    },
-    /// It exists, but no volume that has it is in a library, or its key is not in the keyring.
-    OutOfReach,
-    Nowhere,
-}
-
-/// Places looked up in one round.
-#[derive(Default)]
-struct Places {
-    known: std::collections::BTreeMap<model::PackId, Place>,
-    /// The first pack whose key is missing, as an error.
-    keyless: Option<Error>,
-}
-
-impl Places {
-    async fn of(&mut self, house: &House, pack: model::PackId) -> Result<Place, Error> {
-        if let Some(place) = self.known.get(&pack) {
-            return Ok(*place);
-        }
-        let mut place = look_up(house, pack).await?;
-        if let Place::At { volume, .. } = place
-            && let Some(error) = seals::objection(house, pack, volume).await?
-        {
-            self.keyless.get_or_insert(error);
-            place = Place::OutOfReach;
-        }
-        self.known.insert(pack, place);
-        Ok(place)
-    }
-}
-
-async fn look_up(house: &House, pack: model::PackId) -> Result<Place, Error> {
-    let Some(row) = house.catalog.pack(pack).await? else { return Ok(Place::Nowhere) };
-    let mut copies = Vec::new();
-    for copy in house.catalog.copies_of(pack).await? {
-        let (Some(volume), Some((start_block, _))) = (copy.volume, copy.state.place()) else { continue };
-        if let Some(volume) = house.catalog.volume(volume).await? {
-            copies.push((copy, volume, start_block));
-        }
-    }
-    // A suspect volume last, a verified copy first; among equals the first of its pools.
-    copies.sort_by_key(|(copy, volume, _): &(PackCopy, Volume, u64)| {
-        let suspect = volume.state.stage() == VolumeStage::Suspect;
-        (suspect, copy.state.stage() != PackCopyStage::Verified, copy.number)
-    });
-    let mut place = Place::Nowhere;
-    for (_, volume, start_block) in copies {
-        match volume.state.stage() {
-            VolumeStage::Retired => {}
-            _ if !volume.is_in_reach() => place = Place::OutOfReach,
-            _ if house.resting.rests(volume.id, house.now()) => place = Place::OutOfReach,
-            _ => return Ok(Place::At { volume: volume.id, start_block, pack_bytes: row.bytes }),
-        }
-    }
-    Ok(place)
 }
 
 /// Marks restores as being read; gives the rows as they stand then. Those that moved on meanwhile are left out.

@@ -22,7 +22,7 @@ use crate::house::House;
 use crate::queue::{self, Failure};
 use crate::reader::{Content, News, Reader};
 use crate::schedule::{self, Piece};
-use crate::{copies, volumes};
+use crate::{copies, damage, sources, volumes};
 
 /// Objects of one segment up to this size go to the store from memory; times what is under way, this bounds it.
 const MEMORY_BYTES_MAX: u64 = 256 << 10;
@@ -127,7 +127,7 @@ impl Recall {
         let (heard, report) = match self.mount(pieces).await {
             Ok(mount) => mount,
             Err(error) => {
-                self.return_unread(None).await?;
+                self.return_unread().await?;
                 return Err(error);
             }
         };
@@ -237,8 +237,15 @@ impl Recall {
 
     /// A piece could not be read.
     async fn failed(&mut self, piece: &Piece, error: Error) -> Result<(), Error> {
+        let (pack, house) = (piece.extent.pack, &self.house);
+        if damage::is_damage(&error) {
+            damage::found(house, pack, self.volume, &chain(&error)).await?;
+        }
+        // Another copy answers for it; only the last one can fail it.
+        let spared = damage::is_damage(&error) && sources::is_elsewhere(house, pack, self.volume).await?;
         if let Some(job) = self.jobs.remove(&piece.job) {
-            queue::give_back(&self.house, job, Some(Failure::of(&error))).await?;
+            let failure = (!spared).then(|| Failure::of(&error));
+            queue::give_back(house, job, failure).await?;
         }
         if matches!(error, Error::Key { .. }) {
             // The volume is well. It rests, so that it is not mounted for this again and again.
@@ -281,20 +288,32 @@ impl Recall {
         match report {
             Err(error) if !self.heard && error.remedy() == Remedy::Damage => {
                 self.condemn(error).await?;
-                self.return_unread(Some(error)).await
+                let jobs = std::mem::take(&mut self.jobs).into_values();
+                for job in jobs {
+                    let spared = self.is_elsewhere(&job).await?;
+                    queue::give_back(&self.house, job, (!spared).then(|| Failure::of(error))).await?;
+                }
+                Ok(())
             }
-            _ => self.return_unread(None).await,
+            _ => self.return_unread().await,
         }
     }
 
-    /// Returns what was begun and did not end: segments on other volumes are to come, or the mount broke off.
-    async fn return_unread(&mut self, error: Option<&Error>) -> Result<(), Error> {
-        let jobs = std::mem::take(&mut self.jobs).into_values();
-        let Some(error) = error else { return queue::return_unread(&self.house, jobs.collect()).await };
-        for job in jobs {
-            queue::give_back(&self.house, job, Some(Failure::of(error))).await?;
+    /// Whether a restore can do without this volume.
+    async fn is_elsewhere(&self, job: &RestoreJob) -> Result<bool, Error> {
+        let Some(archive) = self.house.catalog.archive(job.archive).await? else { return Ok(true) };
+        for extent in &archive.extents {
+            if !sources::is_elsewhere(&self.house, extent.pack, self.volume).await? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Returns what was begun and did not end: segments on other volumes are to come, or the mount broke off.
+    async fn return_unread(&mut self) -> Result<(), Error> {
+        let jobs = std::mem::take(&mut self.jobs).into_values();
+        queue::return_unread(&self.house, jobs.collect()).await
     }
 }
 

@@ -10,7 +10,7 @@ use model::{PoolName, VolumeId};
 use crate::error::{Error, chain};
 use crate::house::House;
 use crate::vault::refused;
-use crate::volumes::{concerns_volume, id_of, library_named, save, uuid_of};
+use crate::volumes::{self, concerns_volume, id_of, library_named, save, uuid_of};
 
 /// How long a cartridge that is not blank is left alone: only a person can change that.
 const FOREIGN_REST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -118,23 +118,40 @@ async fn label(
     let mut volume = match begun {
         Some(volume) => volume,
         None => {
-            let id = VolumeId::from_u128(random_uuid(house.entropy.random()));
-            let mut volume = unlabelled(house, library, barcode, id);
+            let mut volume = new_volume(house, library, barcode.as_str());
             save(house, &mut volume).await?;
             volume
         }
     };
+    let overwrite = Overwrite::Volume(uuid_of(overwrite.unwrap_or(volume.id)));
+    let labelled = write_label(house, machine, &volume, overwrite).await?;
+    take_down(&mut volume, labelled)?;
+    save(house, &mut volume).await?;
+    tracing::info!(volume = %volume.id, %barcode, "cartridge labelled");
+    Ok(volume)
+}
+
+/// Writes the label of a volume on the cartridge of its barcode.
+pub(crate) async fn write_label(
+    house: &House,
+    machine: &Arc<Library>,
+    volume: &Volume,
+    overwrite: Overwrite,
+) -> Result<LabelledVolume, Error> {
+    let barcode = volumes::barcode(volume)?;
     let identity =
         VolumeIdentity { uuid: uuid_of(volume.id), catalog_id: house.catalog_id, name: barcode.to_string() };
-    let overwrite = Overwrite::Volume(overwrite.map_or(identity.uuid, uuid_of));
-    let (worker, at) = (machine.clone(), barcode.clone());
-    let labelled = tokio::task::spawn_blocking(move || worker.label(&at, identity, overwrite))
-        .await
-        .map_err(|error| Error::Bug { what: format!("labelling {barcode} panicked: {error}") })??;
+    let machine = machine.clone();
+    let labelled = tokio::task::spawn_blocking(move || machine.label(&barcode, identity, overwrite)).await;
+    Ok(labelled.map_err(|error| Error::Bug { what: format!("labelling panicked: {error}") })??)
+}
+
+/// The volume is labelled: it is scratch from now on.
+pub(crate) fn take_down(volume: &mut Volume, labelled: LabelledVolume) -> Result<(), Error> {
     let LabelledVolume { uuid, mam_serial, generation, eod_block, capacity_bytes, remaining_bytes } =
         labelled;
     if id_of(uuid) != volume.id {
-        return Err(Error::Bug { what: format!("{barcode} was labelled as {uuid}") });
+        return Err(Error::Bug { what: format!("{} was labelled as {uuid}", volume.barcode) });
     }
     volume.medium_serial = mam_serial;
     volume.generation = generation;
@@ -142,17 +159,16 @@ async fn label(
     volume.capacity_bytes = capacity_bytes;
     volume.remaining_bytes = remaining_bytes;
     volume.advance(VolumeState::Scratch);
-    save(house, &mut volume).await?;
-    tracing::info!(volume = %volume.id, %barcode, "cartridge labelled");
-    Ok(volume)
+    Ok(())
 }
 
-fn unlabelled(house: &House, library: &str, barcode: &Barcode, id: VolumeId) -> Volume {
+/// A volume yet to be labelled.
+pub(crate) fn new_volume(house: &House, library: &str, barcode: &str) -> Volume {
     Volume {
-        id,
+        id: VolumeId::from_u128(random_uuid(house.entropy.random())),
         revision: 0,
         library: library.to_owned(),
-        barcode: barcode.to_string(),
+        barcode: barcode.to_owned(),
         medium_serial: String::new(),
         pool: None,
         state: VolumeState::Preparing,
@@ -163,6 +179,7 @@ fn unlabelled(house: &House, library: &str, barcode: &Barcode, id: VolumeId) -> 
         unclean: false,
         journal: 0,
         leaving: None,
+        check: None,
         created: house.now(),
     }
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub store_deadline: Duration,
     /// Restores stay ongoing at least that long (tests only).
     pub restore_hold: Duration,
+    /// How long an emptied cartridge is left as it is before it is labelled anew.
+    pub reuse_after: Duration,
     /// How long a failed archive is set aside before it is tried again; doubles with every failure, up to a day.
     pub retry_after: Duration,
 }
@@ -61,6 +63,21 @@ pub struct PoolSettings {
     pub compression_level: i32,
     /// Name of the key its packs are sealed with, if they are.
     pub key: Option<KeyName>,
+    /// When what was written is read back.
+    pub verify: Verify,
+}
+
+/// When a written copy is read back and compared with its digest. Whatever it is, hot bytes are freed only when every
+/// copy is as far as its own pool asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// In a mount of its own, batched per volume.
+    #[default]
+    Deferred,
+    /// Right after the mount that wrote it, while the cartridge is still in its drive.
+    Inline,
+    /// Not at all: a copy counts once its commit point has passed.
+    Never,
 }
 
 /// The spool: a folder that survives nothing and may be lost at any time.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::PackId;
+use model::pack::Pack;
 use tokio::sync::Notify;
 
 use crate::error::Error;
@@ -85,6 +86,14 @@ impl Spool {
     /// Where its manifest is, as it goes beside the pack on tape. Small; not counted.
     pub fn manifest_path(&self, pack: PackId) -> PathBuf {
         manifest_in(&self.folder, pack)
+    }
+
+    /// Whether a finished pack is there with its manifest.
+    pub fn has(&self, pack: &Pack) -> bool {
+        let whole = |file: fs::Metadata| file.len() == pack.bytes;
+        pack.spooled
+            && fs::metadata(self.path(pack.id)).is_ok_and(whole)
+            && self.manifest_path(pack.id).exists()
     }
 
     /// Reserves room for a pack of at most `bytes`; [`Error::SpoolFull`] when the quota does not allow it now. A pack

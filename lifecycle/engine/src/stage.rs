@@ -17,6 +17,8 @@ pub(crate) enum Stage {
     Lapse,
     Drain,
     Vault,
+    Remake,
+    Check,
 }
 
 impl Stage {
@@ -34,12 +36,14 @@ impl Stage {
             Self::Lapse => "lapse",
             Self::Drain => "drain",
             Self::Vault => "vault",
+            Self::Remake => "remake",
+            Self::Check => "check",
         }
     }
 }
 
 /// Every stage.
-pub(crate) const STAGES: [Stage; 11] = [
+pub(crate) const STAGES: [Stage; 13] = [
     Stage::Scan,
     Stage::Pack,
     Stage::Write,
@@ -51,6 +55,8 @@ pub(crate) const STAGES: [Stage; 11] = [
     Stage::Lapse,
     Stage::Drain,
     Stage::Vault,
+    Stage::Remake,
+    Stage::Check,
 ];
 
 /// One bell per stage.

@@ -15,8 +15,8 @@ use crate::plan::{self, Bounds, Candidate};
 use crate::scan::{Scanned, scan};
 use crate::stage::{Bells, Stage};
 use crate::{
-    buckets, copies, drain, lapse, packing, queue, recall, resolve, scratch, set_aside, vault, verify,
-    volumes, writing,
+    buckets, checks, copies, drain, evacuate, forget, lapse, packing, queue, recall, remake, renew, resolve,
+    scratch, set_aside, vault, verify, volumes, writing,
 };
 
 /// Scratch volumes kept at hand in each library.
@@ -63,6 +63,13 @@ pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Res
             ring_if(steps > 0, bells, Stage::Flip);
             steps > 0
         }
+        Stage::Remake => {
+            let emptied = evacuate::evacuate(house).await?;
+            let made = remake::remake(house).await?;
+            ring_if(made > 0, bells, Stage::Write);
+            emptied + made > 0
+        }
+        Stage::Check => checks::check_all(house).await? > 0,
     };
     Ok(progressed)
 }
@@ -195,7 +202,12 @@ async fn write_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
     for (pool, settings) in &house.settings.pools {
         progress.note(writing::write_news(house, pool, settings).await)?;
     }
-    ring_if(progress.done > 0, bells, Stage::Verify);
+    if progress.done > 0 {
+        // Where nothing is read back, what is written is on tape.
+        house.promotion.want();
+        bells.ring(Stage::Flip);
+        bells.ring(Stage::Verify);
+    }
     progress.end()
 }
 
@@ -218,6 +230,8 @@ async fn lapse_all(house: &Arc<House>) -> Result<(), Error> {
     let mut result = lapse::lapse(house).await.map(drop);
     result = result.and(copies::sweep(house).await);
     result = result.and(volumes::reconcile(house).await.map(drop));
+    result = result.and(renew::renew(house).await.map(drop));
+    result = result.and(forget::sweep(house).await.map(drop));
     for name in house.libraries.keys().filter(|name| house.settings.labels_blank.contains(*name)) {
         result = result.and(scratch::prepare_scratch(house, name, SCRATCH_LOW_WATER).await.map(drop));
     }

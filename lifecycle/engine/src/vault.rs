@@ -196,7 +196,7 @@ fn check_place(place: &str) -> Result<(), Error> {
 
 fn may_leave(row: &Volume, state: &VolumeState) -> Result<(), Error> {
     match state {
-        VolumeState::Preparing | VolumeState::Reclaiming => Err(refused(format!(
+        VolumeState::Preparing | VolumeState::Reclaiming { .. } => Err(refused(format!(
             "{} is being worked on ({:?}); try again when that is over",
             row.barcode,
             state.stage()

@@ -1,8 +1,8 @@
 //! Reads written packs back and compares them with their digests, before hot bytes are freed. Batched per volume.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use library::{Mounted, Reading, WorkEnd};
 use model::catalog::{CatalogError, Change};
@@ -13,18 +13,53 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, chain};
 use crate::house::House;
-use crate::volumes;
+use crate::settings::Verify;
+use crate::standing::is_trusted;
+use crate::{damage, volumes};
 
 const PAGE: usize = 1_000;
 
 /// Mounts for verification in a row that may fail before a volume is set aside.
 const FAILURES_MAX: u32 = 3;
 
+/// Volumes being read back: the pass after a write and the ordinary one do not both take the same.
+#[derive(Default)]
+pub(crate) struct ReadBacks {
+    volumes: Mutex<BTreeSet<VolumeId>>,
+}
+
+/// A volume being read back, until dropped.
+struct ReadBack<'a>(&'a ReadBacks, VolumeId);
+
+impl ReadBacks {
+    fn begin(&self, volume: VolumeId) -> Option<ReadBack<'_>> {
+        self.lock().insert(volume).then_some(ReadBack(self, volume))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<VolumeId>> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ReadBack<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
 /// Volumes with packs that wait for their verification and can be looked at now.
 pub async fn waiting(house: &House) -> Result<Vec<VolumeId>, Error> {
     let mut waiting = Vec::new();
-    for volume in written(house).await?.into_keys() {
+    for (volume, copies) in written(house).await? {
         let Some(row) = house.catalog.volume(volume).await? else { continue };
+        let mode = |mode: Verify| {
+            move |copy: &PackCopy| house.settings.pools.get(&copy.pool).is_some_and(|p| p.verify == mode)
+        };
+        // Whoever writes it sees to it right afterwards.
+        let being_written = row.unclean && copies.iter().any(mode(Verify::Inline));
+        if being_written || copies.iter().all(mode(Verify::Never)) {
+            continue;
+        }
         // What leaves its library is verified on its way (vault.rs).
         if row.is_in_reach() && !house.resting.rests(volume, house.now()) {
             waiting.push(volume);
@@ -35,7 +70,8 @@ pub async fn waiting(house: &House) -> Result<Vec<VolumeId>, Error> {
 
 /// Whether a pack on this volume waits for its verification.
 pub(crate) async fn is_awaited(house: &House, volume: VolumeId) -> Result<bool, Error> {
-    Ok(written(house).await?.contains_key(&volume))
+    let written = written(house).await?.remove(&volume).unwrap_or_default();
+    Ok(written.iter().any(|copy| !is_trusted(house, copy)))
 }
 
 /// Copies that were written to volumes not to be relied on any more return to the spool, to be written elsewhere, as
@@ -52,8 +88,7 @@ pub async fn return_unreadable(house: &House) -> Result<u64, Error> {
         }
         for copy in copies {
             let Some(pack) = house.catalog.pack(copy.pack).await? else { continue };
-            let there = std::fs::metadata(house.spool.path(pack.id)).is_ok_and(|f| f.len() == pack.bytes);
-            if pack.spooled && there {
+            if house.spool.has(&pack) {
                 tracing::warn!(pack = %pack.id, %volume, "a copy that cannot be verified is written again");
                 returned += u64::from(return_to_spool(house, copy).await?);
             }
@@ -97,13 +132,20 @@ async fn written(house: &House) -> Result<BTreeMap<VolumeId, Vec<PackCopy>>, Err
 ///
 /// A pack that differs returns to the spool to be written elsewhere, and its volume is set aside.
 pub async fn verify(house: &Arc<House>, volume: VolumeId) -> Result<u64, Error> {
+    let Some(_reading) = house.read_backs.begin(volume) else { return Ok(0) };
     let mut jobs = Vec::new();
     for copy in written(house).await?.remove(&volume).unwrap_or_default() {
+        if is_trusted(house, &copy) {
+            continue;
+        }
         if let (Some(pack), Some((start_block, _))) =
             (house.catalog.pack(copy.pack).await?, copy.state.place())
         {
             jobs.push(Job { pack, copy, start_block });
         }
+    }
+    if jobs.is_empty() {
+        return Ok(0);
     }
     jobs.sort_by_key(|job| job.start_block);
     let Some(row) = house.catalog.volume(volume).await? else { return Ok(0) };
@@ -149,8 +191,11 @@ struct Job {
     start_block: u64,
 }
 
-enum Verdict {
+/// What reading a copy back came to.
+pub(crate) enum Verdict {
+    /// It is what was written.
     Good,
+    /// It is not, and how.
     Bad(String),
 }
 
@@ -165,29 +210,34 @@ fn read_back(
         if mounted.stopping() {
             break;
         }
-        let mut digest = Digesting(blake3::Hasher::new());
-        let verdict = match mounted.read_pack(job.start_block, 0..job.pack.bytes, &mut digest) {
-            Ok(()) if *digest.0.finalize().as_bytes() == job.pack.digest => Verdict::Good,
-            Ok(()) => Verdict::Bad("the bytes read back have another digest".to_owned()),
-            Err(error) => match error.remedy() {
-                library::Remedy::Damage => Verdict::Bad(chain(&error)),
-                // The drive or the path failed, which says nothing about the tape: the pack is read again later.
-                // What is wrong with this place alone should not hide the packs behind it.
-                _ => {
-                    tracing::warn!(pack = %job.pack.id, error = chain(&error), "verification broke off");
-                    broken += 1;
-                    if broken > 1 {
-                        break;
-                    }
-                    continue;
-                }
-            },
+        // A pack that could not be read is read again later. What is wrong with this place alone should not hide the packs
+        // behind it.
+        let Some(verdict) = compare(mounted, &job.pack, job.start_block) else {
+            broken += 1;
+            if broken > 1 {
+                break;
+            }
+            continue;
         };
         if verdicts.send((job, verdict)).is_err() {
             break;
         }
     }
     WorkEnd::Keep
+}
+
+/// Compares a pack on tape with its digest. None when the drive or the path failed, which says nothing about the tape.
+pub(crate) fn compare(mounted: &mut Mounted<Reading>, pack: &Pack, start_block: u64) -> Option<Verdict> {
+    let mut digest = Digesting(blake3::Hasher::new());
+    match mounted.read_pack(start_block, 0..pack.bytes, &mut digest) {
+        Ok(()) if *digest.0.finalize().as_bytes() == pack.digest => Some(Verdict::Good),
+        Ok(()) => Some(Verdict::Bad("the bytes read back have another digest".to_owned())),
+        Err(error) if error.remedy() == library::Remedy::Damage => Some(Verdict::Bad(chain(&error))),
+        Err(error) => {
+            tracing::warn!(pack = %pack.id, error = chain(&error), "reading back broke off");
+            None
+        }
+    }
 }
 
 struct Digesting(blake3::Hasher);
@@ -205,8 +255,7 @@ impl Write for Digesting {
 
 async fn condemn(house: &House, job: Job, why: String) -> Result<(), Error> {
     let Job { pack, copy, .. } = job;
-    if let Some(volume) = copy.volume {
-        volumes::suspect(house, volume, format!("pack {}: {why}", pack.id)).await?;
-    }
-    return_to_spool(house, copy).await.map(drop)
+    let Some(volume) = copy.volume else { return Ok(()) };
+    volumes::suspect(house, volume, format!("pack {}: {why}", pack.id)).await?;
+    damage::found(house, pack.id, volume, &why).await
 }

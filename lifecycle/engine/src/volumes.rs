@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use library::{Barcode, End, Expected, Library, Mount, MountReport, VolumeUuid};
 use model::catalog::{CatalogError, Change};
-use model::volume::{Volume, VolumeStage, VolumeState};
+use model::volume::{NOT_IN_LIBRARY, Volume, VolumeStage, VolumeState};
 use model::{PoolName, Remedy, VolumeId};
 
 use crate::error::Error;
@@ -97,8 +97,7 @@ pub(crate) async fn end_append(
             if volume.state.stage() == VolumeStage::Retired {
                 // It stays so.
             } else if let Some(why) = condemns(&error) {
-                tracing::error!(code = "TL-0501", volume = %id, barcode = volume.barcode, why, "volume set aside as suspect");
-                volume.advance(VolumeState::Suspect { why });
+                set_aside(&mut volume, why);
             } else if matches!(error, library::Error::Missing { .. }) {
                 go_offline(&mut volume);
             }
@@ -143,10 +142,11 @@ fn rest(house: &House, id: VolumeId, time: Duration) {
     house.resting.rest(id, house.now().plus_milliseconds(crate::flip::milliseconds(time)));
 }
 
-fn go_offline(volume: &mut Volume) {
+/// Its cartridge is not there, and nobody said where else it is.
+pub(crate) fn go_offline(volume: &mut Volume) {
     if !matches!(volume.state.stage(), VolumeStage::Offline | VolumeStage::Retired) {
         let was = Box::new(volume.state.clone());
-        volume.advance(VolumeState::Offline { place: "not in the library".to_owned(), was });
+        volume.advance(VolumeState::Offline { place: NOT_IN_LIBRARY.to_owned(), was });
     }
 }
 
@@ -231,9 +231,19 @@ pub(crate) async fn suspect(house: &House, id: VolumeId, why: String) -> Result<
     if matches!(volume.state.stage(), VolumeStage::Suspect | VolumeStage::Retired) {
         return Ok(());
     }
-    tracing::error!(code = "TL-0501", volume = %id, barcode = volume.barcode, why, "volume set aside as suspect");
-    volume.advance(VolumeState::Suspect { why });
+    set_aside(&mut volume, why);
     save(house, &mut volume).await
+}
+
+/// One that is being emptied goes on with that; it is then not used again.
+fn set_aside(volume: &mut Volume, why: String) {
+    tracing::error!(code = "TL-0501", volume = %volume.id, barcode = volume.barcode, why, "volume set aside as suspect");
+    let emptied = volume.state.stage() == VolumeStage::Reclaiming;
+    volume.advance(if emptied {
+        VolumeState::Reclaiming { retire: true }
+    } else {
+        VolumeState::Suspect { why }
+    });
 }
 
 /// Makes `row` durable; on success it is the row as it now stands.
@@ -274,6 +284,7 @@ mod tests {
             unclean: false,
             journal: 0,
             leaving: None,
+            check: None,
             created: Timestamp::from_seconds(0),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use library::Barcode;
-use model::Remedy;
 use model::fence::Wake;
+use model::{PoolName, Remedy, VolumeId};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,14 +16,16 @@ use crate::arrivals::{self, Arrived};
 use crate::buckets::{self, BucketView};
 use crate::drain::{self, DrainProgress};
 use crate::error::{Error, chain, is_fatal};
+use crate::health::Health;
 use crate::house::House;
 use crate::notice::{Notice, Notices};
+use crate::orders::{Emptying, Refusal};
 use crate::scan::Scanned;
 use crate::stage::{Bells, STAGES, Stage};
 use crate::step::{scan_all, step};
 use crate::tasks::{self, Task};
 use crate::vault::{self, Export, ExportOrder};
-use crate::{promote, queue, scratch, start};
+use crate::{checks, orders, promote, queue, repair, scratch, start, vanished};
 
 /// How often a stage looks for work nobody hinted at.
 const POLL: Duration = Duration::from_secs(1);
@@ -45,6 +47,7 @@ impl Engine {
     /// the stages. The edge must not serve before this returns.
     pub async fn start(house: Arc<House>) -> Result<Self, Error> {
         start::close_keys(&house).await?;
+        vanished::note(&house).await?;
         let lost = promote::give_up_lost_packs(&house).await?;
         let returned = queue::requeue(&house).await?;
         if lost + returned > 0 {
@@ -110,6 +113,11 @@ impl Engine {
         notices.extend(self.house.backs.notices());
         notices.extend(self.house.refusals.notices(self.house.now()));
         notices
+    }
+
+    /// What people are told of what is short of copies.
+    pub fn shortages(&self, health: &Health) -> Vec<Notice> {
+        self.house.shortages.notices(health, self.house.now())
     }
 
     /// Every bucket with what holds for it and what keeps it from being migrated. Asks the store about managed ones
@@ -178,6 +186,46 @@ impl Engine {
     /// The cartridges a restore of this archive waits for that are out of reach: barcodes, and where they are.
     pub async fn waited_for(&self, archive: model::ArchiveId) -> Result<Vec<(String, String)>, Error> {
         tasks::waited_for(&self.house, archive).await
+    }
+
+    /// Begins the copies that a pool is short of, all pools when none is named; gives what is left to be done. It may be
+    /// asked for again at any time, and goes on whether or not somebody asks.
+    pub async fn repair(&self, pool: Option<&PoolName>) -> Result<Health, Error> {
+        if repair::repair(&self.house, pool).await? > 0 {
+            self.bells.ring(Stage::Remake);
+        }
+        Ok(repair::left(&self.house, pool).await?)
+    }
+
+    /// Has a volume emptied, to be labelled anew.
+    pub async fn reclaim(&self, volume: VolumeId) -> Result<(), Refusal> {
+        let done = orders::reclaim(&self.house, volume).await;
+        self.bells.ring(Stage::Remake);
+        done
+    }
+
+    /// Has a volume emptied, never to be used again.
+    pub async fn retire(&self, volume: VolumeId) -> Result<(), Refusal> {
+        let done = orders::retire(&self.house, volume).await;
+        self.bells.ring(Stage::Remake);
+        done
+    }
+
+    /// The cartridge of a volume is destroyed. With `accept_loss` also when something living is only there.
+    pub async fn give_up(&self, volume: VolumeId, accept_loss: bool) -> Result<(), Refusal> {
+        orders::give_up(&self.house, volume, accept_loss).await
+    }
+
+    /// Has everything on a volume read back and compared; [`model::volume::Volume::check`] tells how far that is.
+    pub async fn check(&self, volume: VolumeId) -> Result<(), Refusal> {
+        let done = checks::order(&self.house, volume).await;
+        self.bells.ring(Stage::Check);
+        done
+    }
+
+    /// How far the emptying of a volume is, counted from the rows.
+    pub async fn emptying(&self, volume: VolumeId) -> Result<Emptying, Error> {
+        orders::emptying(&self.house, volume).await
     }
 
     /// Ends every stage after its current step; returns when all have ended.

@@ -8,7 +8,7 @@ use library::{AppendError, Appending, Committed, CopyLabel, Mounted, PackFile, P
 use model::catalog::{CatalogError, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
-use model::volume::Volume;
+use model::volume::{Volume, VolumeStage};
 use model::{Archive, PackId, PoolName, VolumeId};
 use tokio::sync::{mpsc, oneshot};
 use volume::journal::Entry;
@@ -16,8 +16,8 @@ use volume::journal::Entry;
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
 use crate::house::House;
-use crate::settings::PoolSettings;
-use crate::{scratch, untold, volumes};
+use crate::settings::{PoolSettings, Verify};
+use crate::{scratch, untold, verify, volumes};
 
 /// A commit group ends after this many bytes.
 const COMMIT_GROUP_BYTES: u64 = 32_000_000_000;
@@ -58,7 +58,12 @@ pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings)
     let packs = packs.iter().filter(|outgoing| outgoing.room <= volume.remaining_bytes).cloned().collect();
     let news = untold::news(house).await?;
     volumes::begin_append(house, &mut volume, pool).await?;
-    append(house, settings, volume, packs, news).await
+    let id = volume.id;
+    let written = append(house, settings, volume, packs, news).await?;
+    if written > 0 && settings.verify == Verify::Inline {
+        verify::verify(house, id).await?;
+    }
+    Ok(written)
 }
 
 /// Writes a journal alone, when something has waited for one long enough; counts what it tells. Nothing is told while
@@ -182,7 +187,10 @@ async fn append(
     let (done, ended) = oneshot::channel();
     let work = {
         let house = house.clone();
-        Box::new(move |mounted: &mut Mounted<Appending>| Appender { house, news }.run(mounted, packs, untold))
+        // What is read back right away stays where it is.
+        let when_full = if settings.verify == Verify::Inline { WorkEnd::Keep } else { WorkEnd::Unload };
+        let appender = Appender { house, news, when_full };
+        Box::new(move |mounted: &mut Mounted<Appending>| appender.run(mounted, packs, untold))
     };
     let report = Box::new(move |report| drop(done.send(report)));
     machine.append(mount, work, report)?;
@@ -214,6 +222,8 @@ async fn append(
 struct Appender {
     house: Arc<House>,
     news: mpsc::UnboundedSender<News>,
+    /// What is done with a volume that takes no more.
+    when_full: WorkEnd,
 }
 
 impl Appender {
@@ -258,7 +268,7 @@ impl Appender {
                 }
                 Err(AppendError::Full) => {
                     self.tell(News::Full);
-                    end = WorkEnd::Unload;
+                    end = self.when_full;
                     break;
                 }
                 Err(AppendError::Spool { source, .. }) => {
@@ -299,7 +309,7 @@ impl Appender {
             Ok(journal) => Ok(Some(journal)),
             Err(AppendError::Full) => {
                 self.tell(News::Full);
-                *end = WorkEnd::Unload;
+                *end = self.when_full;
                 Ok(None)
             }
             Err(error @ (AppendError::Refused(_) | AppendError::Spool { .. })) => {
@@ -370,9 +380,12 @@ async fn record_written(
         row.generation = committed.generation;
         row.end_of_data_block = committed.eod_block;
         row.remaining_bytes = committed.remaining_bytes;
+        // One that was let go of meanwhile takes no copy any more: they are written elsewhere.
+        let counts =
+            matches!(row.state.stage(), VolumeStage::Filling | VolumeStage::Full | VolumeStage::Reclaiming);
         let mut changes = vec![Change::Volume(row)];
         for (copy, (_, written)) in copies.iter().zip(&packs) {
-            if copy.state.stage() == PackCopyStage::Spooled {
+            if counts && copy.state.stage() == PackCopyStage::Spooled {
                 let mut copy = PackCopy { volume: Some(volume), ..copy.clone() };
                 copy.advance(PackCopyState::Written {
                     start_block: written.start_block,
@@ -400,10 +413,10 @@ async fn volume_row(house: &House, volume: VolumeId) -> Result<Volume, Error> {
     house.catalog.volume(volume).await?.ok_or_else(missing)
 }
 
-/// A pack whose file is not what it should be is lost; the objects in it are packed again from their hot bytes.
+/// A pack whose file is not what it should be is read from tape again where it is there already, or built again.
 async fn unusable(house: &House, outgoing: Outgoing, why: &str) -> Result<(), Error> {
-    tracing::error!(code = "EN-0104", pack = %outgoing.pack.id, why, "a spooled pack is unusable and is built again");
-    crate::promote::pack_lost(house, outgoing.pack.id).await
+    tracing::error!(code = "EN-0104", pack = %outgoing.pack.id, why, "a spooled pack is unusable and is made again");
+    crate::promote::spool_lost(house, outgoing.pack.id).await
 }
 
 #[cfg(test)]

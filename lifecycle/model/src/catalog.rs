@@ -64,6 +64,10 @@ pub enum Change {
     /// Forgets an archive that is history and whose extents no pack holds any more, or a row no step was ever
     /// taken for.
     ForgetArchive(ArchiveId),
+    /// Forgets a pack and its copies, all of which must be dead, off the spool, and named by no archive.
+    ForgetPack(PackId),
+    /// Forgets a volume and the copies on it, all of which must be dead.
+    ForgetVolume(VolumeId),
 }
 
 /// The catalog could not do what was asked.
@@ -146,6 +150,8 @@ pub trait Catalog: Send + Sync {
         after: Option<ArchiveId>,
         limit: usize,
     ) -> Result<Vec<Archive>, CatalogError>;
+    /// Whether anything in the pack lives: an archive that is not history has an extent in it.
+    async fn is_alive(&self, pack: PackId) -> Result<bool, CatalogError>;
     /// Live archives that are touched.
     async fn archives_touched(
         &self,

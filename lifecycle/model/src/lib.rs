@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod class;
 pub mod clock;
 pub mod fence;
+pub mod holding;
 pub mod id;
 pub mod limits;
 pub mod marker;

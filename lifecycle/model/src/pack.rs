@@ -1,8 +1,14 @@
 //! Packs and their copies.
 //!
 //! ```text
-//!   PackCopy:  Spooled ──> Written ──> Verified ──> Dead      (Dead from anywhere; Spooled again when a write failed)
+//!   Wanted ──> Spooled ──> Written ──> Verified <──> Damaged      Dead from anywhere
+//!      ^          │ ^         │ └─────────────────────^
+//!      └──────────┘ └─────────┘ the write was no good
+//!       the spool lost it
 //! ```
+//!
+//! A copy that is lost stays `Dead`: what takes its place is a row of its own, `Wanted` until another copy was read
+//! into the spool.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +49,8 @@ pub struct Seal {
 /// How far one copy of a pack is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PackCopyState {
+    /// To be made from another copy.
+    Wanted,
     /// Only on the spool so far.
     Spooled,
     /// On the volume, its commit point passed.
@@ -59,8 +67,32 @@ pub enum PackCopyState {
         /// As in `Written`.
         blocks: u64,
     },
-    /// Unreadable, or its volume is gone, or nothing in it lives.
-    Dead,
+    /// Some of it was not what was written, or could not be read. What is whole in it is read where no other copy is
+    /// left; nobody relies on it.
+    Damaged {
+        /// As in `Written`.
+        start_block: u64,
+        /// As in `Written`.
+        blocks: u64,
+    },
+    /// Never to be read again.
+    Dead {
+        /// Why.
+        why: CopyEnd,
+    },
+}
+
+/// Why a copy is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CopyEnd {
+    /// The pack was given up before anything relied on it.
+    GivenUp,
+    /// Nothing in the pack lives.
+    Unused,
+    /// Another copy took its place.
+    Replaced,
+    /// Its cartridge is destroyed.
+    VolumeLost,
 }
 
 /// One copy of a pack.
@@ -68,7 +100,8 @@ pub enum PackCopyState {
 pub struct PackCopy {
     /// The pack.
     pub pack: PackId,
-    /// Which copy: 0 goes to the archive's pool, 1.. to its sibling pools.
+    /// Counts the copies ever begun of the pack: 0 goes to the archive's pool, the next ones to its sibling pools, later
+    /// ones take the place of those that were lost or moved.
     pub number: u8,
     /// Row revision.
     pub revision: u64,
@@ -89,19 +122,26 @@ pub enum PackCopyStage {
     Written = 1,
     Verified = 2,
     Dead = 3,
+    Wanted = 4,
+    Damaged = 5,
 }
 
 impl PackCopyStage {
     /// Every stage.
-    pub const ALL: [Self; 4] = [Self::Spooled, Self::Written, Self::Verified, Self::Dead];
+    pub const ALL: [Self; 6] =
+        [Self::Wanted, Self::Spooled, Self::Written, Self::Verified, Self::Damaged, Self::Dead];
 
     /// Whether a copy may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
-        use PackCopyStage::{Dead, Spooled, Verified, Written};
+        use PackCopyStage::{Damaged, Dead, Spooled, Verified, Wanted, Written};
         self == next
+            || next == Dead
             || matches!(
                 (self, next),
-                (Spooled, Written | Dead) | (Written, Verified | Spooled | Dead) | (Verified, Dead)
+                (Wanted | Written, Spooled)
+                    | (Spooled, Written | Wanted)
+                    | (Written | Damaged, Verified)
+                    | (Written | Verified, Damaged)
             )
     }
 }
@@ -110,25 +150,32 @@ impl PackCopyState {
     /// The stage of this state.
     pub fn stage(self) -> PackCopyStage {
         match self {
+            Self::Wanted => PackCopyStage::Wanted,
             Self::Spooled => PackCopyStage::Spooled,
             Self::Written { .. } => PackCopyStage::Written,
             Self::Verified { .. } => PackCopyStage::Verified,
-            Self::Dead => PackCopyStage::Dead,
+            Self::Damaged { .. } => PackCopyStage::Damaged,
+            Self::Dead { .. } => PackCopyStage::Dead,
         }
     }
 
     /// Where the copy lies on its volume: start block and number of blocks.
     pub fn place(self) -> Option<(u64, u64)> {
         match self {
-            Self::Written { start_block, blocks } | Self::Verified { start_block, blocks } => {
-                Some((start_block, blocks))
-            }
-            Self::Spooled | Self::Dead => None,
+            Self::Written { start_block, blocks }
+            | Self::Verified { start_block, blocks }
+            | Self::Damaged { start_block, blocks } => Some((start_block, blocks)),
+            Self::Wanted | Self::Spooled | Self::Dead { .. } => None,
         }
     }
 }
 
 impl PackCopy {
+    /// A copy yet to be made.
+    pub fn new(pack: PackId, number: u8, pool: PoolName, state: PackCopyState) -> Self {
+        Self { pack, number, revision: 0, pool, volume: None, state }
+    }
+
     /// Moves the copy to `state`; panics when the table does not allow the step.
     pub fn advance(&mut self, state: PackCopyState) {
         let (from, to) = (self.state.stage(), state.stage());

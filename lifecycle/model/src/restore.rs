@@ -90,6 +90,11 @@ impl RestoreStage {
     pub fn is_running(self) -> bool {
         matches!(self, Self::Accepted | Self::Queued | Self::Reading)
     }
+
+    /// Whether it came to its end and left nothing on the store.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Lapsed | Self::Failed)
+    }
 }
 
 impl RestoreState {

@@ -1,8 +1,9 @@
 //! Volumes: cartridges as the book of record knows them.
 //!
 //! ```text
-//!   New ──> Preparing ──> Scratch ──> Filling ──> Full ──> Reclaiming ──> Pending ──> Scratch
+//!   New ──> Preparing ──> Scratch ──> Filling ──> Full ──> Reclaiming ──> Pending ──> (labelled anew)
 //!   Suspect, Offline, Retired from anywhere; back only by an operator's word or a passed fence
+//!   Reclaiming also from Filling and Suspect; Retired after it when that was asked for
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,14 @@ pub enum VolumeState {
     /// Takes no more.
     Full,
     /// Its living packs are being moved elsewhere.
-    Reclaiming,
-    /// Empty again, but not to be written before this moment.
+    Reclaiming {
+        /// It is not to be used again afterwards.
+        retire: bool,
+    },
+    /// Nothing in it lives, but it is not to be overwritten before this moment. Its cartridge then becomes another
+    /// volume, and this one is forgotten.
     Pending {
-        /// When it may become scratch.
+        /// When it may be labelled anew.
         until: Timestamp,
     },
     /// Not what the book of record expects, or failing: read only.
@@ -44,6 +49,9 @@ pub enum VolumeState {
     /// Never to be used again.
     Retired,
 }
+
+/// The place of an [`VolumeState::Offline`] volume that nobody took out: it is just not there.
+pub const NOT_IN_LIBRARY: &str = "not in the library";
 
 /// A [`VolumeState`] without its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,9 +84,8 @@ impl VolumeStage {
                     | (Preparing, Scratch)
                     | (Scratch, Filling)
                     | (Filling, Full)
-                    | (Full, Reclaiming)
+                    | (Filling | Full | Suspect, Reclaiming)
                     | (Reclaiming, Pending)
-                    | (Pending, Scratch)
                     | (Suspect, Scratch | Filling | Full)
             )
     }
@@ -93,13 +100,41 @@ impl VolumeState {
             Self::Scratch => VolumeStage::Scratch,
             Self::Filling => VolumeStage::Filling,
             Self::Full => VolumeStage::Full,
-            Self::Reclaiming => VolumeStage::Reclaiming,
+            Self::Reclaiming { .. } => VolumeStage::Reclaiming,
             Self::Pending { .. } => VolumeStage::Pending,
             Self::Suspect { .. } => VolumeStage::Suspect,
             Self::Offline { .. } => VolumeStage::Offline,
             Self::Retired => VolumeStage::Retired,
         }
     }
+
+    /// What it is, were its cartridge in its library.
+    pub fn in_place(&self) -> &Self {
+        match self {
+            Self::Offline { was, .. } => was.in_place(),
+            here => here,
+        }
+    }
+
+    /// Whether its cartridge is not where it should be, and nobody said where else it is.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Offline { place, .. } if place == NOT_IN_LIBRARY)
+    }
+}
+
+/// A full read-back of a volume: under way, or what it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeCheck {
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// Copies that begin before this block have been compared.
+    pub next_block: u64,
+    /// Copies that were what was written.
+    pub good: u64,
+    /// Copies that were not.
+    pub damaged: u64,
+    /// When the last one was compared.
+    pub finished: Option<Timestamp>,
 }
 
 /// One row of the book of record: a volume.
@@ -135,6 +170,8 @@ pub struct Volume {
     /// An operator wants it out of the library: nothing new is begun on it, and what is known of it is seen through
     /// until its cartridge is in a mail slot or gone; then it is `Offline`.
     pub leaving: Option<Leaving>,
+    /// The last full read-back that an operator asked for.
+    pub check: Option<VolumeCheck>,
     /// When it was labelled.
     pub created: Timestamp,
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dialect::sigv4::Secret;
-use engine::PoolSettings;
+use engine::{PoolSettings, Verify};
 use model::{PoolName, TapeClass};
 use toml::Table;
 use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
@@ -28,6 +28,8 @@ const PACK_BYTES_MAX: u64 = 32 << 30;
 const SPOOL_BYTES_MIN: u64 = 64 << 20;
 const SECRET_LENGTH_MIN: usize = 8;
 const FLIPS_PER_SECOND_MAX: u64 = 1_000_000;
+/// How long a reclaimed cartridge is left alone: the last snapshots of the catalog that know it are of that age.
+const REUSE_AFTER_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads the whole file. What it returns is only good when no fault was added.
 pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
@@ -62,11 +64,13 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         keyring.end();
         file
     });
-    let flips_per_second = root.table("lifecycle").and_then(|mut lifecycle| {
+    let lifecycle = root.table("lifecycle").map(|mut lifecycle| {
         let flips = lifecycle.small("flips_per_second", 1..=FLIPS_PER_SECOND_MAX).and_then(NonZeroU32::new);
+        let reuse_after = lifecycle.seconds("reuse_after_seconds");
         lifecycle.end();
-        flips
+        (flips, reuse_after)
     });
+    let (flips_per_second, reuse_after) = lifecycle.unwrap_or_default();
     if listen == admin_listen && listen.port() != 0 {
         root.fault("admin_listen", format!("{listen} is taken by listen"), "give it another port");
     }
@@ -85,6 +89,7 @@ pub fn read(table: Table, folder: &Path, faults: &Faults) -> Config {
         spool_bytes_max,
         keyring,
         flips_per_second,
+        reuse_after: reuse_after.unwrap_or(REUSE_AFTER_DEFAULT),
         pace,
         probe_rounds,
         machines,
@@ -242,6 +247,8 @@ fn pool(
     settings.journal_after = section.seconds("journal_seconds").unwrap_or(settings.journal_after);
     let levels = LEVEL_MIN.unsigned_abs().into()..=LEVEL_MAX.unsigned_abs().into();
     settings.compression_level = section.small("compression_level", levels).unwrap_or(COMPRESSION_DEFAULT);
+    let ways = "write \"deferred\", \"inline\" or \"none\"";
+    settings.verify = section.parsed("verify", ways, verify).unwrap_or_default();
     section.end();
     Some((name?, settings))
 }
@@ -279,7 +286,15 @@ fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
         },
         compression_level: COMPRESSION_DEFAULT,
         key: None,
+        verify: Verify::Deferred,
     }
+}
+
+/// When a pool's copies are read back.
+fn verify(text: &str) -> Result<Verify, &'static str> {
+    let known = [("deferred", Verify::Deferred), ("inline", Verify::Inline), ("none", Verify::Never)];
+    let found = known.into_iter().find(|(name, _)| *name == text);
+    found.map(|(_, verify)| verify).ok_or("is no way to verify")
 }
 
 fn classes(

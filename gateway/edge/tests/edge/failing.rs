@@ -103,6 +103,11 @@ impl Catalog for Failing {
         self.inner.archives_of_pack(pack, after, limit).await
     }
 
+    async fn is_alive(&self, pack: PackId) -> Result<bool, CatalogError> {
+        self.check()?;
+        self.inner.is_alive(pack).await
+    }
+
     async fn archives_touched(
         &self,
         after: Option<ArchiveId>,

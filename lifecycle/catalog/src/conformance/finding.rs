@@ -131,5 +131,5 @@ pub async fn counts_are_those_of_the_rows(catalog: &dyn Catalog) {
     assert_eq!(counts.archives[1], (ArchiveStage::Due, 2, u64::from(u32::MAX) + 20));
     assert_eq!(counts.archives[2], (ArchiveStage::Packed, 0, 0));
     assert_eq!(counts.restores[1], (RestoreStage::Queued, 1));
-    assert_eq!(counts.copies[0], (PackCopyStage::Spooled, 1));
+    assert!(counts.copies.contains(&(PackCopyStage::Spooled, 1)), "{:?}", counts.copies);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use model::archive::ArchiveStage;
 use model::catalog::{Bucket, Catalog, Change};
-use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
+use model::pack::{CopyEnd, Pack, PackCopy, PackCopyStage, PackCopyState};
 use model::restore::RestoreStage;
 use model::volume::Volume;
 use model::{Archive, ArchiveId, ArchiveState, JobId, PackId, RestoreJob, RestoreState, Timestamp, VolumeId};
@@ -38,7 +38,7 @@ pub type History = Vec<(Vec<Step>, bool)>;
 /// Random histories: mostly legal, never long.
 pub fn history() -> impl Strategy<Value = History> {
     let step = (
-        0..12_u8,
+        0..14_u8,
         0..SMALL,
         0..9_u8,
         0..100_u64,
@@ -135,7 +135,9 @@ fn copy_state(stage: u8) -> PackCopyState {
         PackCopyStage::Spooled => PackCopyState::Spooled,
         PackCopyStage::Written => PackCopyState::Written { start_block, blocks },
         PackCopyStage::Verified => PackCopyState::Verified { start_block, blocks },
-        PackCopyStage::Dead => PackCopyState::Dead,
+        PackCopyStage::Dead => PackCopyState::Dead { why: CopyEnd::GivenUp },
+        PackCopyStage::Wanted => PackCopyState::Wanted,
+        PackCopyStage::Damaged => PackCopyState::Damaged { start_block, blocks },
     }
 }
 
@@ -202,7 +204,9 @@ impl Rows {
                 Change::Bucket(row)
             }
             10 => Change::ForgetBucket(samples::bucket_name(cell(&BUCKETS, number))),
-            _ => Change::ForgetArchive(id),
+            11 => Change::ForgetArchive(id),
+            12 => Change::ForgetPack(PackId::new(number, 0)),
+            _ => Change::ForgetVolume(VolumeId::from_u128(number.into())),
         }
     }
 
@@ -261,6 +265,8 @@ impl Rows {
                 };
             }
             Change::ForgetArchive(id) => self.forget_archive(id)?,
+            Change::ForgetPack(id) => self.forget_pack(id)?,
+            Change::ForgetVolume(id) => self.forget_volume(id)?,
         }
         Ok(())
     }
@@ -279,10 +285,32 @@ impl Rows {
         Ok(())
     }
 
+    fn forget_pack(&mut self, id: PackId) -> Result<(), &'static str> {
+        let named = self.archives.values().flat_map(|row| &row.extents).any(|extent| extent.pack == id);
+        match self.packs.contains_key(&id) {
+            false => return Err("missing"),
+            true if named || self.holds(id) => return Err("illegal"),
+            true => self.packs.remove(&id),
+        };
+        self.copies.retain(|(pack, _), _| *pack != id);
+        Ok(())
+    }
+
+    fn forget_volume(&mut self, id: VolumeId) -> Result<(), &'static str> {
+        let counts = |copy: &&PackCopy| copy.volume == Some(id) && copy.state.stage() != PackCopyStage::Dead;
+        match self.volumes.contains_key(&id) {
+            false => return Err("missing"),
+            true if self.copies.values().any(|copy| counts(&copy)) => return Err("illegal"),
+            true => self.volumes.remove(&id),
+        };
+        self.copies.retain(|_, copy| copy.volume != Some(id));
+        Ok(())
+    }
+
     fn holds(&self, pack: PackId) -> bool {
         let copies = self.copies.values().filter(|copy| copy.pack == pack);
         self.packs.get(&pack).is_some_and(|pack| pack.spooled)
-            || copies.into_iter().any(|copy| copy.state != PackCopyState::Dead)
+            || copies.into_iter().any(|copy| copy.state.stage() != PackCopyStage::Dead)
     }
 
     /// Asks the catalog everything and compares with the rows.
@@ -299,6 +327,8 @@ impl Rows {
             assert_eq!(catalog.archive(id).await.unwrap().as_ref(), self.archives.get(&id));
             let within = archives(&|row| row.extents.iter().any(|extent| extent.pack == pack));
             assert_eq!(catalog.archives_of_pack(pack, None, 100).await.unwrap(), within);
+            let alive = within.iter().any(|row| row.state.stage().is_live());
+            assert_eq!(catalog.is_alive(pack).await.unwrap(), alive);
             assert_eq!(catalog.pack(pack).await.unwrap().as_ref(), self.packs.get(&pack));
             let copies: Vec<_> = self.copies.values().filter(|copy| copy.pack == pack).cloned().collect();
             assert_eq!(catalog.copies_of(pack).await.unwrap(), copies);

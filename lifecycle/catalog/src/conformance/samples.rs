@@ -86,6 +86,7 @@ pub fn volume(number: u128) -> Volume {
         unclean: false,
         journal: 0,
         leaving: None,
+        check: None,
         created: Timestamp::from_seconds(4),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod documents;
 pub mod memory_store;
+pub mod two_copies;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use catalog::RedbCatalog;
 use dialect::reserved::MarkerKey;
-use engine::{Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings};
+use engine::{Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings, Verify};
 use futures_util::TryStreamExt;
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -87,6 +88,8 @@ pub struct Rig {
     pub machine: VirtualLibrary,
     pub library: Arc<Library>,
     pub keys: Arc<Keys>,
+    /// Further libraries that pools name.
+    pub others: BTreeMap<String, (VirtualLibrary, Arc<Library>)>,
     pub bucket: BucketName,
 }
 
@@ -100,6 +103,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         journal_after: Duration::from_millis(200),
         compression_level: 1,
         key: None,
+        verify: Verify::Deferred,
     };
     Settings {
         buckets: BucketSettings::all(),
@@ -115,6 +119,7 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         grace: Duration::ZERO,
         store_deadline: Duration::from_secs(2),
         restore_hold: Duration::ZERO,
+        reuse_after: Duration::ZERO,
         retry_after: Duration::from_millis(300),
     }
 }
@@ -122,6 +127,13 @@ pub fn settings(folder: &std::path::Path) -> Settings {
 /// The virtual library of every rig.
 pub fn geometry() -> Geometry {
     Geometry { cartridge_bytes: 1 << 30, index_partition_bytes: 64 << 20, slots: 6, ..Geometry::default() }
+}
+
+fn open_library(folder: &std::path::Path, name: &str, geometry: Geometry) -> (VirtualLibrary, Arc<Library>) {
+    let machine = VirtualLibrary::open(folder, geometry).unwrap();
+    let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
+    let library = Library::open(library::Config::new(name), machine.changer_transport(), drives).unwrap();
+    (machine, Arc::new(library))
 }
 
 impl Rig {
@@ -135,6 +147,17 @@ impl Rig {
         settings: Settings,
         wrap: impl FnOnce(EmbeddedStore) -> S,
     ) -> Self {
+        Self::start_on(folder, pretend_remote, settings, geometry(), wrap).await
+    }
+
+    /// [`Self::start_with`] libraries of this geometry.
+    pub async fn start_on<S: S3Service + 'static>(
+        folder: &std::path::Path,
+        pretend_remote: bool,
+        settings: Settings,
+        geometry: Geometry,
+        wrap: impl FnOnce(EmbeddedStore) -> S,
+    ) -> Self {
         let options = Options { pretend_remote, sync: false, ..Options::default() };
         let embedded = EmbeddedStore::open(&folder.join("store"), options).unwrap();
         let reserved =
@@ -143,11 +166,16 @@ impl Rig {
         let store: Arc<dyn ObjectStore> =
             Arc::new(S3Store::open(wrap(embedded), reserved, secret).await.unwrap());
         let catalog: Arc<dyn Catalog> = Arc::new(RedbCatalog::open(folder.join("catalog.redb")).unwrap());
-        let machine = VirtualLibrary::open(&folder.join("library"), geometry()).unwrap();
-        let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
-        let library = Arc::new(
-            Library::open(library::Config::new("main"), machine.changer_transport(), drives).unwrap(),
-        );
+        let (machine, library) = open_library(&folder.join("library"), "main", geometry);
+        let names = settings.pools.values().map(|pool| pool.library.as_str());
+        let others: BTreeMap<String, _> = names
+            .filter(|name| *name != "main")
+            .map(|name| {
+                (name.to_owned(), open_library(&folder.join(format!("library-{name}")), name, geometry))
+            })
+            .collect();
+        let mut libraries = BTreeMap::from([("main".to_owned(), library.clone())]);
+        libraries.extend(others.iter().map(|(name, (_, library))| (name.clone(), library.clone())));
         let fence: Arc<dyn KeyFence> = Arc::new(MemoryFence::default());
         let clock = Arc::new(Stepped::default());
         let keys = Arc::new(Keys::default());
@@ -157,7 +185,7 @@ impl Rig {
             fence: fence.clone(),
             clock: clock.clone(),
             entropy: Arc::new(RealEntropy),
-            libraries: BTreeMap::from([("main".to_owned(), library.clone())]),
+            libraries,
             catalog_id: CatalogId::from_u128(42),
             keys: keys.clone(),
             settings,
@@ -166,15 +194,17 @@ impl Rig {
         .unwrap();
         let engine = Engine::start(Arc::new(house)).await.unwrap();
         let bucket = BucketName::parse("bucket").unwrap();
-        Self { store, catalog, fence, clock, engine, machine, library, keys, bucket }
+        Self { store, catalog, fence, clock, engine, machine, library, others, keys, bucket }
     }
 
     pub async fn stop(self) {
         self.engine.stop().await;
-        let library = self.library.clone();
-        tokio::task::spawn_blocking(move || library.shutdown(Duration::from_secs(30)).unwrap())
-            .await
-            .unwrap();
+        let others = self.others.values().map(|(_, library)| library.clone());
+        for library in std::iter::once(self.library.clone()).chain(others) {
+            tokio::task::spawn_blocking(move || library.shutdown(Duration::from_secs(30)).unwrap())
+                .await
+                .unwrap();
+        }
     }
 
     /// What the keyring holds from now on.
