@@ -113,8 +113,8 @@ async fn let_go(house: &House, id: VolumeId, retire: bool) -> Result<bool, Error
         // It is away; what is to be labelled anew has to be there.
         return Ok(false);
     }
+    forget::journal_again(house, &volume).await?;
     if retire {
-        forget::journal_again(house, &volume).await?;
         volume.advance(VolumeState::Retired);
     } else {
         let until = house.now().plus_milliseconds(milliseconds(house.settings.reuse_after));

@@ -7,7 +7,7 @@ use model::archive::ArchiveStage;
 use model::catalog::{CatalogError, Change};
 use model::pack::{CopyEnd, PackCopy, PackCopyState};
 use model::volume::Volume;
-use model::{Archive, ArchiveId, PackId};
+use model::{Archive, ArchiveId, PackId, Timestamp, VolumeId};
 
 use crate::error::Error;
 use crate::house::House;
@@ -62,10 +62,9 @@ async fn is_gone(house: &House, archive: &Archive) -> Result<bool, Error> {
 
 async fn is_pack_gone(house: &House, pack: PackId) -> Result<bool, Error> {
     let spooled = house.catalog.pack(pack).await?.is_some_and(|row| row.spooled);
-    let lost = |copy: &PackCopy| copy.state == PackCopyState::Dead { why: CopyEnd::VolumeLost };
     let gone = |copy: &PackCopy| copy.volume.is_none() && matches!(copy.state, PackCopyState::Dead { .. });
     let copies = house.catalog.copies_of(pack).await?;
-    Ok(!spooled && copies.iter().all(|copy| lost(copy) || gone(copy)))
+    Ok(!spooled && copies.iter().all(|copy| is_lost(copy) || gone(copy)))
 }
 
 /// Forgets a pack that is nowhere and that nobody names.
@@ -78,26 +77,62 @@ pub(crate) async fn forget_pack(house: &House, pack: PackId) -> Result<(), Error
     Ok(house.catalog.commit(vec![Change::ForgetPack(pack)]).await?)
 }
 
-/// Ends that may stand only in the journals of a volume that goes are to be journaled once more, elsewhere: without them
-/// a rebuild would bring back what was deleted.
+/// What may stand only in the journals of a volume that goes is to be journaled once more, elsewhere: ends, without which a
+/// rebuild would bring back what was deleted, and records that changed. Of what is on no other cartridge there is nothing to
+/// tell.
 pub(crate) async fn journal_again(house: &House, volume: &Volume) -> Result<(), Error> {
     if volume.journal == 0 {
         return Ok(());
     }
-    for stage in HISTORY {
+    for stage in ArchiveStage::ALL {
         let mut after: Option<ArchiveId> = None;
         loop {
             let page = house.catalog.archives_in(stage, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            let mut again: Vec<Archive> = page.into_iter().filter(|row| row.death_journaled).collect();
-            again.iter_mut().for_each(|row| row.death_journaled = false);
+            let mut again = Vec::new();
+            for row in page {
+                let journaled = if stage.is_live() { row.record_journaled } else { row.death_journaled };
+                if journaled && is_elsewhere(house, &row, volume.id).await? {
+                    again.push(untold_again(row, house.now()));
+                }
+            }
             let wanted = again.len() as u64;
             if house.save_each(again).await? < wanted {
                 // Somebody else changed one of them: the whole is tried again.
-                return Err(CatalogError::Conflict { row: "an archive that is history".to_owned() }.into());
+                return Err(CatalogError::Conflict { row: "an archive that is told again".to_owned() }.into());
             }
         }
     }
     Ok(())
+}
+
+fn untold_again(row: Archive, now: Timestamp) -> Archive {
+    match row.state.stage().is_live() {
+        true => Archive { record_changed: row.record_changed.or(Some(now)), record_journaled: false, ..row },
+        false => Archive { death_journaled: false, ..row },
+    }
+}
+
+/// Whether a rebuild may find something of it on another cartridge than this volume's.
+async fn is_elsewhere(house: &House, archive: &Archive, volume: VolumeId) -> Result<bool, Error> {
+    for extent in &archive.extents {
+        let copies = house.catalog.copies_of(extent.pack).await?;
+        let there = |copy: &PackCopy| !is_lost(copy) && copy.volume.is_some_and(|on| on != volume);
+        let spooled = house.catalog.pack(extent.pack).await?.is_some_and(|row| row.spooled);
+        if spooled || copies.iter().any(there) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_lost(copy: &PackCopy) -> bool {
+    copy.state == PackCopyState::Dead { why: CopyEnd::VolumeLost }
+}
+
+/// Whether all that ended or changed before `moment` is told on tape.
+pub(crate) async fn is_told_until(house: &House, moment: Timestamp) -> Result<bool, Error> {
+    let oldest = house.catalog.archives_untold(1).await?.first().and_then(Archive::untold);
+    Ok(oldest.is_none_or(|since| since >= moment))
 }

@@ -22,9 +22,14 @@ pub(crate) async fn renew(house: &House) -> Result<u64, Error> {
     let now = house.now();
     let mut renewed = 0;
     for volume in house.catalog.volumes().await? {
-        let due = matches!(volume.state, VolumeState::Pending { until } if until <= now);
+        let VolumeState::Pending { until } = volume.state else { continue };
         let there = house.libraries.contains_key(&volume.library);
-        if !due || !there || house.resting.rests(volume.id, now) {
+        if until > now || !there || house.resting.rests(volume.id, now) {
+            continue;
+        }
+        // What stood in its journals stands in others first.
+        if !forget::is_told_until(house, until).await? {
+            tracing::debug!(volume = %volume.id, barcode = volume.barcode, "a cartridge waits until what its journals tell is told elsewhere");
             continue;
         }
         match renew_one(house, &volume).await {
@@ -47,7 +52,6 @@ async fn renew_one(house: &House, old: &Volume) -> Result<bool, Error> {
         tracing::error!(volume = %old.id, %pack, "a cartridge is not overwritten: something living is only there");
         return Ok(false);
     }
-    forget::journal_again(house, old).await?;
     let begun = house.catalog.volumes().await?.into_iter().find(|volume| {
         let same = volume.library == old.library && volume.barcode == old.barcode;
         same && volume.state.stage() == VolumeStage::Preparing

@@ -111,7 +111,7 @@ pub(crate) async fn told(
     row.journal = journal;
     house.catalog.commit(vec![Change::Volume(row)]).await?;
     let told = rows.into_iter().map(|row| match row.state.stage().is_live() {
-        true => Archive { record_changed: None, ..row },
+        true => Archive { record_changed: None, record_journaled: true, ..row },
         false => Archive { death_journaled: true, ..row },
     });
     house.save_each(told.collect()).await?;

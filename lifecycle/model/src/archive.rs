@@ -237,6 +237,8 @@ pub struct Archive {
     /// Since when its tags, its ACL or what stands above it are not what its record on tape says; none when they are,
     /// or when a journal tells it.
     pub record_changed: Option<Timestamp>,
+    /// Its record as it is now stands in a journal on tape alone: its pack has an older one.
+    pub record_journaled: bool,
     /// A client mutation of the key was let through: look at the store before relying on the row.
     pub touched: bool,
     /// When the row was made.
@@ -275,6 +277,7 @@ impl Archive {
             extents: Vec::new(),
             death_journaled: false,
             record_changed: None,
+            record_journaled: false,
             touched: false,
             created: now,
         }

@@ -168,7 +168,7 @@ impl Rows {
                 row.state = pick.unwrap().clone();
                 row.revision = old.map_or(0, |old| old.revision) + stale;
                 row.touched = step.flag;
-                row.death_journaled = step.size % 2 == 0;
+                row.death_journaled = step.size.is_multiple_of(2);
                 row.record_changed = step.flag.then(|| Timestamp::from_seconds(10 - number as i64));
                 row.extents = step.packs.iter().map(|pack| samples::extent(PackId::new(*pack, 0))).collect();
                 Change::Archive(row)

@@ -37,8 +37,9 @@ impl Told {
         Ok(())
     }
 
-    /// The record as it was last told to be; the one in the manifest where that is no record of the same object.
-    fn latest(&self, id: ArchiveId, born: ObjectRecord) -> ObjectRecord {
+    /// The record as it was last told to be, and whether a journal told it; the one in the manifest where that is no
+    /// record of the same object.
+    fn latest(&self, id: ArchiveId, born: ObjectRecord) -> (ObjectRecord, bool) {
         let told =
             self.changed.get(&id).and_then(|(_, text)| serde_json::from_str::<ObjectRecord>(text).ok());
         let same = |told: &ObjectRecord| {
@@ -46,8 +47,8 @@ impl Told {
                 == (&born.bucket, &born.key, &born.etag, born.size)
         };
         match told.filter(same) {
-            Some(told) => told,
-            None => born,
+            Some(told) => (told, true),
+            None => (born, false),
         }
     }
 }
@@ -126,6 +127,8 @@ pub struct Birth {
     pub id: ArchiveId,
     /// Its record, as it was last told.
     pub record: ObjectRecord,
+    /// Whether a journal told it, and not its pack.
+    pub journaled: bool,
     /// Where its bytes lie.
     pub extents: Vec<Extent>,
 }
@@ -198,8 +201,8 @@ impl Merge {
             return Verdict::Refused("its pieces are not as long as it is");
         }
         let overwritten = self.births.is_overwritten(id, &entry.record);
-        let record = self.told.latest(id, entry.record);
-        let birth = Birth { id, record, extents };
+        let (record, journaled) = self.told.latest(id, entry.record);
+        let birth = Birth { id, record, journaled, extents };
         match self.told.dead.contains(&id) {
             true => Verdict::Dead(birth),
             false if overwritten => Verdict::Overwritten(birth),

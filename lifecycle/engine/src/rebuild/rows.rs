@@ -4,7 +4,7 @@ use library::CopyLabel;
 use model::archive::ArchiveStage;
 use model::limits::{OBJECT_BYTES_MAX, PARTS_MAX};
 use model::marker::{self, Marker, MarkerKind, Original};
-use model::pack::{Pack, PackCopy, PackCopyState};
+use model::pack::{CopyEnd, Pack, PackCopy, PackCopyState};
 use model::store::ObjectRef;
 use model::volume::{Volume, VolumeState};
 use model::{
@@ -53,6 +53,7 @@ pub(crate) fn archive(
         checksums: record::checksum_headers(record),
         displaced_metadata: if in_place { Vec::new() } else { marker::displaced(&headers) },
         extents: birth.extents.clone(),
+        record_journaled: birth.journaled,
         ..Archive::new(birth.id, object, class, pool.clone(), ArchiveState::Archived, now)
     };
     Ok((row, headers))
@@ -108,6 +109,7 @@ pub(crate) fn volume(cartridge: &Cartridge, pools: &[PoolName], now: Timestamp) 
         unclean: surveyed.tail.is_some_and(|tail| tail.end_of_data != tail.index_end),
         journal: cartridge.journals.last().copied().unwrap_or(0),
         leaving: None,
+        check: None,
         created: now,
     }
 }
@@ -122,7 +124,8 @@ pub(crate) fn copy(pack: PackId, number: u8, pool: PoolName, at: PackCopyAt<'_>)
 
 /// The row of a copy that is to be and was not found.
 pub(crate) fn lost_copy(pack: PackId, number: u8, pool: PoolName) -> PackCopy {
-    PackCopy { pack, number, revision: 0, pool, volume: None, state: PackCopyState::Dead }
+    let state = PackCopyState::Dead { why: CopyEnd::VolumeLost };
+    PackCopy { pack, number, revision: 0, pool, volume: None, state }
 }
 
 /// The row of a pack that is not sealed.
