@@ -1,18 +1,20 @@
 //! The command line. Scripts depend on it: extend, never rename.
 
+mod cartridges;
+mod keys;
 mod machine;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use console::Question;
-use library::CatalogId;
 use model::{BucketName, JobId, PoolName, VolumeId};
-use volume::seal::{KeyId, KeyName};
 
 use crate::config::DATA_DEFAULT;
 
+pub use cartridges::{RebuildArgs, TapeCommand, WhenMissing};
+pub use keys::{KeysAt, KeysCommand};
 pub use machine::{DriveCommand, ExportArgs, HandsCommand, LibraryCommand, TaskCommand};
 
 /// An S3 gateway that gives an object store a Glacier-style tape class.
@@ -82,44 +84,6 @@ pub enum Command {
     /// Read cartridges with no catalog and no configuration
     #[command(subcommand)]
     Tape(TapeCommand),
-}
-
-/// `tapegate rebuild`
-#[derive(Debug, Args)]
-pub struct RebuildArgs {
-    /// The configuration file; the defaults without it
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// The keyring with the keys of sealed pools; the configured one without it
-    #[arg(long, value_name = "FILE")]
-    pub keyring: Option<PathBuf>,
-    /// Which catalog, where the cartridges belong to several
-    #[arg(long, value_name = "ID", value_parser = catalog)]
-    pub catalog: Option<CatalogId>,
-    /// What becomes of objects the store has no stub of: made anew, or taken for deleted
-    #[arg(long, value_enum)]
-    pub missing: Option<WhenMissing>,
-    /// Go on although a cartridge or a journal cannot be read; what was deleted may come back
-    #[arg(long)]
-    pub incomplete: bool,
-    /// Write nothing, and tell what would be
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What becomes of objects the store has no stub of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WhenMissing {
-    /// They are made anew: the store is a new one
-    Plant,
-    /// They were deleted
-    Dead,
 }
 
 /// Where `serve` finds and puts things. What is said here wins over the configuration.
@@ -300,114 +264,6 @@ pub struct DoctorArgs {
     pub at: At,
 }
 
-/// Which keyring, and how the answer is printed.
-#[derive(Clone, Debug, Args)]
-pub struct KeysAt {
-    /// The keyring's file; that of the gateway's data directory without it
-    #[arg(long, value_name = "FILE")]
-    pub keyring: Option<PathBuf>,
-    #[command(flatten)]
-    pub at: At,
-}
-
-/// `tapegate keys`: the keyring is changed in its file, which a running gateway sees at once.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// List the keys, and how much each is needed
-    List(KeysAt),
-    /// Make a key under a new name
-    Create {
-        /// Its name
-        name: KeyName,
-        #[command(flatten)]
-        at: KeysAt,
-    },
-    /// Make the next version of a key; what is sealed from now on uses it, older versions stay readable
-    Rotate {
-        /// Its name
-        name: KeyName,
-        #[command(flatten)]
-        at: KeysAt,
-    },
-    /// Write keys out as text, for safe keeping apart from the tapes
-    Export {
-        /// Every version of this key; all keys without it
-        name: Option<KeyName>,
-        /// A new file, for its owner alone; standard output without it
-        #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
-        #[command(flatten)]
-        at: KeysAt,
-    },
-    /// Take over exported keys; a key that is there already is never replaced
-    Import {
-        /// What `export` wrote; - for standard input
-        from: PathBuf,
-        #[command(flatten)]
-        at: KeysAt,
-    },
-    /// Let a key seal nothing new; what it sealed stays readable
-    Retire {
-        /// Name and version, as name:1
-        key: KeyId,
-        /// Forget it: what it sealed is lost unless it is kept elsewhere
-        #[arg(long)]
-        destroy: bool,
-        /// Even though packs need it
-        #[arg(long, requires = "destroy")]
-        force: bool,
-        #[command(flatten)]
-        at: KeysAt,
-    },
-}
-
-/// `tapegate tape`: PATH is the folder of a virtual cartridge, or of a virtual library (then every cartridge in it).
-#[derive(Debug, Subcommand)]
-pub enum TapeCommand {
-    /// List what is on cartridges
-    List {
-        /// A cartridge folder or a library folder
-        path: PathBuf,
-        /// The keys of sealed packs: a keyring's file, or what `keys export` wrote
-        #[arg(long, value_name = "FILE")]
-        keyring: Option<PathBuf>,
-        /// Print one JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Extract objects and check them against their digests
-    Read {
-        /// A cartridge folder or a library folder
-        path: PathBuf,
-        /// The keys of sealed packs: a keyring's file, or what `keys export` wrote
-        #[arg(long, value_name = "FILE")]
-        keyring: Option<PathBuf>,
-        /// Where to put them: `DIR/<bucket>/<key>~<archive id>`
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-        /// Only objects with this key
-        #[arg(long, value_name = "KEY", conflicts_with = "archive")]
-        key: Option<String>,
-        /// Only the object with this archive id
-        #[arg(long, value_name = "ID")]
-        archive: Option<String>,
-        /// Print one JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write a cartridge as the directory of small files that other LTFS implementations read
-    Export {
-        /// A cartridge folder or a library folder
-        path: PathBuf,
-        /// An empty or new folder; a library's cartridges get a folder each in it
-        #[arg(long, value_name = "DIR")]
-        ltfs_dir: PathBuf,
-        /// Print one JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// A volume as a person names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeName {
@@ -425,10 +281,6 @@ impl From<String> for VolumeName {
 
 fn bucket(text: &str) -> Result<BucketName, model::name::NameError> {
     BucketName::parse(text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/'))
-}
-
-fn catalog(text: &str) -> Result<CatalogId, String> {
-    CatalogId::parse(text).ok_or_else(|| "not the UUID of a catalog".to_owned())
 }
 
 /// A name that can be asked for.

@@ -19,7 +19,8 @@ pub(crate) async fn note(house: &House) -> Result<u64, Error> {
         for volume in volumes.iter().filter(|volume| volume.library == *name) {
             let begun = matches!(volume.state.stage(), VolumeStage::New | VolumeStage::Preparing);
             let over = matches!(volume.state.stage(), VolumeStage::Offline | VolumeStage::Retired);
-            if begun || over || there.contains(volume.barcode.as_str()) {
+            // What it was ordered to leave for is written down by the order.
+            if begun || over || volume.leaving.is_some() || there.contains(volume.barcode.as_str()) {
                 continue;
             }
             let mut volume = volume.clone();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use model::archive::ArchiveStage;
 use model::catalog::Change;
+use model::pack::PackCopyStage;
 use model::restore::RestoreStage;
 use model::store::StoreError;
 use model::volume::{Volume, VolumeStage, VolumeState};
@@ -88,7 +89,10 @@ async fn a_damaged_copy_gives_way_to_the_good_one() {
     }
     rig.restore(&archive).await;
     assert_eq!(rig.restored(archive.id).await, body);
-    assert_eq!(ended(&rig, &archive).await.failures, 1);
+    assert_eq!(ended(&rig, &archive).await.failures, 0, "the other copy answers for it");
+    let copies = rig.catalog.copies_of(archive.extents[0].pack).await.unwrap();
+    let damaged = copies.iter().find(|copy| copy.volume == Some(volume.id)).unwrap();
+    assert_eq!(damaged.state.stage(), PackCopyStage::Damaged);
     rig.stop().await;
 }
 
