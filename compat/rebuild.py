@@ -17,7 +17,7 @@ ARCHIVE_SECONDS = 90
 RESTORE_SECONDS = 90
 DAYS = 30
 SETTINGS = {"library": {"folder": "tapes"}, "pool": {"journal_seconds": 1}}
-TAGS = [{"Key": "colour", "Value": "light blue"}, {"Key": "path/with+odd", "Value": "a=b&c"}]
+TAGS = [{"Key": "colour", "Value": "light blue"}, {"Key": "path/with+odd", "Value": "a=b:c@d"}]
 
 
 def run(report, binary, mode, seed):

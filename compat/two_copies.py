@@ -5,6 +5,8 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import harness
 from harness import MIB, past_date_rule, wait_until
@@ -12,6 +14,7 @@ from machine import BUCKET, SECONDS, put_all, read_back, some_objects
 from report import Report, check, same
 
 REPAIR_SECONDS = 120
+DELETED = ("object-6", "object-7")
 SECOND = """
 [[library]]
 name = "second"
@@ -24,6 +27,7 @@ cartridge_bytes = 1_073_741_824
 name = "second"
 library = "second"
 quiet_seconds = 1
+journal_seconds = 1
 verify = "inline"
 """
 
@@ -32,7 +36,7 @@ def run(report, binary):
     """Both libraries lose their cartridges, one after the other."""
 
     def scenario():
-        settings = {"pool": {"copies": ["second"], "pack_bytes_target": MIB}, "lifecycle": {"reuse_after_seconds": 0}}
+        settings = {"pool": {"copies": ["second"], "pack_bytes_target": MIB, "journal_seconds": 1}, "lifecycle": {"reuse_after_seconds": 0}}
         with harness.server(binary, more=SECOND, **settings) as server:
             Copies(server, report).run()
 
@@ -56,6 +60,7 @@ class Copies:
             self.everything_is_read_back,
             self.the_other_library_loses_its_cartridges,
             self.a_cartridge_is_emptied_and_used_again,
+            self.what_was_deleted_stays_so_when_the_machine_is_lost,
         ):
             with self.report.step(f"copies: {step.__name__.replace('_', ' ')}"):
                 step()
@@ -133,7 +138,7 @@ class Copies:
         check(self.degraded()["packs"] > 0, "nothing is short of copies")
 
     def a_cartridge_is_emptied_and_used_again(self):
-        for key in ("object-6", "object-7"):
+        for key in DELETED:
             self.s3.delete_object(Bucket=BUCKET, Key=key)
         volume = self.volumes("main")[0]
         same("reclaimed", self.told("volume", "reclaim", volume["id"])["done"], True)
@@ -145,6 +150,27 @@ class Copies:
 
         wait_until(labelled_anew, REPAIR_SECONDS, "the cartridge is labelled anew")
         self.read_back(["object-8", "object-9"])
+
+    def what_was_deleted_stays_so_when_the_machine_is_lost(self):
+        """Also when the cartridge whose journal told it first was used again."""
+        wait_until(lambda: self.told("status")["untold"] == 0, SECONDS, "everything is told to tape")
+        self.server.stop()
+        with tempfile.TemporaryDirectory(dir=self.server.folder) as kept:
+            for library in ("library-main", "library-second"):
+                shutil.move(self.server.data / library, kept)
+            shutil.rmtree(self.server.data)
+            self.server.data.mkdir()
+            for library in Path(kept).iterdir():
+                shutil.move(library, self.server.data)
+        config = self.server.folder / "tapegate.toml"
+        told = json.loads(self.server.command("rebuild", "--config", config, "--data", self.server.data, "--json"))
+        same("lost", [one for one in told["unconfirmed"] if one["lost"]], [])
+        self.server.start()
+        self.s3 = self.server.s3()
+        for key in DELETED:
+            del self.contents[key]
+        same("keys", set(harness.listing(self.s3, BUCKET)), set(self.contents))
+        self.read_back(["object-10", "object-11", "large"])
 
 
 def main():
