@@ -42,6 +42,15 @@ pub enum Question {
     Tasks,
     /// Orders to libraries and drives: `POST /v1/machines` with a [`MachineOrder`].
     Machines(MachineOrder),
+    /// Mounts nothing in a library, or goes on: `POST /v1/libraries/<name>` with `{"hold": true}`.
+    Hold {
+        /// The library.
+        library: String,
+        /// Whether it is held from now on.
+        hold: bool,
+    },
+    /// The pools: `GET /v1/pools`.
+    Pools,
     /// All volumes: `GET /v1/volumes`.
     Volumes,
     /// One volume: `GET /v1/volumes/<uuid>`.
@@ -97,6 +106,8 @@ pub enum Question {
     Repair(Repair),
     /// Look for what the rules make due, now: `POST /v1/migrate` with `{"bucket": "b", "dry_run": true}`.
     Migrate(Migrate),
+    /// Moves nothing more to tape, or goes on: `POST /v1/migration` with `{"pause": true}`.
+    PauseMigration(bool),
 }
 
 /// What to do with a bucket. What is not said of it stays.
@@ -207,7 +218,9 @@ impl Question {
             | Self::Probe
             | Self::Repair(_)
             | Self::VolumeOrder { .. }
-            | Self::Machines(_) => "POST",
+            | Self::Machines(_)
+            | Self::Hold { .. }
+            | Self::PauseMigration(_) => "POST",
             _ => "GET",
         }
     }
@@ -223,6 +236,8 @@ impl Question {
             Self::DriveHistory { drive } => format!("/v1/drives/{drive}/history"),
             Self::Tasks => "/v1/tasks".to_owned(),
             Self::Machines(_) => "/v1/machines".to_owned(),
+            Self::Hold { library, .. } => format!("/v1/libraries/{library}"),
+            Self::Pools => "/v1/pools".to_owned(),
             Self::Volumes => "/v1/volumes".to_owned(),
             Self::Volume(id) | Self::VolumeOrder { volume: id, .. } => format!("/v1/volumes/{id}"),
             Self::PacksOn { volume, after } => after_in(format!("/v1/volumes/{volume}/packs?"), *after),
@@ -238,6 +253,7 @@ impl Question {
             Self::Probe => "/v1/probe".to_owned(),
             Self::Migrate(_) => "/v1/migrate".to_owned(),
             Self::Repair(_) => "/v1/repair".to_owned(),
+            Self::PauseMigration(_) => "/v1/migration".to_owned(),
         }
     }
 
@@ -249,6 +265,8 @@ impl Question {
             Self::Bucket { order, .. } => serde_json::to_string(order).expect("plain data"),
             Self::Repair(repair) => serde_json::to_string(repair).expect("plain data"),
             Self::VolumeOrder { order, .. } => serde_json::to_string(order).expect("plain data"),
+            Self::Hold { hold, .. } => format!(r#"{{"hold":{hold}}}"#),
+            Self::PauseMigration(pause) => format!(r#"{{"pause":{pause}}}"#),
             _ => String::new(),
         }
     }
@@ -266,6 +284,10 @@ impl Question {
             ("GET", ["drives", drive, "history"]) => Self::DriveHistory { drive: serial(drive)? },
             ("GET", ["tasks"]) => Self::Tasks,
             ("POST", ["machines"]) => Self::Machines(order(body)?),
+            ("POST", ["libraries", name]) => {
+                Self::Hold { library: library_name(name)?, hold: flag("hold", body)? }
+            }
+            ("GET", ["pools"]) => Self::Pools,
             ("GET", ["volumes"]) => Self::Volumes,
             ("GET", ["volumes", id]) => Self::Volume(parsed("the volume", id)?),
             ("POST", ["volumes", id]) => {
@@ -286,6 +308,7 @@ impl Question {
             ("POST", ["probe"]) => Self::Probe,
             ("POST", ["migrate"]) => Self::Migrate(migrate(body)?),
             ("POST", ["repair"]) => Self::Repair(repair(body)?),
+            ("POST", ["migration"]) => Self::PauseMigration(flag("pause", body)?),
             _ => return Err(unknown()),
         };
         match query.into_keys().next() {
@@ -322,12 +345,20 @@ fn library(query: &mut BTreeMap<&str, &str>) -> Result<Option<String>, BadQuesti
     let Some(name) = query.remove("library") else {
         return Ok(None);
     };
+    library_name(name).map(Some)
+}
+
+fn library_name(name: &str) -> Result<String, BadQuestion> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if (1..=LIBRARY_NAME_MAX).contains(&name.len()) && name.bytes().all(plain) {
-        Ok(Some(name.to_owned()))
-    } else {
-        Err(malformed("the library", name))
-    }
+    let legal = (1..=LIBRARY_NAME_MAX).contains(&name.len()) && name.bytes().all(plain);
+    if legal { Ok(name.to_owned()) } else { Err(malformed("the library", name)) }
+}
+
+/// A body of one flag.
+fn flag(name: &str, body: &[u8]) -> Result<bool, BadQuestion> {
+    let read: Option<BTreeMap<String, bool>> = serde_json::from_slice(body).ok();
+    let read = read.filter(|read| read.len() == 1).and_then(|read| read.get(name).copied());
+    read.ok_or_else(|| malformed("the body", &String::from_utf8_lossy(body)))
 }
 
 fn stage(query: &mut BTreeMap<&str, &str>) -> Result<RestoreStage, BadQuestion> {
@@ -410,6 +441,9 @@ mod tests {
                 action: MachineAction::Unload { name: "TG0001L9".to_owned() },
                 ticket: "7".to_owned(),
             }),
+            Question::Hold { library: "main".to_owned(), hold: true },
+            Question::Pools,
+            Question::PauseMigration(false),
             Question::Volumes,
             Question::Volume(volume),
             Question::VolumeOrder { volume, order: VolumeOrder::Reclaim {} },
@@ -463,6 +497,9 @@ mod tests {
             ("GET", "/v1/machines", "", ""),
             ("POST", "/v1/machines", "", r#"{"do":{"explode":{}}}"#),
             ("POST", "/v1/machines", "", r#"{"do":{"unload":{"name":"a","now":true}}}"#),
+            ("POST", "/v1/libraries/a.b", "", r#"{"hold":true}"#),
+            ("POST", "/v1/libraries/main", "", r#"{"pause":true}"#),
+            ("POST", "/v1/migration", "", "{}"),
             ("POST", "/v1/migrate", "", "1"),
             ("POST", "/v1/migrate", "", r#"{"bucket":"NO"}"#),
             ("POST", "/v1/migrate", "", r#"{"drop":true}"#),

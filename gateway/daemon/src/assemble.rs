@@ -78,6 +78,7 @@ pub async fn assemble(config: &Config, data: &DataDir, root: &Root) -> Result<Ga
         settings,
     };
     let house = House::open(parts).await.map_err(|error| Error::assemble("spool", error))?;
+    house.stand(data.orders()?);
     let engine = Engine::start(Arc::new(house)).await.map_err(|error| Error::assemble("engine", error))?;
     let ports = Ports {
         store,

@@ -62,7 +62,16 @@ fn describe(config: &Config) -> Value {
             "copies": pool.copies.iter().map(|copy| copy.as_str()).collect::<Vec<_>>(),
             "pack_bytes_target": pool.pack_bytes_target,
             "quiet_seconds": pool.quiet.as_secs_f64(),
-            "compression_level": pool.compression_level,
+            "compression": pool.compression.to_string(),
+            "compression_level": match pool.compression {
+                engine::Compression::Zstd(level) => Some(level),
+                _ => None,
+            },
+            "affinity": pool.affinity.to_string(),
+            "generation": pool.generation.map(|generation| generation.to_string()),
+            "drives_max": pool.drives_max,
+            "mount_bytes": pool.mount_bytes,
+            "mount_age_seconds": pool.mount_age.as_secs_f64(),
             "verify": match pool.verify {
                 Verify::Deferred => "deferred",
                 Verify::Inline => "inline",

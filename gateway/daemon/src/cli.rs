@@ -64,7 +64,7 @@ pub enum Command {
     /// The volumes: cartridges as the catalog knows them
     #[command(subcommand)]
     Volume(VolumeCommand),
-    /// The pools of volumes
+    /// The pools of volumes: what fills which cartridges, and copies
     #[command(subcommand)]
     Pool(PoolCommand),
     /// Moving objects to tape
@@ -168,6 +168,8 @@ pub enum VolumeCommand {
 /// `tapegate pool`
 #[derive(Debug, Subcommand)]
 pub enum PoolCommand {
+    /// List the pools
+    List(At),
     /// Make the copies again that a pool is short of, from those that are left
     Repair {
         /// The pool
@@ -195,6 +197,10 @@ pub enum MigrateCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Move nothing more to tape until resumed; restores go on
+    Pause(At),
+    /// Go on after a pause
+    Resume(At),
 }
 
 /// `tapegate restore`
@@ -306,6 +312,11 @@ mod tests {
             "library list --json",
             "library inventory",
             "library inventory main --json",
+            "library hold main",
+            "library release main --json",
+            "pool list --json",
+            "migrate pause",
+            "migrate resume --data d",
             "drive list",
             "drive up S1",
             "drive down S1 --why noisy --json",

@@ -5,6 +5,7 @@ mod doctor;
 mod keys;
 mod line;
 mod machine;
+mod pauses;
 mod pool;
 mod volume;
 
@@ -32,14 +33,22 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// `tapegate migrate`
 pub fn migrate(command: MigrateCommand) -> Result<(), Error> {
-    let MigrateCommand::Run { bucket, dry_run, at } = command;
+    let (bucket, dry_run, at) = match command {
+        MigrateCommand::Run { bucket, dry_run, at } => (bucket, dry_run, at),
+        MigrateCommand::Pause(at) => return pauses::pause(&at, true),
+        MigrateCommand::Resume(at) => return pauses::pause(&at, false),
+    };
     let answer = Client::new(&at).ask(&Question::Migrate(Migrate { bucket, dry_run }))?;
     print(&at, &answer, |answer| {
         let count = |name: &str| answer[name].as_u64().unwrap_or(0);
         let due = if dry_run { "would be due" } else { "became due" };
         let (listed, skipped) = (count("listed"), count("skipped"));
         let numbers = format!("{listed} objects listed, {} {due} for tape", count("due"));
-        format!("{numbers}, {} expired, {skipped} could not be looked at this time\n", count("expired"))
+        let paused = if answer["paused"] == true { "migration is paused: nothing moves yet\n" } else { "" };
+        format!(
+            "{numbers}, {} expired, {skipped} could not be looked at this time\n{paused}",
+            count("expired")
+        )
     })
 }
 

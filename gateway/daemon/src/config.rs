@@ -4,6 +4,7 @@
 //! With no file at all: the embedded store, the virtual library "main", and the pools "glacier" and "deep" on it.
 
 mod libraries;
+mod policy;
 mod read;
 mod section;
 mod stores;
@@ -192,4 +193,3 @@ const QUIET_SG: Duration = Duration::from_secs(15 * 60);
 const JOURNAL_DEFAULT: Duration = Duration::from_secs(60);
 /// On real drives a deletion is worth a mount once a day.
 const JOURNAL_SG: Duration = Duration::from_secs(24 * 60 * 60);
-const COMPRESSION_DEFAULT: i32 = 3;

@@ -7,6 +7,7 @@
 //! admin-token        opens the admin listener
 //! admin-address      where the admin listener of the running (or last) gateway is
 //! epoch              how often real libraries were taken over; grows with every start
+//! orders.json        what operators ordered until they say otherwise
 //! store-evidence.json  what a probe found out about the remote store, and which store that is
 //! drives-down.json   drives an operator set down, and why
 //! catalog.redb       the book of record
@@ -18,6 +19,7 @@
 //! rebuild/           what a rebuild has read so far, with catalog.unfinished
 //! ```
 
+mod orders;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -321,6 +323,7 @@ const ROOT_KEY: &str = "root-key.toml";
 const TOKEN: &str = "admin-token";
 const DRIVES_DOWN: &str = "drives-down.json";
 const EPOCH: &str = "epoch";
+const ORDERS: &str = "orders.json";
 const EVIDENCE: &str = "store-evidence.json";
 const KEYRING: &str = "keyring";
 const KEYRING_FILE: &str = "keyring-file";

@@ -19,6 +19,7 @@ use crate::data::DataDir;
 use crate::doctor;
 use crate::error::{chain, told};
 use crate::machines::Machines;
+use crate::orders::OrderBook;
 use crate::records::Records;
 use crate::stores::Behind;
 use crate::switch::Switch;
@@ -33,6 +34,7 @@ pub struct Desk {
     records: Records,
     machines: Machines,
     configured: Vec<LibraryConfig>,
+    orders: OrderBook,
 }
 
 impl Desk {
@@ -46,7 +48,8 @@ impl Desk {
     ) -> Self {
         let records = Records::new(engine.house().catalog.clone());
         let machines = Machines::new(engine.clone(), data.clone(), hands);
-        Self { engine, behind, data, records, machines, configured }
+        let orders = OrderBook::new(engine.clone(), data.clone());
+        Self { engine, behind, data, records, machines, configured, orders }
     }
 
     fn libraries(&self) -> &BTreeMap<String, Arc<Library>> {
@@ -60,6 +63,8 @@ impl Desk {
         let (used, quota) = self.engine.house().spool.usage();
         status["running"] = json!(true);
         status["libraries"] = self.library_list();
+        let paused = self.engine.house().standing().migration_paused;
+        status["migration_paused_since"] = json!(paused.map(|since| since.to_string()));
         status["spool"] = json!({"bytes": used, "bytes_max": quota});
         let notice = |notice: &engine::Notice| {
             json!({
@@ -92,6 +97,7 @@ impl Desk {
     }
 
     fn library_list(&self) -> Value {
+        let standing = self.engine.house().standing();
         let one = |(name, library): (&String, &Arc<Library>)| {
             let (drives, inventory) = (library.drives(), library.inventory());
             let down = drives.iter().filter(|drive| matches!(drive.state, DriveState::Down { .. })).count();
@@ -106,6 +112,7 @@ impl Desk {
                 "mail_slots": inventory.mail_slots.len(),
                 "cartridges": inventory.barcodes().len(),
                 "jobs_queued": library.queued(),
+                "held_since": standing.held.get(name).map(|since| since.to_string()),
             })
         };
         self.libraries().iter().map(one).collect()
@@ -131,6 +138,13 @@ impl Desk {
             answer["waits_for"] = json!(waits.collect::<Vec<_>>().join(", "));
         }
         Ok(answer)
+    }
+
+    async fn pools(&self) -> Result<Value, AdminError> {
+        let pools = self.engine.pools().await.map_err(|error| AdminError::failed(chain(&error)))?;
+        let settings = &self.engine.house().settings.pools;
+        let rows = pools.iter().map(|pool| view::pool(pool, &settings[&pool.name]));
+        Ok(json!({"pools": rows.collect::<Vec<_>>()}))
     }
 
     async fn inventory(&self, only: Option<String>) -> Result<Value, AdminError> {
@@ -252,6 +266,7 @@ impl Desk {
         let scanned = scanned.map_err(|error| AdminError::failed(chain(&error)))?;
         Ok(json!({
             "dry_run": dry_run,
+            "paused": self.engine.house().standing().migration_paused.is_some(),
             "listed": scanned.listed,
             "due": scanned.due,
             "expired": scanned.expired,
@@ -285,13 +300,16 @@ impl Admin for Desk {
             Question::Status => self.status().await,
             Question::Libraries => Ok(json!({"libraries": self.library_list()})),
             Question::Inventory { library } => self.inventory(library).await,
+            Question::Hold { library, hold } => self.orders.hold(&library, hold).await,
             Question::Drives => Ok(self.drives()),
             Question::DriveHistory { drive } => self.machines.history(&drive),
             Question::Tasks => self.machines.tasks().await,
             Question::Machines(order) => self.machines.order(order).await,
             Question::Restore(id) => self.restore(id).await,
+            Question::Pools => self.pools().await,
             Question::Buckets => self.buckets().await,
             Question::Migrate(migrate) => self.migrate(migrate).await,
+            Question::PauseMigration(pause) => self.orders.pause(pause).await,
             Question::Bucket { name, order } => self.order(&name, &order).await,
             Question::Doctor => Ok(self.doctor().await),
             Question::Probe => self.probe().await,

@@ -20,6 +20,7 @@ mod evidence;
 mod keyring;
 mod keys_in_use;
 mod machines;
+mod orders;
 mod rebuild;
 mod records;
 mod serve;

@@ -131,7 +131,10 @@ impl Admin for Records {
             | Question::DriveHistory { .. }
             | Question::Tasks
             | Question::Machines(_)
+            | Question::Hold { .. }
+            | Question::Pools
             | Question::Migrate(_)
+            | Question::PauseMigration(_)
             | Question::Bucket { .. }
             | Question::Doctor
             | Question::Probe

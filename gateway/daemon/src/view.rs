@@ -3,7 +3,7 @@
 
 mod machine;
 
-use engine::{DrainProgress, Exposure, Health, Shortage, Usage};
+use engine::{DrainProgress, Exposure, Health, PoolSettings, PoolView, Shortage, Usage};
 use library::{DriveState, DriveStatus, Inventory};
 use model::catalog::{Bucket, Counts};
 use model::pack::{CopyEnd, Pack, PackCopy, PackCopyState};
@@ -235,6 +235,35 @@ pub fn drive(library: &str, drive: &DriveStatus) -> Value {
         "last_error": drive.last_error,
         "doing": drive.doing,
         "wants_cleaning": drive.wants_cleaning,
+    })
+}
+
+/// A pool. `days_left` is for how long the cartridges of its library last at the rate of the last seven days.
+pub fn pool(pool: &PoolView, settings: &PoolSettings) -> Value {
+    use model::volume::VolumeStage::{Filling, Full};
+    let count = |stage| pool.volumes.get(&stage).copied().unwrap_or(0);
+    let states = pool.volumes.iter().map(|(stage, count)| json!({"state": word(stage), "count": count}));
+    let copies: Vec<&str> = settings.copies.iter().map(|copy| copy.as_str()).collect();
+    json!({
+        "name": pool.name.as_str(),
+        "library": pool.library,
+        "copies": copies,
+        "copies_text": copies.join(", "),
+        "compression": settings.compression.to_string(),
+        "affinity": settings.affinity.to_string(),
+        "generation": settings.generation.map(|generation| generation.to_string()),
+        "drives_max": settings.drives_max,
+        "volumes": states.collect::<Vec<_>>(),
+        "volumes_filling": count(Filling),
+        "volumes_full": count(Full),
+        "volumes_other": pool.volumes.values().sum::<u64>() - count(Filling) - count(Full),
+        "free_bytes": pool.free_bytes,
+        "queued_bytes": pool.queued_bytes,
+        "queued_packs": pool.queued_packs,
+        "scratch": pool.forecast.scratch,
+        "library_free_bytes": pool.forecast.free_bytes,
+        "library_written_bytes_7_days": pool.forecast.written_bytes,
+        "days_left": pool.forecast.days,
     })
 }
 

@@ -43,12 +43,18 @@ impl Assemblies {
         Ok(())
     }
 
-    /// Gives up what was begun for objects nobody waits for any more, or begun without a segment to show for it. Only
-    /// while nothing is being read.
-    pub(crate) fn retain(&self, wanted: impl Fn(ArchiveId) -> bool) -> Result<(), Error> {
+    /// Gives up what was begun for objects nobody waits for any more, or begun without a segment to show for it; but for
+    /// those being `read`.
+    pub(crate) fn retain(
+        &self,
+        read: impl Fn(ArchiveId) -> bool,
+        wanted: impl Fn(ArchiveId) -> bool,
+    ) -> Result<(), Error> {
         let given_up: Vec<ArchiveId> = {
             let open = self.lock();
-            let idle = open.iter().filter(|(id, assembly)| assembly.done.is_empty() || !wanted(**id));
+            let idle = open
+                .iter()
+                .filter(|(id, assembly)| !read(**id) && (assembly.done.is_empty() || !wanted(**id)));
             idle.map(|(id, _)| *id).collect()
         };
         given_up.into_iter().try_for_each(|archive| self.end(archive))
@@ -115,7 +121,7 @@ mod tests {
         assemblies.end(small).unwrap();
         assemblies.begin(large, 1_000).unwrap();
         assert!(matches!(assemblies.begin(other, 1), Err(Error::SpoolFull { .. })));
-        assemblies.retain(|_| true).unwrap();
+        assemblies.retain(|_| false, |_| true).unwrap();
         assert_eq!(spool.usage().0, 30, "what was begun without a segment to show for it is given up");
     }
 }

@@ -12,12 +12,13 @@ use model::clock::pack_id;
 use model::store::StoreError;
 use model::{ByteStream, PackId};
 use tokio::sync::mpsc;
+use volume::pack::limits::LEVEL_STORED;
 use volume::pack::{Member, MemberId, Options, PackSummary, PackWriter};
 
 use crate::error::{Error, chain};
 use crate::house::House;
 use crate::seals;
-use crate::settings::PoolSettings;
+use crate::settings::{Compression, PoolSettings};
 use crate::spool::Reservation;
 
 /// A finished pack, and who is not in it.
@@ -60,7 +61,11 @@ impl Builder {
         room: Reservation,
     ) -> Result<Self, Error> {
         let key = seals::key_for(house, settings)?;
-        let options = Options { level: settings.compression_level, key, ..Options::default() };
+        let level = match settings.compression {
+            Compression::Zstd(level) => level,
+            Compression::Drive | Compression::None => LEVEL_STORED,
+        };
+        let options = Options { level, key, ..Options::default() };
         let id = pack_id(&*house.clock, &*house.entropy);
         let (feed, pieces) = mpsc::channel(8);
         let full = Arc::new(AtomicBool::new(false));

@@ -59,7 +59,8 @@ pub(crate) async fn check_all(house: &Arc<House>) -> Result<u64, Error> {
     let mut compared = 0;
     for volume in house.catalog.volumes().await? {
         let wanted = volume.check.is_some_and(|check| check.finished.is_none())
-            && house.libraries.contains_key(&volume.library);
+            && house.libraries.contains_key(&volume.library)
+            && !house.pauses.holds(&volume.library);
         if wanted && is_readable(&volume) && !house.resting.rests(volume.id, house.now()) {
             compared += check(house, &volume).await?;
         }

@@ -59,12 +59,16 @@ pub enum Error {
     #[error("the library's queue")]
     Queue(#[from] library::QueueFull),
     /// No volume takes the pack: label or import cartridges.
-    #[error("pool {pool} has no volume with {bytes} bytes left and the library no scratch cartridge")]
+    #[error("pool {pool} has no volume with {bytes} bytes left and library {library} has {detail}")]
     NoVolume {
         /// The pool.
         pool: model::PoolName,
         /// What has to fit.
         bytes: u64,
+        /// The library.
+        library: String,
+        /// What it lacks.
+        detail: String,
     },
     /// Bytes read back are not those written.
     #[error("{what} is damaged: {detail}")]

@@ -24,17 +24,21 @@ use crate::forget::Sweep;
 use crate::gates::Gates;
 use crate::health::Shortages;
 use crate::hot::HotCopies;
+use crate::outbox::Outbox;
 use crate::pace::Pace;
+use crate::pauses::{Pauses, Standing};
 use crate::places::Places;
+use crate::pools::LowPools;
 use crate::promote::Promotion;
+use crate::readings::Readings;
 use crate::refusals::Refusals;
 use crate::rest::Resting;
 use crate::settings::Settings;
 use crate::spool::Spool;
 use crate::trouble::Trouble;
+use crate::turns::{Purpose, Turns};
 use crate::unclaimed::Unclaimed;
 use crate::vault::Vault;
-use crate::verify::ReadBacks;
 
 const PAGE: usize = 1_000;
 
@@ -68,7 +72,7 @@ pub struct House {
     pub(crate) trouble: Trouble,
     /// Where scans broke off.
     pub(crate) places: Places,
-    /// Held while cartridges are labelled: two labels for one cartridge would be one too many.
+    /// Held while a cartridge is labelled: two labels for one cartridge would be one too many.
     pub(crate) labelling: tokio::sync::Mutex<()>,
     /// Packs finished and not yet pointed to: nothing in them lives, and they are needed all the same.
     pub(crate) unclaimed: Unclaimed,
@@ -76,8 +80,16 @@ pub struct House {
     pub(crate) sweep: Sweep,
     /// Since when something is short of copies.
     pub(crate) shortages: Shortages,
-    /// Volumes being read back.
-    pub(crate) read_backs: ReadBacks,
+    /// What operators halted.
+    pub(crate) pauses: Pauses,
+    /// Who has which drive.
+    pub(crate) turns: Arc<Turns>,
+    /// Packs on their way to tape.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Pools that run out of cartridges.
+    pub(crate) low_pools: LowPools,
+    /// Restores being read by mounts of this process.
+    pub(crate) readings: Arc<Readings>,
     /// When promotion is worth a look.
     pub(crate) promotion: Promotion,
     /// Volumes that just failed.
@@ -151,7 +163,11 @@ impl House {
             unclaimed: Unclaimed::default(),
             sweep: Sweep::default(),
             shortages: Shortages::default(),
-            read_backs: ReadBacks::default(),
+            pauses: Pauses::default(),
+            turns: Arc::default(),
+            outbox: Arc::default(),
+            low_pools: LowPools::default(),
+            readings: Arc::default(),
             promotion: Promotion::default(),
             resting: Resting::default(),
             later: Resting::default(),
@@ -170,6 +186,25 @@ impl House {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Has these orders stand, instead of those before. Mounts under way that they forbid end at the next pack.
+    pub fn stand(&self, standing: Standing) {
+        let held = standing.held.keys().cloned().collect();
+        let paused = standing.migration_paused.is_some();
+        self.pauses.set(standing);
+        self.turns.hold(held);
+        if paused {
+            self.turns.end(&[Purpose::Write, Purpose::Verify]);
+        }
+        for (name, library) in &self.libraries {
+            library.hold(self.pauses.holds(name));
+        }
+    }
+
+    /// The orders that stand.
+    pub fn standing(&self) -> Standing {
+        self.pauses.standing()
     }
 
     /// What holds for a bucket.

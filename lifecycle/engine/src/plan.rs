@@ -1,4 +1,10 @@
 //! Which due archives go into which pack. Pure; [`check`] is other code than [`plan`].
+//!
+//! Archives of one group are to be read together one day, so they go into as few packs as hold them: a group fills packs
+//! of its own, and what is left of it goes whole into a pack that it shares with what is left of others. Packs of a group
+//! are planned one after the other, so that they lie one after the other on tape.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ArchiveId, Timestamp};
 
@@ -11,6 +17,8 @@ pub struct Candidate {
     pub bytes: u64,
     /// When it became due.
     pub since: Timestamp,
+    /// What it is to lie together with: all that have this number.
+    pub group: u32,
 }
 
 /// Bounds of a pack.
@@ -26,6 +34,8 @@ pub struct Bounds {
 
 /// A trickle that is never quiet does not keep a pack open for longer than so many times the quiet.
 const QUIETS_MAX: i64 = 20;
+/// Shared packs that a group's rest is tried in, the newest first: more of them would cost time and fill little better.
+const SHARED_TRIED_MAX: usize = 16;
 
 /// What one pack will hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,47 +51,95 @@ pub enum Plan {
     },
 }
 
-/// Plans packs for `candidates`, oldest first. What would make a pack that is neither full nor quiet is left for
-/// later; `flush` takes it all.
+/// A pack being planned.
+#[derive(Default)]
+struct Open<'a> {
+    members: Vec<&'a Candidate>,
+    bytes: u64,
+}
+
+/// Plans packs for `candidates`, the group that has waited longest first, each group in the order given. What would make
+/// a pack that is neither full nor quiet is left for later; `flush` takes it all.
 pub fn plan(candidates: &[Candidate], bounds: Bounds, now: Timestamp, flush: bool) -> Vec<Plan> {
     let mut plans = Vec::new();
-    let mut open: Vec<&Candidate> = Vec::new();
-    let mut open_bytes = 0;
-    for candidate in candidates {
-        if candidate.bytes > bounds.bytes_target {
-            plans.push(Plan::Segments {
-                archive: candidate.archive,
-                count: segments(candidate.bytes, bounds),
-            });
-            continue;
+    let mut shared: Vec<Open<'_>> = Vec::new();
+    for group in groups(candidates) {
+        let mut open = Open::default();
+        for candidate in group {
+            if candidate.bytes > bounds.bytes_target {
+                let count = segments(candidate.bytes, bounds);
+                plans.push(Plan::Segments { archive: candidate.archive, count });
+                continue;
+            }
+            if !open.takes(candidate.bytes, 1, bounds) {
+                plans.push(std::mem::take(&mut open).plan());
+            }
+            open.bytes += candidate.bytes;
+            open.members.push(candidate);
         }
-        let full = open_bytes + candidate.bytes > bounds.bytes_target || open.len() == bounds.members_max;
-        if full && !open.is_empty() {
-            plans.push(members(&open));
-            open.clear();
-            open_bytes = 0;
-        }
-        open_bytes += candidate.bytes;
-        open.push(candidate);
+        share(&mut shared, open, bounds);
     }
-    let since = |moment: Option<Timestamp>, wait: i64| {
-        moment.is_some_and(|moment| now >= moment.plus_milliseconds(wait))
-    };
-    let newest = open.iter().map(|candidate| candidate.since).max();
-    let oldest = open.iter().map(|candidate| candidate.since).min();
-    let quiet = since(newest, bounds.quiet_milliseconds);
-    let patient = since(oldest, bounds.quiet_milliseconds.saturating_mul(QUIETS_MAX));
-    if !open.is_empty() && (quiet || patient || flush || open_bytes >= bounds.bytes_target) {
-        plans.push(members(&open));
-    }
+    let ripe = |open: &Open<'_>| flush || open.is_ripe(bounds, now);
+    plans.extend(shared.into_iter().filter(ripe).map(Open::plan));
     plans
+}
+
+/// The candidates of each group, the group with the oldest first.
+fn groups(candidates: &[Candidate]) -> Vec<Vec<&Candidate>> {
+    let mut groups: BTreeMap<u32, Vec<&Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        groups.entry(candidate.group).or_default().push(candidate);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| group.iter().map(|candidate| (candidate.since, candidate.archive)).min());
+    groups
+}
+
+/// Puts what is left of a group into the first shared pack that takes it whole, or begins another.
+fn share<'a>(shared: &mut Vec<Open<'a>>, rest: Open<'a>, bounds: Bounds) {
+    if rest.members.is_empty() {
+        return;
+    }
+    let tried = shared.iter_mut().rev().take(SHARED_TRIED_MAX).rev();
+    let found = tried.into_iter().find(|open| open.takes(rest.bytes, rest.members.len(), bounds));
+    match found {
+        Some(open) => {
+            open.bytes += rest.bytes;
+            open.members.extend(rest.members);
+        }
+        None => shared.push(rest),
+    }
+}
+
+// === impl Open ===
+
+impl Open<'_> {
+    fn takes(&self, bytes: u64, members: usize, bounds: Bounds) -> bool {
+        self.members.is_empty()
+            || self.bytes + bytes <= bounds.bytes_target && self.members.len() + members <= bounds.members_max
+    }
+
+    /// Whether it is to be made though others would fit.
+    fn is_ripe(&self, bounds: Bounds, now: Timestamp) -> bool {
+        let since = |moment: Option<Timestamp>, wait: i64| {
+            moment.is_some_and(|moment| now >= moment.plus_milliseconds(wait))
+        };
+        let moments = || self.members.iter().map(|candidate| candidate.since);
+        let quiet = since(moments().max(), bounds.quiet_milliseconds);
+        let patient = since(moments().min(), bounds.quiet_milliseconds.saturating_mul(QUIETS_MAX));
+        let full = self.bytes >= bounds.bytes_target || self.members.len() >= bounds.members_max;
+        quiet || patient || full
+    }
+
+    fn plan(self) -> Plan {
+        Plan::Members(self.members.iter().map(|candidate| candidate.archive).collect())
+    }
 }
 
 /// What is wrong with `plans`, if anything: every object at most once, no pack over its bounds.
 pub fn check(plans: &[Plan], candidates: &[Candidate], bounds: Bounds) -> Result<(), String> {
-    let sizes: std::collections::BTreeMap<ArchiveId, u64> =
-        candidates.iter().map(|c| (c.archive, c.bytes)).collect();
-    let mut planned = std::collections::BTreeSet::new();
+    let sizes: BTreeMap<ArchiveId, u64> = candidates.iter().map(|c| (c.archive, c.bytes)).collect();
+    let mut planned = BTreeSet::new();
     for plan in plans {
         let (archives, bytes_max) = match plan {
             Plan::Members(archives) => (archives.clone(), bounds.bytes_target),
@@ -106,75 +164,9 @@ pub fn check(plans: &[Plan], candidates: &[Candidate], bounds: Bounds) -> Result
     Ok(())
 }
 
-fn members(open: &[&Candidate]) -> Plan {
-    Plan::Members(open.iter().map(|candidate| candidate.archive).collect())
-}
-
 fn segments(bytes: u64, bounds: Bounds) -> u32 {
     u32::try_from(bytes.div_ceil(bounds.bytes_target)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const BOUNDS: Bounds = Bounds { bytes_target: 100, members_max: 4, quiet_milliseconds: 1_000 };
-
-    fn candidates(sizes: &[u64], since: Timestamp) -> Vec<Candidate> {
-        let id = |number: usize| ArchiveId::new(1, number as u128);
-        sizes
-            .iter()
-            .enumerate()
-            .map(|(n, bytes)| Candidate { archive: id(n), bytes: *bytes, since })
-            .collect()
-    }
-
-    #[test]
-    fn a_small_rest_waits_for_quiet() {
-        let since = Timestamp::from_seconds(10);
-        let due = candidates(&[60, 50, 10], since);
-        let planned = |now, flush| plan(&due, BOUNDS, Timestamp::from_milliseconds(now), flush).len();
-        assert_eq!(planned(10_999, false), 1, "the second pack may still grow");
-        assert_eq!(planned(11_000, false), 2);
-        assert_eq!(planned(10_000, true), 2);
-    }
-
-    #[test]
-    fn a_trickle_that_is_never_quiet_is_packed_in_the_end() {
-        let due: Vec<Candidate> = (0..21)
-            .map(|n: i64| Candidate {
-                archive: ArchiveId::new(1, n.unsigned_abs().into()),
-                bytes: 1,
-                since: Timestamp::from_milliseconds(n * 900),
-            })
-            .collect();
-        let bounds = Bounds { members_max: 100, ..BOUNDS };
-        let planned = |now| plan(&due, bounds, Timestamp::from_milliseconds(now), false).len();
-        assert_eq!(planned(18_500), 0, "the last one came 500 ms ago");
-        let later = |now| plan(&due[..], Bounds { quiet_milliseconds: 925, ..bounds }, now, false).len();
-        assert_eq!(
-            later(Timestamp::from_milliseconds(18_500)),
-            1,
-            "the first one waits for 20 times the quiet"
-        );
-    }
-
-    #[test]
-    fn large_objects_are_cut() {
-        let due = candidates(&[250], Timestamp::from_seconds(0));
-        let planned = plan(&due, BOUNDS, Timestamp::from_seconds(0), false);
-        assert_eq!(planned, vec![Plan::Segments { archive: due[0].archive, count: 3 }]);
-    }
-
-    proptest! {
-        #[test]
-        fn plans_pass_the_check_and_leave_nothing_when_flushed(sizes in proptest::collection::vec(0_u64..300, 0..60)) {
-            let due = candidates(&sizes, Timestamp::from_seconds(0));
-            let planned = plan(&due, BOUNDS, Timestamp::from_seconds(0), true);
-            prop_assert_eq!(check(&planned, &due, BOUNDS), Ok(()));
-            let count: usize = planned.iter().map(|p| match p { Plan::Members(m) => m.len(), Plan::Segments { .. } => 1 }).sum();
-            prop_assert_eq!(count, due.len());
-        }
-    }
-}
+mod tests;

@@ -249,15 +249,17 @@ async fn fail(house: &House, mut job: RestoreJob, error: &Error) -> Result<(), E
     save_each(house, vec![job]).await.map(drop)
 }
 
-/// Restores that were being read when their reading broke off go back to the queue; counts them. Only while nothing is
-/// being read: at start, and between two recalls.
+/// Restores that were being read when their reading broke off go back to the queue; counts them. Those that mounts of
+/// this process have begun are left to them.
 pub(crate) async fn requeue(house: &House) -> Result<u64, Error> {
     let mut returned = 0;
     let mut after: Option<JobId> = None;
     loop {
-        let jobs = house.catalog.restores_in(RestoreStage::Reading, after, PAGE).await?;
+        let mut jobs = house.catalog.restores_in(RestoreStage::Reading, after, PAGE).await?;
         let Some(last) = jobs.last() else { return Ok(returned) };
         after = Some(last.id);
+        // A row that was read before its mount ended is older than what the mount made of it, and is refused.
+        jobs.retain(|job| !house.readings.has(job.id));
         returned += jobs.len() as u64;
         return_unread(house, jobs).await?;
     }

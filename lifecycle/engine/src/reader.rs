@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub(crate) enum Content {
 pub(crate) struct Reader {
     pub(crate) house: Arc<House>,
     pub(crate) news: mpsc::Sender<News>,
+    /// Set when the mount is to end at the next pack.
+    pub(crate) yields: Arc<AtomicBool>,
 }
 
 /// Why no more is read in this mount.
@@ -57,7 +60,8 @@ impl Reader {
     pub(crate) fn run(&self, mounted: &mut Mounted<Reading>, mut pieces: Vec<Piece>) -> WorkEnd {
         while !pieces.is_empty() && !mounted.stopping() {
             for pack in pieces.chunk_by(|a, b| a.start_block == b.start_block) {
-                if mounted.stopping() || self.read_pack(mounted, pack).is_err() {
+                let ends = mounted.stopping() || self.yields.load(Ordering::Relaxed);
+                if ends || self.read_pack(mounted, pack).is_err() {
                     return WorkEnd::Keep;
                 }
             }

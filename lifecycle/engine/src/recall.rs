@@ -11,17 +11,21 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, Stream, StreamExt};
-use library::{MountReport, Mounted, Reading};
+use library::{MountReport, Mounted};
 use model::limits::CHUNK_BYTES_MAX;
-use model::{BodyError, ByteStream, JobId, Remedy, RestoreJob, VolumeId};
+use model::volume::Volume;
+use model::{BodyError, ByteStream, JobId, Remedy, RestoreJob, Tier, VolumeId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::house::House;
+use crate::mounts::{Begun, drives_up};
 use crate::queue::{self, Failure};
 use crate::reader::{Content, News, Reader};
+use crate::readings::Reading;
 use crate::schedule::{self, Piece};
+use crate::turns::{Purpose, Request, Turn};
 use crate::{copies, damage, sources, volumes};
 
 /// Objects of one segment up to this size go to the store from memory; times what is under way, this bounds it.
@@ -31,46 +35,65 @@ const READ_AHEAD: usize = 16;
 /// Copies written to the store at a time: many, because small ones share the store's commits.
 const COPIES_AT_A_TIME: usize = 128;
 
-/// Reads what is queued for the most urgent volume whose objects have room, in one mount. Counts the segments that came
-/// a step further; `None` when nothing is queued.
-///
-/// Only one recall may run at a time: every restore found in `Reading` is taken for one whose recall broke off.
-pub async fn recall(house: &Arc<House>) -> Result<Option<u64>, Error> {
+/// The mounts that queued restores want now: a volume each, the most urgent ones first, as far as there are drives and
+/// room on the spool.
+pub(crate) async fn begin(house: &Arc<House>) -> Result<Begun, Error> {
+    house.turns.begin_round(Purpose::Recall);
     queue::requeue(house).await?;
-    let queue::Waiting { pieces: mut waiting, archives, keyless } = queue::waiting(house).await?;
-    house.assemblies.retain(|archive| archives.contains(&archive))?;
+    let _alone = house.readings.admission.lock().await;
+    let queue::Waiting { pieces: waiting, archives, keyless } = queue::waiting(house).await?;
+    let read = |archive| house.readings.reads(archive);
+    house.assemblies.retain(read, |archive| archives.contains(&archive))?;
     let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
+    let mut begun = Begun::default();
     let mut no_room = None;
-    while let Some(volume) = schedule::most_urgent(&waiting) {
-        let (mut here, others): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|piece| piece.volume == volume);
+    for (volume, mut here) in schedule::by_urgency(waiting) {
+        let missing = || Error::Bug { what: format!("volume {volume} is not in the catalog") };
+        let row = house.catalog.volume(volume).await?.ok_or_else(missing)?;
+        let Some(turn) = turn(house, &row, &here) else { continue };
         schedule::order(&mut here);
-        let mut recall = Recall::new(house.clone(), volume);
+        let mut recall = Recall::new(house.clone(), row, turn);
         let admitted = recall.admit(here).await?;
         no_room = no_room.or(recall.no_room.take());
         if !admitted.is_empty() {
-            if let Some(error) = no_room {
-                tracing::warn!(error = chain(&error), "restores wait for room on the spool");
-            }
-            return recall.carry_out(admitted).await.map(Some);
+            begun.mounts.push(recall.carry_out(admitted).boxed());
         }
-        waiting = others;
     }
     match no_room {
-        // Restores whose key is missing wait for it; without any other work that is what keeps them.
-        None => keyless.map_or(Ok(None), Err),
-        Some(error) => {
+        Some(error) if begun.mounts.is_empty() => {
             // Begun objects whose other volumes are out of reach make room for those that can be finished.
-            house.assemblies.retain(|archive| in_reach.contains(&archive))?;
-            Err(error)
+            house.assemblies.retain(read, |archive| in_reach.contains(&archive))?;
+            begun.trouble = Some(error);
         }
+        Some(error) => tracing::warn!(error = chain(&error), "restores wait for room on the spool"),
+        // Restores whose key is missing wait for it; without any other work that is what keeps them.
+        None if begun.mounts.is_empty() => begun.trouble = keyless,
+        None => {}
     }
+    Ok(begun)
+}
+
+/// A drive for these pieces of a volume.
+fn turn(house: &House, volume: &Volume, here: &[Piece]) -> Option<Turn> {
+    let expedited = here.iter().any(|piece| piece.tier == Tier::Expedited);
+    house.turns.take(Request {
+        library: &volume.library,
+        drives_up: drives_up(house, &volume.library),
+        volume: Some(volume.id),
+        purpose: Purpose::Recall,
+        urgency: schedule::due(here).map(|due| (due, expedited)),
+    })
 }
 
 /// One mount's worth of restores.
 struct Recall {
     house: Arc<House>,
     volume: VolumeId,
+    /// The volume's library.
+    library: String,
+    turn: Turn,
+    /// What is known as this mount's own.
+    reading: Reading,
     /// Restores begun and not yet over.
     jobs: BTreeMap<JobId, RestoreJob>,
     progress: u64,
@@ -89,10 +112,14 @@ struct Recall {
 type Copies = FuturesUnordered<BoxFuture<'static, Result<Option<Error>, Error>>>;
 
 impl Recall {
-    fn new(house: Arc<House>, volume: VolumeId) -> Self {
+    fn new(house: Arc<House>, volume: Volume, turn: Turn) -> Self {
+        let reading = house.readings.begin();
         Self {
             house,
-            volume,
+            volume: volume.id,
+            library: volume.library,
+            turn,
+            reading,
             jobs: BTreeMap::new(),
             progress: 0,
             heard: false,
@@ -105,6 +132,9 @@ impl Recall {
 
     /// Begins the restores of these pieces; drops the pieces that have no room on the spool or moved on meanwhile.
     async fn admit(&mut self, mut pieces: Vec<Piece>) -> Result<Vec<Piece>, Error> {
+        for piece in &pieces {
+            self.reading.note(piece.job, piece.archive);
+        }
         let mut roomless = BTreeSet::new();
         for piece in pieces.iter().filter(|piece| !fits_memory(piece)) {
             if let Err(error) = self.house.assemblies.begin(piece.archive, piece.object_bytes) {
@@ -163,8 +193,8 @@ impl Recall {
         let machine = volumes::library_named(&self.house, &row.library)?.clone();
         let (news, heard) = mpsc::channel(READ_AHEAD);
         let (done, ended) = oneshot::channel();
-        let reader = Reader { house: self.house.clone(), news };
-        let work = Box::new(move |mounted: &mut Mounted<Reading>| reader.run(mounted, pieces));
+        let reader = Reader { house: self.house.clone(), news, yields: self.turn.flag() };
+        let work = Box::new(move |mounted: &mut Mounted<library::Reading>| reader.run(mounted, pieces));
         let mount = volumes::mount(&self.house, &row)?;
         machine.read(mount, work, Box::new(move |report| drop(done.send(report))))?;
         Ok((heard, ended))
@@ -198,13 +228,16 @@ impl Recall {
         Ok(())
     }
 
-    /// Hands over what has been queued since, unless another volume is more urgent by now.
+    /// Hands over what has been queued since, unless a volume that waits for a drive is more urgent by now.
     async fn feed(&mut self, answer: &blocking::SyncSender<Vec<Piece>>) -> Result<(), Error> {
-        let late = queue::waiting(&self.house).await?.pieces;
-        let admitted = match schedule::next(late) {
-            Some((volume, here)) if volume == self.volume => self.admit(here).await?,
-            _ => Vec::new(),
-        };
+        let house = self.house.clone();
+        let _alone = house.readings.admission.lock().await;
+        let mut late = queue::waiting(&house).await?.pieces;
+        late.retain(|piece| piece.volume == self.volume);
+        schedule::order(&mut late);
+        let waits = house.turns.restore_waits(&self.library);
+        let goes_on = schedule::due(&late).is_some_and(|due| waits.is_none_or(|other| due <= other));
+        let admitted = if goes_on && !self.turn.yields() { self.admit(late).await? } else { Vec::new() };
         // The drive's thread waits for this answer; when it is gone, so is the mount, and its report tells why.
         drop(answer.send(admitted));
         Ok(())

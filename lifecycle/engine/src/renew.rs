@@ -23,7 +23,7 @@ pub(crate) async fn renew(house: &House) -> Result<u64, Error> {
     let mut renewed = 0;
     for volume in house.catalog.volumes().await? {
         let VolumeState::Pending { until } = volume.state else { continue };
-        let there = house.libraries.contains_key(&volume.library);
+        let there = house.libraries.contains_key(&volume.library) && !house.pauses.holds(&volume.library);
         if until > now || !there || house.resting.rests(volume.id, now) {
             continue;
         }

@@ -1,5 +1,7 @@
 //! Which volume is read next, and in which order. Pure.
 
+use std::collections::BTreeMap;
+
 use model::{ArchiveId, Extent, JobId, Tier, Timestamp, VolumeId};
 
 /// One segment of an object to be read from a volume.
@@ -41,18 +43,22 @@ pub fn deadline(tier: Tier, created: Timestamp) -> Timestamp {
     created.plus_milliseconds(span)
 }
 
-/// The volume with the most urgent piece.
-pub fn most_urgent(pieces: &[Piece]) -> Option<VolumeId> {
-    let urgent = pieces.iter().min_by_key(|piece| (deadline(piece.tier, piece.created), piece.job))?;
-    Some(urgent.volume)
+/// When the most urgent of these pieces is due.
+pub fn due(pieces: &[Piece]) -> Option<Timestamp> {
+    pieces.iter().map(|piece| deadline(piece.tier, piece.created)).min()
 }
 
-/// The volume with the most urgent piece, and all its pieces in the order they lie: one mount serves all that is known.
-pub fn next(pieces: Vec<Piece>) -> Option<(VolumeId, Vec<Piece>)> {
-    let urgent = most_urgent(&pieces)?;
-    let mut chosen: Vec<Piece> = pieces.into_iter().filter(|piece| piece.volume == urgent).collect();
-    order(&mut chosen);
-    Some((urgent, chosen))
+/// The volumes with their pieces, the one with the most urgent piece first: one mount serves all that is known.
+pub fn by_urgency(pieces: Vec<Piece>) -> Vec<(VolumeId, Vec<Piece>)> {
+    let mut volumes: BTreeMap<VolumeId, Vec<Piece>> = BTreeMap::new();
+    for piece in pieces {
+        volumes.entry(piece.volume).or_default().push(piece);
+    }
+    let mut volumes: Vec<_> = volumes.into_iter().collect();
+    volumes.sort_by_key(|(_, pieces)| {
+        pieces.iter().map(|piece| (deadline(piece.tier, piece.created), piece.job)).min()
+    });
+    volumes
 }
 
 /// Physical order: by pack, then by place in the pack.
@@ -88,7 +94,8 @@ mod tests {
             piece(2, 8, 10, Tier::Standard, 1),
             piece(3, 7, 20, Tier::Bulk, 2),
         ];
-        let (volume, chosen) = next(pieces).expect("there are pieces");
+        let (volume, mut chosen) = by_urgency(pieces).remove(0);
+        order(&mut chosen);
         assert_eq!(volume, VolumeId::from_u128(7));
         assert_eq!(chosen.iter().map(|p| p.start_block).collect::<Vec<_>>(), [20, 50]);
     }
@@ -97,7 +104,7 @@ mod tests {
     fn a_faster_tier_goes_first_until_the_slower_is_due() {
         let bulk = |created| piece(1, 7, 0, Tier::Bulk, created);
         let expedited = |created| piece(2, 8, 0, Tier::Expedited, created);
-        let first = |pieces| next(pieces).expect("there are pieces").0;
+        let first = |pieces| by_urgency(pieces)[0].0;
         assert_eq!(first(vec![bulk(0), expedited(60)]), VolumeId::from_u128(8));
         let half_a_day = 12 * 60 * 60;
         assert_eq!(first(vec![bulk(0), expedited(half_a_day)]), VolumeId::from_u128(7));

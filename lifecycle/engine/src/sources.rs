@@ -95,6 +95,8 @@ impl Places {
         for Candidate { volume, start_block, .. } in candidates {
             let away = !volume.is_in_reach()
                 || house.resting.rests(volume.id, house.now())
+                // A copy in another library is better than waiting.
+                || house.pauses.holds(&volume.library)
                 || !house.libraries.contains_key(&volume.library);
             if !away {
                 return Place::At { volume: volume.id, start_block, pack_bytes: row.bytes };

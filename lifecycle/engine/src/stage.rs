@@ -19,9 +19,15 @@ pub(crate) enum Stage {
     Vault,
     Remake,
     Check,
+    Prepare,
 }
 
 impl Stage {
+    /// Whether its work is mounts.
+    pub(crate) fn mounts(self) -> bool {
+        MOUNTING.contains(&self)
+    }
+
     /// Its name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -38,12 +44,13 @@ impl Stage {
             Self::Vault => "vault",
             Self::Remake => "remake",
             Self::Check => "check",
+            Self::Prepare => "prepare",
         }
     }
 }
 
 /// Every stage.
-pub(crate) const STAGES: [Stage; 13] = [
+pub(crate) const STAGES: [Stage; 14] = [
     Stage::Scan,
     Stage::Pack,
     Stage::Write,
@@ -57,7 +64,11 @@ pub(crate) const STAGES: [Stage; 13] = [
     Stage::Vault,
     Stage::Remake,
     Stage::Check,
+    Stage::Prepare,
 ];
+
+/// Those whose work is mounts.
+pub(crate) const MOUNTING: [Stage; 4] = [Stage::Recall, Stage::Verify, Stage::Write, Stage::Prepare];
 
 /// One bell per stage.
 #[derive(Default)]

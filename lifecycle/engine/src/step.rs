@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 use model::archive::ArchiveStage;
@@ -11,22 +12,23 @@ use crate::error::{self, Error, chain};
 use crate::flip;
 use crate::flips::{FLIPS_AT_A_TIME, flip_all, tell};
 use crate::house::House;
-use crate::plan::{self, Bounds, Candidate};
+use crate::plan::{self, Bounds, Candidate, Plan};
 use crate::scan::{Scanned, scan};
+use crate::settings::Affinity;
 use crate::stage::{Bells, Stage};
 use crate::{
-    buckets, checks, copies, drain, evacuate, forget, lapse, packing, queue, recall, remake, renew, resolve,
-    scratch, set_aside, vault, verify, volumes, writing,
+    buckets, checks, copies, drain, evacuate, forget, lapse, packing, queue, remake, renew, resolve,
+    set_aside, vault, volumes,
 };
 
-/// Scratch volumes kept at hand in each library.
-const SCRATCH_LOW_WATER: usize = 2;
 /// Due archives looked at in one round.
 const CANDIDATES_MAX: usize = 200_000;
 /// Most members of a pack: more would make the thread's books large and a spoiled pack dear.
 const MEMBERS_MAX: usize = 20_000;
 /// Pools packed at a time.
 const POOLS_AT_A_TIME: usize = 4;
+/// Packs of a pool built at a time: while one is read back, the next is compressed.
+const PACKS_AT_A_TIME: usize = 2;
 const PAGE: usize = 1_000;
 
 /// One step of a stage; true when it made progress and should be followed by another at once.
@@ -40,15 +42,12 @@ pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Res
             false
         }
         Stage::Pack => pack_all(house, bells).await?,
-        Stage::Write => write_all(house, bells).await?,
-        Stage::Verify => verify_all(house, bells).await?,
-        Stage::Flip => flip_all(house).await?,
+        Stage::Flip => !house.pauses.pauses_migration() && flip_all(house).await?,
         Stage::Resolve => resolve_all(house, bells).await?,
         Stage::Route => {
             ring_if(queue::route(house).await? > 0, bells, Stage::Recall);
             false
         }
-        Stage::Recall => recall::recall(house).await?.is_some_and(|progress| progress > 0),
         Stage::Lapse => {
             lapse_all(house).await?;
             false
@@ -70,6 +69,9 @@ pub(crate) async fn step(stage: Stage, house: &Arc<House>, bells: &Bells) -> Res
             emptied + made > 0
         }
         Stage::Check => checks::check_all(house).await? > 0,
+        Stage::Write | Stage::Verify | Stage::Recall | Stage::Prepare => {
+            return Err(Error::Bug { what: format!("the stage {} has mounts, not steps", stage.name()) });
+        }
     };
     Ok(progressed)
 }
@@ -109,7 +111,11 @@ pub(crate) async fn scan_all(
 }
 
 async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
+    if house.pauses.pauses_migration() {
+        return Ok(false);
+    }
     let mut due: BTreeMap<PoolName, Vec<Candidate>> = BTreeMap::new();
+    let mut groups = Groups::default();
     let mut after: Option<ArchiveId> = None;
     let mut seen = 0;
     while seen < CANDIDATES_MAX {
@@ -122,7 +128,9 @@ async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
             !archive.touched && leaves.get(&archive.bucket).is_some_and(|leave| leave.migrates)
         };
         for archive in page.into_iter().filter(goes) {
-            let candidate = Candidate { archive: archive.id, bytes: archive.size, since: archive.since };
+            let group = groups.of(house, &archive);
+            let candidate =
+                Candidate { archive: archive.id, bytes: archive.size, since: archive.since, group };
             due.entry(archive.pool).or_default().push(candidate);
         }
     }
@@ -133,6 +141,20 @@ async fn pack_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
         progress.note(result)?;
     }
     progress.end()
+}
+
+/// Numbers of the groups of archives that are to lie together.
+#[derive(Default)]
+struct Groups {
+    known: BTreeMap<String, u32>,
+}
+
+impl Groups {
+    fn of(&mut self, house: &House, archive: &Archive) -> u32 {
+        let affinity = house.settings.pools.get(&archive.pool).map_or(Affinity::None, |pool| pool.affinity);
+        let next = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        *self.known.entry(affinity.group(&archive.bucket, &archive.key)).or_insert(next)
+    }
 }
 
 /// Packs what is due for one pool, as far as its plans are ripe.
@@ -152,15 +174,24 @@ async fn pack_pool(
     };
     let plans = plan::plan(&candidates, bounds, house.now(), false);
     plan::check(&plans, &candidates, bounds).map_err(|what| Error::Bug { what })?;
-    let mut packed = 0;
-    for plan in plans {
-        packed += packing::pack(house, &pool, settings, plan).await?;
+    let mut progress = Progress::default();
+    let halted = AtomicBool::new(false);
+    let goes_on = |_: &Plan| {
+        !halted.load(Ordering::Relaxed) && !house.spool.is_closed() && !house.pauses.pauses_migration()
+    };
+    let plans = plans.into_iter().take_while(goes_on);
+    let packs = plans.map(|plan| packing::pack(house, &pool, settings, plan));
+    let mut packing = stream::iter(packs).buffer_unordered(PACKS_AT_A_TIME);
+    while let Some(result) = packing.next().await {
+        // Those begun are finished all the same.
+        halted.fetch_or(result.is_err(), Ordering::Relaxed);
+        progress.note(result)?;
         bells.ring(Stage::Write);
-        if house.spool.is_closed() {
-            break;
-        }
     }
-    Ok(packed)
+    match progress.trouble {
+        Some(error) => Err(error),
+        None => Ok(progress.done),
+    }
 }
 
 /// What several pieces of work came to: one's trouble holds up no other, and the last one is told.
@@ -194,47 +225,13 @@ impl Progress {
     }
 }
 
-async fn write_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
-    let mut progress = Progress::default();
-    for (pool, settings) in &house.settings.pools {
-        progress.note(writing::write(house, pool, settings).await)?;
-    }
-    for (pool, settings) in &house.settings.pools {
-        progress.note(writing::write_news(house, pool, settings).await)?;
-    }
-    if progress.done > 0 {
-        // Where nothing is read back, what is written is on tape.
-        house.promotion.want();
-        bells.ring(Stage::Flip);
-        bells.ring(Stage::Verify);
-    }
-    progress.end()
-}
-
-async fn verify_all(house: &Arc<House>, bells: &Bells) -> Result<bool, Error> {
-    let returned = verify::return_unreadable(house).await?;
-    ring_if(returned > 0, bells, Stage::Write);
-    let mut progress = Progress::default();
-    for volume in verify::waiting(house).await? {
-        progress.note(verify::verify(house, volume).await)?;
-    }
-    if progress.done > 0 {
-        house.promotion.want();
-        bells.ring(Stage::Flip);
-    }
-    progress.end()
-}
-
-/// Looks after copies, volumes and scratch cartridges; one's trouble holds up none of the others, the first is told.
+/// Looks after copies and volumes; one's trouble holds up none of the others, the first is told.
 async fn lapse_all(house: &Arc<House>) -> Result<(), Error> {
     let mut result = lapse::lapse(house).await.map(drop);
     result = result.and(copies::sweep(house).await);
     result = result.and(volumes::reconcile(house).await.map(drop));
     result = result.and(renew::renew(house).await.map(drop));
     result = result.and(forget::sweep(house).await.map(drop));
-    for name in house.libraries.keys().filter(|name| house.settings.labels_blank.contains(*name)) {
-        result = result.and(scratch::prepare_scratch(house, name, SCRATCH_LOW_WATER).await.map(drop));
-    }
     result
 }
 

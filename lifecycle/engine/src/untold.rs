@@ -10,8 +10,7 @@ use futures_util::{StreamExt, stream};
 use model::catalog::Change;
 use model::pack::Seal;
 use model::store::ObjectHead;
-use model::volume::Volume;
-use model::{Archive, Identity, PoolName, VolumeId};
+use model::{Archive, Identity, VolumeId};
 use volume::journal::Entry;
 use volume::seal::{KeyId, note};
 
@@ -19,7 +18,6 @@ use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::house::{House, current, held};
 use crate::record::{attributes_digest, record_now};
-use crate::volumes;
 
 /// Most that one journal tells.
 const ENTRIES_MAX: usize = 10_000;
@@ -86,17 +84,6 @@ async fn sealed(house: &House, archive: &Archive, text: String) -> Result<Option
 pub(crate) async fn waits_for(house: &House, longest: Duration) -> Result<bool, Error> {
     let oldest = house.catalog.archives_untold(1).await?.first().and_then(Archive::untold);
     Ok(oldest.is_some_and(|since| house.now() >= since.plus_milliseconds(milliseconds(longest))))
-}
-
-/// The volume a journal goes to when there is nothing else to write: one that fills, else a new one.
-pub(crate) async fn volume_for(
-    house: &House,
-    library: &str,
-    pool: &PoolName,
-) -> Result<Option<Volume>, Error> {
-    let mut rows = house.catalog.volumes().await?;
-    rows.retain(|volume| !house.resting.rests(volume.id, house.now()));
-    Ok(volumes::choose(&rows, library, pool, ROOM_BYTES).cloned())
 }
 
 /// Writes down that these were told. A row that changed since it was read is told again.

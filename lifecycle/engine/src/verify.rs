@@ -1,20 +1,25 @@
 //! Reads written packs back and compares them with their digests, before hot bytes are freed. Batched per volume.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use library::{Mounted, Reading, WorkEnd};
 use model::catalog::{CatalogError, Change};
 use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
-use model::volume::VolumeStage;
-use model::{PackId, VolumeId};
+use model::volume::{Volume, VolumeStage};
+use model::{PackId, Timestamp, VolumeId};
 use tokio::sync::{mpsc, oneshot};
+use volume::ltfs::BLOCK_BYTES;
 
 use crate::error::{Error, chain};
 use crate::house::House;
-use crate::settings::Verify;
+use crate::mounts::{Begun, Mounting, drives_up, is_worth_a_mount};
+use crate::stage::{Bells, Stage};
 use crate::standing::is_trusted;
+use crate::turns::{Purpose, Request, Turn};
 use crate::{damage, volumes};
 
 const PAGE: usize = 1_000;
@@ -22,50 +27,76 @@ const PAGE: usize = 1_000;
 /// Mounts for verification in a row that may fail before a volume is set aside.
 const FAILURES_MAX: u32 = 3;
 
-/// Volumes being read back: the pass after a write and the ordinary one do not both take the same.
-#[derive(Default)]
-pub(crate) struct ReadBacks {
-    volumes: Mutex<BTreeSet<VolumeId>>,
-}
-
-/// A volume being read back, until dropped.
-struct ReadBack<'a>(&'a ReadBacks, VolumeId);
-
-impl ReadBacks {
-    fn begin(&self, volume: VolumeId) -> Option<ReadBack<'_>> {
-        self.lock().insert(volume).then_some(ReadBack(self, volume))
+/// The mounts that written packs want now: a volume each, in another drive than the one that writes where there is one.
+pub(crate) async fn begin(house: &Arc<House>, bells: &Arc<Bells>) -> Result<Begun, Error> {
+    house.turns.begin_round(Purpose::Verify);
+    if return_unreadable(house).await? > 0 {
+        bells.ring(Stage::Write);
     }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<VolumeId>> {
-        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut begun = Begun::default();
+    if house.pauses.pauses_migration() {
+        return Ok(begun);
     }
-}
-
-impl Drop for ReadBack<'_> {
-    fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
-    }
-}
-
-/// Volumes with packs that wait for their verification and can be looked at now.
-pub async fn waiting(house: &House) -> Result<Vec<VolumeId>, Error> {
-    let mut waiting = Vec::new();
     for (volume, copies) in written(house).await? {
-        let Some(row) = house.catalog.volume(volume).await? else { continue };
-        let mode = |mode: Verify| {
-            move |copy: &PackCopy| house.settings.pools.get(&copy.pool).is_some_and(|p| p.verify == mode)
-        };
-        // Whoever writes it sees to it right afterwards.
-        let being_written = row.unclean && copies.iter().any(mode(Verify::Inline));
-        if being_written || copies.iter().all(mode(Verify::Never)) {
-            continue;
-        }
-        // What leaves its library is verified on its way (vault.rs).
-        if row.is_in_reach() && !house.resting.rests(volume, house.now()) {
-            waiting.push(volume);
-        }
+        let found = begin_volume(house, bells, volume, &copies).await;
+        begun.note(found.map(|mount| mount.into_iter().collect()))?;
     }
-    Ok(waiting)
+    Ok(begun)
+}
+
+async fn begin_volume(
+    house: &Arc<House>,
+    bells: &Arc<Bells>,
+    volume: VolumeId,
+    copies: &[PackCopy],
+) -> Result<Option<Mounting>, Error> {
+    let Some(row) = house.catalog.volume(volume).await? else { return Ok(None) };
+    // What leaves its library is verified on its way (vault.rs).
+    let away = !row.is_in_reach();
+    let trusted = copies.iter().all(|copy| is_trusted(house, copy));
+    if away || trusted || house.resting.rests(volume, house.now()) || !is_worth_it(house, &row, copies) {
+        return Ok(None);
+    }
+    let Some(turn) = turn(house, &row) else { return Ok(None) };
+    let (house, bells) = (house.clone(), bells.clone());
+    let mount = async move {
+        let good = verify(&house, volume, Arc::new(turn)).await?;
+        if good > 0 {
+            house.promotion.want();
+            bells.ring(Stage::Flip);
+        }
+        Ok(good)
+    };
+    Ok(Some(mount.boxed()))
+}
+
+/// A drive for this volume.
+fn turn(house: &House, volume: &Volume) -> Option<Turn> {
+    house.turns.take(Request {
+        library: &volume.library,
+        drives_up: drives_up(house, &volume.library),
+        volume: Some(volume.id),
+        purpose: Purpose::Verify,
+        urgency: None,
+    })
+}
+
+/// Verifies what waits on this volume, when there is a drive for it now; counts the packs that are good.
+pub(crate) async fn verify_now(house: &Arc<House>, volume: &Volume) -> Result<u64, Error> {
+    match turn(house, volume) {
+        Some(turn) => verify(house, volume.id, Arc::new(turn)).await,
+        None => Ok(0),
+    }
+}
+
+/// Whether these copies are worth a mount now. What a volume got in many small mounts is read back in one.
+fn is_worth_it(house: &House, volume: &Volume, copies: &[PackCopy]) -> bool {
+    let settings = volume.pool.as_ref().and_then(|pool| house.settings.pools.get(pool));
+    let Some(settings) = settings else { return true };
+    let blocks: u64 = copies.iter().filter_map(|copy| copy.state.place()).map(|(_, blocks)| blocks).sum();
+    let oldest = copies.iter().map(|copy| copy.pack.milliseconds()).min().unwrap_or_default();
+    let oldest = Timestamp::from_milliseconds(i64::try_from(oldest).unwrap_or(i64::MAX));
+    is_worth_a_mount(house, settings, blocks.saturating_mul(BLOCK_BYTES), oldest)
 }
 
 /// Whether a pack on this volume waits for its verification.
@@ -76,7 +107,7 @@ pub(crate) async fn is_awaited(house: &House, volume: VolumeId) -> Result<bool, 
 
 /// Copies that were written to volumes not to be relied on any more return to the spool, to be written elsewhere, as
 /// long as their packs are still there. Counts them.
-pub async fn return_unreadable(house: &House) -> Result<u64, Error> {
+async fn return_unreadable(house: &House) -> Result<u64, Error> {
     let mut returned = 0;
     for (volume, copies) in written(house).await? {
         let row = house.catalog.volume(volume).await?;
@@ -131,8 +162,7 @@ async fn written(house: &House) -> Result<BTreeMap<VolumeId, Vec<PackCopy>>, Err
 /// cannot be mounted rests; it holds up no other.
 ///
 /// A pack that differs returns to the spool to be written elsewhere, and its volume is set aside.
-pub async fn verify(house: &Arc<House>, volume: VolumeId) -> Result<u64, Error> {
-    let Some(_reading) = house.read_backs.begin(volume) else { return Ok(0) };
+pub(crate) async fn verify(house: &Arc<House>, volume: VolumeId, turn: Arc<Turn>) -> Result<u64, Error> {
     let mut jobs = Vec::new();
     for copy in written(house).await?.remove(&volume).unwrap_or_default() {
         if is_trusted(house, &copy) {
@@ -152,8 +182,14 @@ pub async fn verify(house: &Arc<House>, volume: VolumeId) -> Result<u64, Error> 
     let machine = volumes::library_named(house, &row.library)?;
     let (verdicts, mut heard) = mpsc::unbounded_channel();
     let (done, ended) = oneshot::channel();
-    let work = Box::new(move |mounted: &mut Mounted<Reading>| read_back(mounted, jobs, &verdicts));
-    machine.read(volumes::mount(house, &row)?, work, Box::new(move |report| drop(done.send(report))))?;
+    let yields = turn.flag();
+    let work = Box::new(move |mounted: &mut Mounted<Reading>| read_back(mounted, jobs, &yields, &verdicts));
+    // The drive works on whatever an error of ours is: the turn is over when the library says so.
+    let report = Box::new(move |report| {
+        drop(done.send(report));
+        drop(turn);
+    });
+    machine.read(volumes::mount(house, &row)?, work, report)?;
     let mut good = 0;
     while let Some((job, verdict)) = heard.recv().await {
         match verdict {
@@ -203,11 +239,12 @@ pub(crate) enum Verdict {
 fn read_back(
     mounted: &mut Mounted<Reading>,
     jobs: Vec<Job>,
+    yields: &AtomicBool,
     verdicts: &mpsc::UnboundedSender<(Job, Verdict)>,
 ) -> WorkEnd {
     let mut broken = 0;
     for job in jobs {
-        if mounted.stopping() {
+        if mounted.stopping() || yields.load(Ordering::Relaxed) {
             break;
         }
         // A pack that could not be read is read again later. What is wrong with this place alone should not hide the packs

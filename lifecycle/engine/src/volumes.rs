@@ -1,10 +1,10 @@
 //! Volumes and cartridges: the only file that knows both the book's word and the machine's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use library::{Barcode, End, Expected, Library, Mount, MountReport, VolumeUuid};
+use library::{Barcode, End, Expected, Generation, Library, Mount, MountReport, VolumeUuid};
 use model::catalog::{CatalogError, Change};
 use model::volume::{NOT_IN_LIBRARY, Volume, VolumeStage, VolumeState};
 use model::{PoolName, Remedy, VolumeId};
@@ -38,20 +38,58 @@ pub(crate) fn mount(house: &House, volume: &Volume) -> Result<Mount, Error> {
     Ok(Mount { barcode, expect })
 }
 
-/// Which volume takes `bytes` for `pool`: one that is filling for it, the fullest first, so that few are open; else a
-/// scratch one, those set aside for the pool first. Pure.
-pub fn choose<'a>(volumes: &'a [Volume], library: &str, pool: &PoolName, bytes: u64) -> Option<&'a Volume> {
-    let here = || {
-        volumes.iter().filter(|volume| {
-            volume.library == library && volume.remaining_bytes >= bytes && volume.leaving.is_none()
+/// What a pool wants of the next volume.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Room for so many bytes.
+    pub bytes: u64,
+    /// How many of its volumes may be filling at a time.
+    pub filling_max: usize,
+    /// The only generation of cartridges it takes new ones of.
+    pub generation: Option<Generation>,
+}
+
+/// The generation a volume's barcode names.
+pub(crate) fn generation_of(volume: &Volume) -> Option<Generation> {
+    Barcode::parse(&volume.barcode)?.generation()
+}
+
+/// Which volume that is not in use takes the next bytes of `pool`: one that is filling for it, the fullest first, so
+/// that few are open; else a scratch one, those set aside for the pool first, as long as few enough are filling that
+/// have the room. Pure.
+pub fn choose<'a>(
+    volumes: &'a [Volume],
+    in_use: impl Fn(&Volume) -> bool,
+    library: &str,
+    pool: &PoolName,
+    wanted: Wanted,
+) -> Option<&'a Volume> {
+    let Wanted { bytes, filling_max, generation } = wanted;
+    let stays = |volume: &&Volume| volume.library == library && volume.leaving.is_none();
+    let here = || volumes.iter().filter(stays).filter(|volume| volume.remaining_bytes >= bytes);
+    let filling = || {
+        here().filter(|volume| {
+            volume.state.stage() == VolumeStage::Filling && volume.pool.as_ref() == Some(pool)
         })
     };
-    let filling = here()
-        .filter(|volume| volume.state.stage() == VolumeStage::Filling && volume.pool.as_ref() == Some(pool))
-        .min_by_key(|volume| volume.remaining_bytes);
-    let scratch = here().filter(|volume| volume.state.stage() == VolumeStage::Scratch);
-    let free = scratch.filter(|volume| volume.pool.as_ref().is_none_or(|own| own == pool));
-    filling.or_else(|| free.min_by_key(|volume| volume.pool.is_none()))
+    let free = filling().filter(|volume| !in_use(volume)).min_by_key(|volume| volume.remaining_bytes);
+    let scratch = || {
+        let of_generation =
+            |volume: &&Volume| generation.is_none_or(|wanted| generation_of(volume) == Some(wanted));
+        here()
+            .filter(|volume| volume.state.stage() == VolumeStage::Scratch && !in_use(volume))
+            .filter(|volume| volume.pool.as_ref().is_none_or(|own| own == pool))
+            .filter(of_generation)
+            .min_by_key(|volume| volume.pool.is_none())
+    };
+    // A scratch volume in use is filling by now.
+    free.or_else(|| if filling().count() < filling_max { scratch() } else { None })
+}
+
+/// The volumes that are in drives of a library.
+pub(crate) fn loaded(house: &House, library: &str) -> BTreeSet<VolumeId> {
+    let drives = house.libraries.get(library).map(|library| library.drives()).unwrap_or_default();
+    drives.into_iter().filter_map(|drive| drive.mounted).map(id_of).collect()
 }
 
 /// Makes `volume` the pool's own and notes that a mount for writing begins.
@@ -297,8 +335,22 @@ mod tests {
             volume(2, VolumeState::Filling, 50),
             volume(3, VolumeState::Filling, 10),
         ];
-        let chosen = |bytes| choose(&all, "main", &pool, bytes).map(|volume| volume.id.as_u128());
-        assert_eq!([chosen(5), chosen(20), chosen(60), chosen(101)], [Some(3), Some(2), Some(1), None]);
+        let chosen = |bytes, used: &[u128], most| {
+            let in_use = |volume: &Volume| used.contains(&volume.id.as_u128());
+            let wanted = Wanted { bytes, filling_max: most, generation: None };
+            choose(&all, in_use, "main", &pool, wanted).map(|volume| volume.id.as_u128())
+        };
+        let one = |bytes| chosen(bytes, &[], 1);
+        assert_eq!([one(5), one(20), one(60), one(101)], [Some(3), Some(2), Some(1), None]);
+        assert_eq!(chosen(5, &[3], 1), Some(2), "one that is in use has no room for another mount");
+        assert_eq!(chosen(20, &[2], 1), None, "one volume is to be filling, and it is in use");
+        assert_eq!(chosen(20, &[2], 2), Some(1));
+        assert_eq!(chosen(20, &[1, 2], 2), None);
+        let of = |generation| {
+            let wanted = Wanted { bytes: 60, filling_max: 1, generation: Some(generation) };
+            choose(&all, |_| false, "main", &pool, wanted).map(|volume| volume.id.as_u128())
+        };
+        assert_eq!((of(Generation::Lto9), of(Generation::Lto8)), (Some(1), None));
     }
 
     #[test]
@@ -308,7 +360,8 @@ mod tests {
         all[0].leaving =
             Some(Leaving { place: "shelf".to_owned(), only_copy: true, since: Timestamp::from_seconds(0) });
         all[2].pool = Some(pool.clone());
-        let chosen = |pool| choose(&all, "main", pool, 1).map(|volume| volume.id.as_u128());
+        let wanted = Wanted { bytes: 1, filling_max: 1, generation: None };
+        let chosen = |pool| choose(&all, |_| false, "main", pool, wanted).map(|volume| volume.id.as_u128());
         assert_eq!([chosen(&pool), chosen(&other)], [Some(3), Some(2)]);
     }
 

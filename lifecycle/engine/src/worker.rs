@@ -20,12 +20,14 @@ use crate::health::Health;
 use crate::house::House;
 use crate::notice::{Notice, Notices};
 use crate::orders::{Emptying, Refusal};
+use crate::pauses::Standing;
+use crate::pools::PoolView;
 use crate::scan::Scanned;
 use crate::stage::{Bells, STAGES, Stage};
 use crate::step::{scan_all, step};
 use crate::tasks::{self, Task};
 use crate::vault::{self, Export, ExportOrder};
-use crate::{checks, orders, promote, queue, repair, scratch, start, vanished};
+use crate::{checks, orders, pools, promote, queue, repair, scratch, start, vanished};
 
 /// How often a stage looks for work nobody hinted at.
 const POLL: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ impl Engine {
             tracing::info!(packs_lost = lost, restores_requeued = returned, "recovered from the last run");
         }
         let bells = Arc::new(Bells::default());
+        bells.ring(Stage::Prepare);
         let notices = Arc::new(Notices::default());
         let (stop, stopped) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
@@ -65,7 +68,13 @@ impl Engine {
             tasks.spawn(async move {
                 // A panic is a broken promise of ours, such as an illegal step of a state: the process must end, not
                 // go on without one of its stages.
-                let ended = AssertUnwindSafe(runner.run(stopped, fail.clone())).catch_unwind().await;
+                let running = async {
+                    match stage.mounts() {
+                        true => runner.run_mounts(stopped, fail.clone()).await,
+                        false => runner.run(stopped, fail.clone()).await,
+                    }
+                };
+                let ended = AssertUnwindSafe(running).catch_unwind().await;
                 if ended.is_err() {
                     fail.send_replace(Some(format!("the stage {} panicked", stage.name())));
                 }
@@ -109,6 +118,8 @@ impl Engine {
     /// What keeps stages from their work at this moment.
     pub fn notices(&self) -> Vec<Notice> {
         let mut notices = self.notices.all();
+        notices.extend(self.house.pauses.notices());
+        notices.extend(self.house.low_pools.notices());
         notices.extend(self.house.buckets.notices());
         notices.extend(self.house.backs.notices());
         notices.extend(self.house.refusals.notices(self.house.now()));
@@ -126,6 +137,11 @@ impl Engine {
         buckets::view(&self.house).await
     }
 
+    /// How the pools stand, counted from the rows.
+    pub async fn pools(&self) -> Result<Vec<PoolView>, Error> {
+        pools::view(&self.house).await
+    }
+
     /// An operator changed what holds for a bucket: the store is asked anew before anything is taken over, and what is
     /// to be done is done soon.
     pub fn look_again(&self, bucket: &model::BucketName) {
@@ -133,6 +149,12 @@ impl Engine {
         for stage in [Stage::Scan, Stage::Pack, Stage::Flip, Stage::Drain] {
             self.bells.ring(stage);
         }
+    }
+
+    /// Has these orders stand, instead of those before.
+    pub fn stand(&self, standing: Standing) {
+        self.house.stand(standing);
+        STAGES.into_iter().for_each(|stage| self.bells.ring(stage));
     }
 
     /// How far the draining of a bucket is, counted from the rows.
@@ -228,9 +250,10 @@ impl Engine {
         orders::emptying(&self.house, volume).await
     }
 
-    /// Ends every stage after its current step; returns when all have ended.
+    /// Ends every stage after its current step, and mounts at the next pack; returns when all have ended.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
+        self.house.turns.close();
         self.house.spool.close();
         let mut tasks = self.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
@@ -238,11 +261,11 @@ impl Engine {
 }
 
 /// One stage's loop.
-struct Runner {
-    stage: Stage,
-    house: Arc<House>,
-    bells: Arc<Bells>,
-    notices: Arc<Notices>,
+pub(crate) struct Runner {
+    pub(crate) stage: Stage,
+    pub(crate) house: Arc<House>,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) notices: Arc<Notices>,
 }
 
 impl Runner {
@@ -282,16 +305,16 @@ impl Runner {
     }
 }
 
-fn interval(stage: Stage, house: &House) -> Duration {
+pub(crate) fn interval(stage: Stage, house: &House) -> Duration {
     match stage {
         Stage::Scan => house.settings.scan_interval,
-        Stage::Lapse => house.settings.lapse_interval,
+        Stage::Lapse | Stage::Prepare => house.settings.lapse_interval,
         _ => POLL,
     }
 }
 
 /// Tells whoever must know, and how long the stage pauses.
-fn react(stage: Stage, error: &Error) -> Duration {
+pub(crate) fn react(stage: Stage, error: &Error) -> Duration {
     let text = chain(error);
     match error.remedy() {
         Remedy::Retry => Duration::ZERO,

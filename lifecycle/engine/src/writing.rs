@@ -1,99 +1,162 @@
-//! Writes spooled packs to volumes. One mount for writing per pool at a time; a pack counts as written only after the
-//! commit point of a group that holds it.
+//! Writes spooled packs to volumes: as many mounts at once as drives and pools allow, each taking packs one by one. A
+//! pack counts as written only after the commit point of a group that holds it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use library::{AppendError, Appending, Committed, CopyLabel, Mounted, PackFile, PackWritten, WorkEnd};
+use futures_util::FutureExt;
+use library::{AppendError, Appending, Committed, MountReport, Mounted, PackWritten, WorkEnd};
 use model::catalog::{CatalogError, Change};
-use model::limits::TRANSACTION_ROWS_MAX;
-use model::pack::{Pack, PackCopy, PackCopyStage, PackCopyState};
+use model::pack::{PackCopy, PackCopyStage, PackCopyState};
 use model::volume::{Volume, VolumeStage};
-use model::{Archive, PackId, PoolName, VolumeId};
+use model::{PackId, PoolName, VolumeId};
 use tokio::sync::{mpsc, oneshot};
-use volume::journal::Entry;
 
-use crate::error::{Error, chain};
-use crate::flip::milliseconds;
+use crate::appender::{Appender, News};
+use crate::error::Error;
 use crate::house::House;
-use crate::settings::{PoolSettings, Verify};
+use crate::mounts::{Begun, Mounting, drives_up, is_worth_a_mount};
+use crate::outbox::{Next, Outgoing, Taker};
+use crate::settings::{Compression, PoolSettings, Verify};
+use crate::stage::{Bells, Stage};
+use crate::turns::{Purpose, Request, Turn};
+use crate::volumes::Wanted;
 use crate::{scratch, untold, verify, volumes};
 
-/// A commit group ends after this many bytes.
-const COMMIT_GROUP_BYTES: u64 = 32_000_000_000;
-/// Or after so many packs: each is a row of the catalog's commit.
-const COMMIT_GROUP_PACKS: usize = 1_000;
-const _: () = assert!(COMMIT_GROUP_PACKS < TRANSACTION_ROWS_MAX, "the volume's row goes with them");
-/// So many bytes are worth a mount at once.
-const MOUNT_BYTES: u64 = 4 << 30;
 /// Tries at rows that others change at the same time.
 const TRIES_MAX: u32 = 5;
 /// Bytes a pack takes on tape beside itself and its manifest, at most: what the last blocks leave empty.
 const BESIDE_PACK_BYTES: u64 = 4 << 20;
 const PAGE: usize = 1_000;
 
-/// Writes the spooled packs of one pool to one volume, as many as fit; counts them. Waits until a mount is worth
-/// its while.
-pub async fn write(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings) -> Result<u64, Error> {
-    let packs = spooled(house, pool).await?;
-    let Some(first) = packs.first() else { return Ok(0) };
-    if !worth_a_mount(house, settings, &packs) {
-        return Ok(0);
+/// The mounts that spooled packs want now.
+pub(crate) async fn begin(house: &Arc<House>, bells: &Arc<Bells>) -> Result<Begun, Error> {
+    house.turns.begin_round(Purpose::Write);
+    let mut begun = Begun::default();
+    if house.pauses.pauses_migration() {
+        return Ok(begun);
     }
-    let mut rows = usable(house).await?;
-    let choose = |rows: &[Volume], outgoing: &Outgoing| {
-        volumes::choose(rows, &settings.library, pool, outgoing.room).cloned()
-    };
-    let mut chosen = choose(&rows, first);
-    if chosen.is_none() && house.settings.labels_blank.contains(&settings.library) {
-        scratch::prepare_scratch(house, &settings.library, 1).await?;
-        rows = usable(house).await?;
-        chosen = choose(&rows, first);
+    for (pool, settings) in &house.settings.pools {
+        if house.pauses.holds(&settings.library) {
+            continue;
+        }
+        begun.note(begin_pool(house, bells, pool, settings).await)?;
+        begun.note(begin_news(house, pool, settings).await)?;
     }
-    // A pack that fits nowhere holds up none that do.
-    let chosen = chosen.or_else(|| packs.iter().find_map(|outgoing| choose(&rows, outgoing)));
-    let Some(mut volume) = chosen else {
-        return Err(Error::NoVolume { pool: pool.clone(), bytes: first.room });
-    };
-    let packs = packs.iter().filter(|outgoing| outgoing.room <= volume.remaining_bytes).cloned().collect();
-    let news = untold::news(house).await?;
-    volumes::begin_append(house, &mut volume, pool).await?;
-    let id = volume.id;
-    let written = append(house, settings, volume, packs, news).await?;
-    if written > 0 && settings.verify == Verify::Inline {
-        verify::verify(house, id).await?;
-    }
-    Ok(written)
+    Ok(begun)
 }
 
-/// Writes a journal alone, when something has waited for one long enough; counts what it tells. Nothing is told while
-/// no volume of the pool has room.
-pub async fn write_news(house: &Arc<House>, pool: &PoolName, settings: &PoolSettings) -> Result<u64, Error> {
-    if !untold::waits_for(house, settings.journal_after).await? {
-        return Ok(0);
+/// The mounts of one pool: a first one once that is worth its while, and another for every time as much is waiting.
+async fn begin_pool(
+    house: &Arc<House>,
+    bells: &Arc<Bells>,
+    pool: &PoolName,
+    settings: &PoolSettings,
+) -> Result<Vec<Mounting>, Error> {
+    house.outbox.begin_refill(pool);
+    let spooled = spooled(house, pool).await?;
+    house.outbox.refill(pool, spooled);
+    let mut mounts = Vec::new();
+    let rows = usable(house).await?;
+    while worth_a_mount(house, pool, settings, &rows) {
+        let rooms = house.outbox.rooms(pool);
+        // A pack that fits nowhere holds up none that do.
+        let choice = |room: &u64| choose(house, pool, settings, &rows, *room).map(|volume| (volume, *room));
+        let Some((volume, room)) = rooms.iter().find_map(choice) else {
+            let Some(bytes) = rooms.first().copied() else { break };
+            // One that is in use may have the room.
+            let busy = rows.iter().any(|row| house.turns.uses(row.id) && row.pool.as_ref() == Some(pool));
+            if busy || !mounts.is_empty() {
+                break;
+            }
+            if scratch::is_coming(house, &settings.library, &rows, settings.generation)? {
+                bells.ring(Stage::Prepare);
+                break;
+            }
+            return Err(no_volume(pool, settings, &rows, bytes));
+        };
+        let Some(turn) = turn(house, settings, volume) else { break };
+        let taker = house.outbox.taker(pool);
+        let Next::Pack(first) = taker.next(room) else { break };
+        let mount = Mount {
+            house: house.clone(),
+            pool: pool.clone(),
+            turn: Arc::new(turn),
+            taker: Some(Arc::new(taker)),
+        };
+        let (bells, volume) = (bells.clone(), volume.clone());
+        let writing = async move {
+            let house = mount.house.clone();
+            let written = mount.write(volume, Some(*first)).await?;
+            if written > 0 {
+                // Where nothing is read back, what is written is on tape.
+                house.promotion.want();
+                bells.ring(Stage::Flip);
+                bells.ring(Stage::Verify);
+            }
+            Ok(written)
+        };
+        mounts.push(writing.boxed());
     }
-    let Some(mut volume) = untold::volume_for(house, &settings.library, pool).await? else {
-        return Err(Error::NoVolume { pool: pool.clone(), bytes: untold::ROOM_BYTES });
+    Ok(mounts)
+}
+
+/// A mount for a journal alone, when something has waited for one long enough. Nothing is told while no volume of the pool
+/// has room.
+async fn begin_news(
+    house: &Arc<House>,
+    pool: &PoolName,
+    settings: &PoolSettings,
+) -> Result<Vec<Mounting>, Error> {
+    // The mounts under way tell it.
+    let is_written = house.outbox.takers(pool) > 0;
+    if is_written || !untold::waits_for(house, settings.journal_after).await? {
+        return Ok(Vec::new());
+    }
+    let rows = usable(house).await?;
+    let Some(volume) = choose(house, pool, settings, &rows, untold::ROOM_BYTES) else {
+        let busy = rows.iter().any(|row| house.turns.uses(row.id) && row.pool.as_ref() == Some(pool));
+        if busy || scratch::is_coming(house, &settings.library, &rows, settings.generation)? {
+            return Ok(Vec::new());
+        }
+        return Err(no_volume(pool, settings, &rows, untold::ROOM_BYTES));
     };
-    let news = untold::news(house).await?;
-    if news.is_empty() {
-        return Ok(0);
-    }
-    volumes::begin_append(house, &mut volume, pool).await?;
-    append(house, settings, volume, Vec::new(), news).await
+    let Some(turn) = turn(house, settings, volume) else { return Ok(Vec::new()) };
+    let mount = Mount { house: house.clone(), pool: pool.clone(), turn: Arc::new(turn), taker: None };
+    let volume = volume.clone();
+    Ok(vec![async move { mount.write(volume, None).await }.boxed()])
+}
+
+/// Why nothing takes the pool's packs, and what would.
+fn no_volume(pool: &PoolName, settings: &PoolSettings, rows: &[Volume], bytes: u64) -> Error {
+    let others = scratch::at_hand(rows, &settings.library, None).len();
+    let detail = match settings.generation {
+        Some(generation) => {
+            format!("no scratch cartridge of {generation}, which the pool is set to ({others} of others)")
+        }
+        None => "no scratch cartridge".to_owned(),
+    };
+    Error::NoVolume { pool: pool.clone(), bytes, library: settings.library.clone(), detail }
+}
+
+/// A drive for this volume.
+fn turn(house: &House, settings: &PoolSettings, volume: &Volume) -> Option<Turn> {
+    house.turns.take(Request {
+        library: &settings.library,
+        drives_up: drives_up(house, &settings.library),
+        volume: Some(volume.id),
+        purpose: Purpose::Write,
+        urgency: None,
+    })
 }
 
 /// Mounts a volume whose last mount for writing was cut off, so that it ends with an index again; counts the packs that
 /// were found on it.
-pub(crate) async fn close(house: &Arc<House>, mut volume: Volume) -> Result<u64, Error> {
-    let Some((pool, settings)) =
-        volume.pool.clone().and_then(|name| house.settings.pools.get_key_value(&name))
-    else {
-        return Ok(0);
-    };
-    volumes::begin_append(house, &mut volume, pool).await?;
-    let news = untold::news(house).await?;
-    append(house, settings, volume, Vec::new(), news).await.map(|written| written + 1)
+pub(crate) async fn close(house: &Arc<House>, volume: Volume) -> Result<u64, Error> {
+    let known = volume.pool.clone().and_then(|name| house.settings.pools.get_key_value(&name));
+    let Some((pool, settings)) = known else { return Ok(0) };
+    let Some(turn) = turn(house, settings, &volume) else { return Ok(0) };
+    let mount = Mount { house: house.clone(), pool: pool.clone(), turn: Arc::new(turn), taker: None };
+    mount.write(volume, None).await.map(|written| written + 1)
 }
 
 /// The volumes that did not just fail.
@@ -104,41 +167,39 @@ async fn usable(house: &House) -> Result<Vec<Volume>, Error> {
     Ok(rows)
 }
 
-/// Whether enough is waiting, or has waited long enough, or the spool needs the room.
-fn worth_a_mount(house: &House, settings: &PoolSettings, packs: &[Outgoing]) -> bool {
-    let bytes: u64 = packs.iter().map(|outgoing| outgoing.pack.bytes).sum();
-    let Some(oldest) = packs.iter().map(|outgoing| outgoing.pack.created).min() else { return false };
-    let quiet = milliseconds(settings.quiet);
-    let (taken, quota) = house.spool.usage();
-    bytes >= MOUNT_BYTES || house.now() >= oldest.plus_milliseconds(quiet) || taken >= quota / 2
-}
-
-/// A pack copy on its way to tape.
-#[derive(Clone)]
-struct Outgoing {
-    pack: Pack,
-    copy: PackCopy,
-    /// What it takes on tape at most, in bytes.
+fn choose<'a>(
+    house: &House,
+    pool: &PoolName,
+    settings: &PoolSettings,
+    rows: &'a [Volume],
     room: u64,
+) -> Option<&'a Volume> {
+    let in_use = |volume: &Volume| house.turns.uses(volume.id);
+    let wanted = Wanted {
+        bytes: room,
+        // No more volumes are opened than there are mounts.
+        filling_max: house.outbox.takers(pool) + 1,
+        generation: settings.generation,
+    };
+    volumes::choose(rows, in_use, &settings.library, pool, wanted)
 }
 
-/// Packs appended and not yet committed.
-#[derive(Default)]
-struct Group {
-    packs: Vec<(Outgoing, PackWritten)>,
-    bytes: u64,
-}
-
-impl Group {
-    fn push(&mut self, outgoing: Outgoing, written: PackWritten) {
-        self.bytes += outgoing.pack.bytes;
-        self.packs.push((outgoing, written));
+/// Whether another mount is worth its while: its pool has a drive left of those it may have, and for a first mount
+/// enough waits, or has waited long enough, or the spool needs the room, or a volume of the pool is in a drive anyway.
+fn worth_a_mount(house: &House, pool: &PoolName, settings: &PoolSettings, rows: &[Volume]) -> bool {
+    let backlog = house.outbox.backlog(pool);
+    let Some(oldest) = backlog.oldest else { return false };
+    let fills = |row: &&Volume| row.pool.as_ref() == Some(pool) && row.state.stage() == VolumeStage::Filling;
+    let mounts = house.outbox.takers(pool);
+    if mounts >= settings.drives_max {
+        return false;
     }
-
-    /// Whether the group is to be committed: much would be lost with it, or the catalog takes no more at once.
-    fn is_full(&self) -> bool {
-        self.bytes >= COMMIT_GROUP_BYTES || self.packs.len() >= COMMIT_GROUP_PACKS
+    if mounts > 0 {
+        return backlog.bytes >= settings.mount_bytes.saturating_mul(mounts as u64 + 1);
     }
+    let loaded = volumes::loaded(house, &settings.library);
+    is_worth_a_mount(house, settings, backlog.bytes, oldest)
+        || rows.iter().filter(fills).any(|volume| loaded.contains(&volume.id))
 }
 
 async fn spooled(house: &House, pool: &PoolName) -> Result<Vec<Outgoing>, Error> {
@@ -159,210 +220,108 @@ async fn spooled(house: &House, pool: &PoolName) -> Result<Vec<Outgoing>, Error>
     }
 }
 
-/// What the drive's thread reports while it works.
-enum News {
-    /// These packs (and where they lie) are durable, with everything before them.
-    Committed(Vec<(Outgoing, PackWritten)>, Committed),
-    /// This pack's file on the spool is unusable.
-    Unusable(Box<Outgoing>, String),
-    /// The volume takes no more.
-    Full,
-    /// What was to be told of these archives is on tape, in the journal of this number.
-    Journaled(Vec<Archive>, u64),
-    /// The library refused a step though the volume is well.
-    Broke(AppendError),
+/// A mount for writing.
+struct Mount {
+    house: Arc<House>,
+    pool: PoolName,
+    turn: Arc<Turn>,
+    /// None when nothing is to be written.
+    taker: Option<Arc<Taker>>,
 }
 
-async fn append(
-    house: &Arc<House>,
-    settings: &PoolSettings,
-    volume: Volume,
-    packs: Vec<Outgoing>,
-    untold: Vec<untold::News>,
-) -> Result<u64, Error> {
-    let id = volume.id;
-    let machine = volumes::library_named(house, &settings.library)?;
-    let mount = volumes::mount(house, &volume)?;
-    let (news, mut heard) = mpsc::unbounded_channel();
-    let (done, ended) = oneshot::channel();
-    let work = {
-        let house = house.clone();
-        // What is read back right away stays where it is.
-        let when_full = if settings.verify == Verify::Inline { WorkEnd::Keep } else { WorkEnd::Unload };
-        let appender = Appender { house, news, when_full };
-        Box::new(move |mounted: &mut Mounted<Appending>| appender.run(mounted, packs, untold))
-    };
-    let report = Box::new(move |report| drop(done.send(report)));
-    machine.append(mount, work, report)?;
-    let (mut written, mut told) = (0, 0);
-    let mut full = false;
-    let mut broke = None;
-    while let Some(news) = heard.recv().await {
+impl Mount {
+    /// Writes `first` and what else fits and waits to the volume; counts the packs that are durable there.
+    async fn write(self, mut volume: Volume, first: Option<Outgoing>) -> Result<u64, Error> {
+        volumes::begin_append(&self.house, &mut volume, &self.pool).await?;
+        let (news, mut heard) = mpsc::unbounded_channel();
+        let ended = self.queue(&volume, first, news).await?;
+        let mut told = Told::default();
+        // The drive works on whatever an error of ours is: the turn is over when the library says so.
+        let mut trouble = None;
+        while let Some(news) = heard.recv().await {
+            if let Err(error) = self.hear(volume.id, news, &mut told).await {
+                trouble.get_or_insert(error);
+            }
+        }
+        let report = ended
+            .await
+            .map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
+        volumes::end_append(&self.house, volume.id, report, told.full).await?;
+        if told.written > 0 && self.verify_mode() == Verify::Inline {
+            verify::verify(&self.house, volume.id, self.turn.clone()).await?;
+        }
+        match (trouble, told.broke) {
+            (Some(error), _) => Err(error),
+            (None, Some(source)) => Err(Error::Append { volume: volume.id, source }),
+            (None, None) => Ok(told.written + told.journaled),
+        }
+    }
+
+    fn verify_mode(&self) -> Verify {
+        self.house.settings.pools.get(&self.pool).map_or(Verify::Deferred, |pool| pool.verify)
+    }
+
+    /// Queues the work at the library; its report comes when all is over.
+    async fn queue(
+        &self,
+        volume: &Volume,
+        first: Option<Outgoing>,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Result<oneshot::Receiver<Result<MountReport, library::Error>>, Error> {
+        let machine = volumes::library_named(&self.house, &volume.library)?;
+        let mount = volumes::mount(&self.house, volume)?;
+        let untold = untold::news(&self.house).await?;
+        let (done, ended) = oneshot::channel();
+        let appender = Appender {
+            house: self.house.clone(),
+            news,
+            taker: self.taker.clone(),
+            yields: self.turn.flag(),
+            compresses: self.house.settings.pools.get(&self.pool).map(|pool| pool.compression)
+                == Some(Compression::Drive),
+            // What is read back right away stays where it is.
+            when_full: if self.verify_mode() == Verify::Inline { WorkEnd::Keep } else { WorkEnd::Unload },
+        };
+        let work = Box::new(move |mounted: &mut Mounted<Appending>| appender.run(mounted, first, untold));
+        let turn = self.turn.clone();
+        let report = Box::new(move |report| {
+            drop(done.send(report));
+            drop(turn);
+        });
+        machine.append(mount, work, report)?;
+        Ok(ended)
+    }
+
+    async fn hear(&self, volume: VolumeId, news: News, told: &mut Told) -> Result<(), Error> {
         match news {
             News::Committed(packs, committed) => {
-                written += packs.len() as u64;
-                record_written(house, id, packs, committed).await?;
+                told.written += packs.len() as u64;
+                record_written(&self.house, volume, packs, committed).await
             }
-            News::Unusable(outgoing, why) => unusable(house, *outgoing, &why).await?,
-            News::Full => full = true,
+            News::Unusable(outgoing, why) => unusable(&self.house, *outgoing, &why).await,
+            News::Full => {
+                told.full = true;
+                Ok(())
+            }
             News::Journaled(archives, journal) => {
-                told += archives.len() as u64;
-                untold::told(house, id, archives, journal).await?;
+                told.journaled += archives.len() as u64;
+                untold::told(&self.house, volume, archives, journal).await
             }
-            News::Broke(error) => broke = Some(error),
-        }
-    }
-    let report =
-        ended.await.map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
-    volumes::end_append(house, id, report, full).await?;
-    broke.map_or(Ok(written + told), |error| Err(Error::Append { volume: id, source: error }))
-}
-
-/// The work on the drive's thread.
-struct Appender {
-    house: Arc<House>,
-    news: mpsc::UnboundedSender<News>,
-    /// What is done with a volume that takes no more.
-    when_full: WorkEnd,
-}
-
-impl Appender {
-    fn run(
-        &self,
-        mounted: &mut Mounted<Appending>,
-        packs: Vec<Outgoing>,
-        untold: Vec<untold::News>,
-    ) -> WorkEnd {
-        match self.append_all(mounted, packs, untold) {
-            Ok(end) => end,
-            Err(error) => {
-                // The mount's own report carries it; what was committed before has been told already.
-                tracing::warn!(volume = %mounted.uuid(), error = chain(&error), "a mount for writing ended early");
-                WorkEnd::Unload
+            News::Broke(error) => {
+                told.broke = Some(error);
+                Ok(())
             }
         }
-    }
-
-    fn append_all(
-        &self,
-        mounted: &mut Mounted<Appending>,
-        packs: Vec<Outgoing>,
-        untold: Vec<untold::News>,
-    ) -> Result<WorkEnd, AppendError> {
-        let there = packs_there(mounted);
-        let mut entries = Vec::new();
-        let mut group = Group::default();
-        let mut end = WorkEnd::Keep;
-        for outgoing in packs {
-            if mounted.stopping() {
-                break;
-            }
-            let appended = match already_there(&there, &outgoing.pack) {
-                Some(written) => Ok(written),
-                None => self.append_one(mounted, &outgoing),
-            };
-            match appended {
-                Ok(written) => {
-                    entries.push(committed_entry(&outgoing.pack, written));
-                    group.push(outgoing, written);
-                }
-                Err(AppendError::Full) => {
-                    self.tell(News::Full);
-                    end = self.when_full;
-                    break;
-                }
-                Err(AppendError::Spool { source, .. }) => {
-                    self.tell(News::Unusable(Box::new(outgoing), chain(&source)));
-                }
-                // Nothing of it is on tape; the others need not suffer.
-                Err(error @ AppendError::Refused(_)) => self.tell(News::Broke(error)),
-                Err(error @ AppendError::Tape(_)) => return Err(error),
-            }
-            if group.is_full() {
-                let committed = mounted.commit()?;
-                self.tell(News::Committed(std::mem::take(&mut group).packs, committed));
-            }
-        }
-        let (rows, news): (Vec<Archive>, Vec<Entry>) = untold.into_iter().unzip();
-        entries.extend(news);
-        let journal = self.append_journal(mounted, &entries, &mut end)?;
-        let committed = mounted.commit()?;
-        self.tell(News::Committed(group.packs, committed));
-        if let Some(journal) = journal {
-            self.tell(News::Journaled(rows, journal));
-        }
-        Ok(end)
-    }
-
-    /// The journal of the mount, where there is room for it. What it tells is in the catalog too: packs are not given
-    /// up for its sake.
-    fn append_journal(
-        &self,
-        mounted: &mut Mounted<Appending>,
-        entries: &[Entry],
-        end: &mut WorkEnd,
-    ) -> Result<Option<u64>, AppendError> {
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        match mounted.append_journal(entries) {
-            Ok(journal) => Ok(Some(journal)),
-            Err(AppendError::Full) => {
-                self.tell(News::Full);
-                *end = self.when_full;
-                Ok(None)
-            }
-            Err(error @ (AppendError::Refused(_) | AppendError::Spool { .. })) => {
-                self.tell(News::Broke(error));
-                Ok(None)
-            }
-            Err(error @ AppendError::Tape(_)) => Err(error),
-        }
-    }
-
-    fn append_one(
-        &self,
-        mounted: &mut Mounted<Appending>,
-        Outgoing { pack, copy, .. }: &Outgoing,
-    ) -> Result<PackWritten, AppendError> {
-        let manifest = std::fs::read(self.house.spool.manifest_path(pack.id))
-            .map_err(|source| AppendError::Spool { id: pack.id.to_string(), source })?;
-        mounted.append_pack(&PackFile {
-            id: pack.id.to_string(),
-            path: self.house.spool.path(pack.id),
-            bytes: pack.bytes,
-            digest: pack.digest,
-            sealed: pack.seal.is_some(),
-            manifest: &manifest,
-            copy: CopyLabel { pool: copy.pool.to_string(), number: copy.number },
-        })
-    }
-
-    fn tell(&self, news: News) {
-        // The listener is gone only when the process is ending; the next start finds what is on tape.
-        drop(self.news.send(news));
     }
 }
 
-/// The packs on the volume when it was mounted, by name: start block and bytes.
-fn packs_there(mounted: &Mounted<Appending>) -> BTreeMap<String, (u64, u64)> {
-    mounted.packs().into_iter().map(|pack| (pack.id, (pack.start_block, pack.bytes))).collect()
-}
-
-/// Where the pack lies on this volume already: a process died between the tape's commit and the catalog's.
-fn already_there(there: &BTreeMap<String, (u64, u64)>, pack: &Pack) -> Option<PackWritten> {
-    let (start_block, bytes) = *there.get(&pack.id.to_string())?;
-    let blocks = bytes.div_ceil(volume::ltfs::BLOCK_BYTES);
-    (bytes == pack.bytes).then_some(PackWritten { start_block, blocks })
-}
-
-fn committed_entry(pack: &Pack, written: PackWritten) -> Entry {
-    Entry::PackCommitted {
-        pack: pack.id.to_string(),
-        start_block: written.start_block,
-        bytes: pack.bytes,
-        digest: blake3::Hash::from_bytes(pack.digest).to_hex().to_string(),
-    }
+/// What a mount has told so far.
+#[derive(Default)]
+struct Told {
+    written: u64,
+    journaled: u64,
+    full: bool,
+    broke: Option<AppendError>,
 }
 
 /// Writes down what a commit made durable, also when somebody changes one of these rows at the same time. A copy that
@@ -417,63 +376,4 @@ async fn volume_row(house: &House, volume: VolumeId) -> Result<Volume, Error> {
 async fn unusable(house: &House, outgoing: Outgoing, why: &str) -> Result<(), Error> {
     tracing::error!(code = "EN-0104", pack = %outgoing.pack.id, why, "a spooled pack is unusable and is made again");
     crate::promote::spool_lost(house, outgoing.pack.id).await
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
-    use super::*;
-    use model::Timestamp;
-
-    fn outgoing(number: u128, bytes: u64) -> Outgoing {
-        let (id, pool) = (PackId::new(1, number), PoolName::parse("pool").unwrap());
-        let created = Timestamp::from_seconds(0);
-        let digest = [0; 32];
-        Outgoing {
-            pack: Pack {
-                id,
-                revision: 1,
-                pool: pool.clone(),
-                bytes,
-                digest,
-                seal: None,
-                members: 1,
-                spooled: true,
-                created,
-            },
-            copy: PackCopy {
-                pack: id,
-                number: 0,
-                revision: 1,
-                pool,
-                volume: None,
-                state: PackCopyState::Spooled,
-            },
-            room: bytes,
-        }
-    }
-
-    #[test]
-    fn a_group_ends_after_so_many_bytes_or_packs() {
-        let written = PackWritten { start_block: 5, blocks: 1 };
-        let packs_until_full = |bytes: u64| {
-            let mut group = Group::default();
-            while !group.is_full() {
-                group.push(outgoing(group.packs.len() as u128, bytes), written);
-            }
-            group.packs.len()
-        };
-        assert_eq!(packs_until_full(1), COMMIT_GROUP_PACKS);
-        assert_eq!(packs_until_full(COMMIT_GROUP_BYTES / 2), 2);
-        assert_eq!(packs_until_full(2 * COMMIT_GROUP_BYTES), 1);
-    }
-
-    #[test]
-    fn a_pack_is_there_already_only_with_all_its_bytes() {
-        let pack = outgoing(1, 3 * volume::ltfs::BLOCK_BYTES).pack;
-        let there = |bytes| BTreeMap::from([(pack.id.to_string(), (9, bytes))]);
-        let found = already_there(&there(pack.bytes), &pack);
-        assert_eq!(found, Some(PackWritten { start_block: 9, blocks: 3 }));
-        assert_eq!(already_there(&there(pack.bytes - 1), &pack), None);
-    }
 }

@@ -27,6 +27,10 @@ macro_rules! ulid_id {
             pub fn new(milliseconds: u64, random: u128) -> Self {
                 Self(Ulid::from_parts(milliseconds, random).0)
             }
+            /// When it was given, in milliseconds since 1970.
+            pub fn milliseconds(self) -> u64 {
+                Ulid(self.0).timestamp_ms()
+            }
             /// The id as an ordered number, for keys.
             pub fn as_u128(self) -> u128 {
                 self.0
@@ -122,6 +126,7 @@ mod tests {
         let early = ArchiveId::new(1_000, u128::MAX);
         let late = ArchiveId::new(1_001, 0);
         assert!(early < late);
+        assert_eq!((early.milliseconds(), late.milliseconds()), (1_000, 1_001));
         assert!(early.to_string() < late.to_string());
         assert_eq!(early.to_string().parse::<ArchiveId>().unwrap(), early);
         assert!(early.to_string().to_lowercase().parse::<ArchiveId>().is_err());

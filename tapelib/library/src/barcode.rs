@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use scsi::Generation;
+
 /// A barcode: 1 to 32 printable ASCII characters without blanks. It locates a cartridge and never identifies one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Barcode(String);
@@ -17,6 +19,11 @@ impl Barcode {
     /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The generation its last two characters name, when they name one.
+    pub fn generation(&self) -> Option<Generation> {
+        Generation::of_barcode(&self.0).map(|(generation, _)| generation)
     }
 
     /// Whether this is a cleaning cartridge, by the convention all libraries share (`CLN...`). Never mounted as data.

@@ -51,5 +51,6 @@ pub use mount::{
     SurveyWork, Surveyed, VolumeIdentity, WorkEnd,
 };
 pub use mounted::{Appending, Mounted, OnVolume, PackSource, Reading};
+pub use scsi::Generation;
 pub use tape::DriveTape;
 pub use volume::ltfs::{CatalogId, Tail, VolumeUuid};

@@ -84,6 +84,7 @@ impl Library {
             drives: records.collect(),
             charges: Charges::default(),
             stopping: false,
+            held: false,
             abandoned: false,
         };
         let shared = Arc::new(Shared::new(config, robot, state));
@@ -177,6 +178,13 @@ impl Library {
         done: SurveyDone,
     ) -> Result<JobNumber, QueueFull> {
         self.submit(barcode, None, Work::Survey { work, done })
+    }
+
+    /// While a library is held nothing is mounted: cartridges go back to their slots as their jobs end, and queued jobs
+    /// wait. Returns at once.
+    pub fn hold(&self, held: bool) {
+        self.shared.state().held = held;
+        self.shared.changed.notify_all();
     }
 
     /// How many jobs wait.

@@ -150,6 +150,15 @@ fn copy_label(file: &ltfs::File) -> Option<CopyLabel> {
 }
 
 impl Mounted<Appending> {
+    /// Has the drive compress what is appended in this mount; nothing happens where it cannot.
+    pub fn compress(&mut self) -> Result<(), AppendError> {
+        self.tape.drive().set_compression(true).map_err(|error| {
+            let error = self.place.drive_error(error);
+            self.failure.get_or_insert_with(|| error.clone());
+            AppendError::Tape(error)
+        })
+    }
+
     /// Appends a spooled pack and its manifest; its digest is checked on the way.
     pub fn append_pack(&mut self, pack: &PackFile<'_>) -> Result<PackWritten, AppendError> {
         let name = format!("{}{}", pack.id, if pack.sealed { SEALED_SUFFIX } else { PACK_SUFFIX });

@@ -36,6 +36,8 @@ pub(crate) struct State {
     /// Failures that drive or cartridge may be at fault for.
     pub charges: Charges,
     pub stopping: bool,
+    /// Nothing is mounted until somebody says so: jobs wait, cartridges go back.
+    pub held: bool,
     /// Dropped without a shutdown: threads end as they are.
     pub abandoned: bool,
 }
@@ -200,7 +202,7 @@ impl State {
         if drive.is_down() {
             return Action::Wait(None);
         }
-        if drive.out_of_use.is_some() {
+        if drive.out_of_use.is_some() || self.held {
             return if drive.holds.is_some() { Action::Unload } else { Action::Wait(None) };
         }
         if let Some(action) = self.cleaning(me) {

@@ -85,6 +85,11 @@ impl Generation {
         ROWS.iter().find(|row| row.drive.is_some() && row.medium_type == number).map(|row| row.generation)
     }
 
+    /// By the name it is written with: `LTO-9`, `LTO type M`.
+    pub fn of_name(name: &str) -> Option<Self> {
+        ROWS.iter().map(|row| row.generation).find(|one| one.to_string().eq_ignore_ascii_case(name))
+    }
+
     /// What a drive of this generation can do with a cartridge of that one.
     pub fn uses(self, medium: Self) -> Use {
         let Some((reads, writes)) = self.row().drive else { return Use::Nothing };
@@ -165,6 +170,9 @@ mod tests {
         ] {
             assert_eq!(Generation::of_barcode(barcode), found, "{barcode}");
         }
+        assert_eq!(Generation::of_name("LTO-9"), Some(G::Lto9));
+        assert_eq!(Generation::of_name("lto type m"), Some(G::TypeM));
+        assert_eq!(Generation::of_name("LTO-2"), None);
         assert_eq!(Generation::of_barcode("A00001M8"), Some((G::TypeM, false)));
         assert_eq!(
             (Generation::of_density(0x60), Generation::of_density(0x63)),

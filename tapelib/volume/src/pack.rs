@@ -28,11 +28,13 @@ mod reader;
 mod record;
 mod scan;
 mod seek;
+mod stored;
 mod tar;
 #[cfg(test)]
 mod tests;
 mod untar;
 mod writer;
+mod xxh64;
 
 pub use error::Error;
 pub use id::{Digest, MemberId, PackId, ParseError};

@@ -227,6 +227,29 @@ fn a_sink_that_fails_ends_the_pack() {
 }
 
 #[test]
+fn what_is_stored_as_it_is_reads_as_any_pack() {
+    let options = Options { level: limits::LEVEL_STORED, workers: 2, ..Options::default() };
+    let mut writer = PackWriter::new(Vec::new(), pack_id(), &options).unwrap();
+    let lengths = [0, 1, 70_000, 1 << 20, 19 << 20, 5];
+    let members: Vec<_> = (1..).zip(lengths).map(|(n, length)| (n, data(2, length))).collect();
+    for (number, bytes) in &members {
+        writer.begin_member(member(*number, &format!("key-{number}"), bytes.len() as u64)).unwrap();
+        writer.write(bytes).unwrap();
+        writer.end_member().unwrap();
+    }
+    let (pack, summary) = writer.finish().unwrap();
+    let plain: usize = lengths.iter().sum();
+    assert!(pack.len() > plain && pack.len() < plain + (plain >> 8) + 100_000, "{} of {plain}", pack.len());
+    assert!(read_all(&pack));
+    let mut reader = open(&pack);
+    for (place, (_, bytes)) in summary.members.iter().zip(&members) {
+        let mut read = Vec::new();
+        reader.member(extent(place), Some(place.digest)).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == *bytes);
+    }
+}
+
+#[test]
 fn a_wrong_digest_is_the_answer_at_the_end() {
     let (bytes, summary) = pack(&[(member(1, "key", 9), data(1, 9)), (member(2, "empty", 0), vec![])], 1);
     let mut reader = open(&bytes);

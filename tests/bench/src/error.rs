@@ -77,6 +77,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A part of the pipeline.
+    #[error("{what}")]
+    Part {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database of the limits.
     #[error("committing to a bare database")]
     Database(#[source] Box<redb::Error>),
@@ -94,4 +103,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Names the file operation that failed.
 pub fn file(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::File { what, source }
+}
+
+/// Names the part of the pipeline that failed.
+pub fn part<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl Fn(E) -> Error {
+    move |source| Error::Part { what, source: source.into() }
 }

@@ -16,6 +16,7 @@ mod limit;
 mod load;
 mod meter;
 mod pass;
+mod pipeline;
 mod report;
 mod stub;
 mod tape;
@@ -62,6 +63,8 @@ enum What {
         /// host:port
         listen: std::net::SocketAddr,
     },
+    /// Measures the way to tape in this process: each stage, the chain, and drives that take their time
+    Pipeline(pipeline::Arguments),
     /// Sends the same requests through several servers in front of one store; identity as for `run`
     Pass(PassArguments),
 }
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         What::Run(arguments) => run(&arguments),
         What::Stub { listen } => stub(listen),
         What::Pass(arguments) => pass(&arguments),
+        What::Pipeline(arguments) => pipeline::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

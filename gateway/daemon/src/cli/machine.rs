@@ -18,6 +18,22 @@ pub enum LibraryCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Mount nothing any more until released: current packs end, cartridges go back, restores wait
+    Hold {
+        /// The library
+        #[arg(value_parser = library)]
+        name: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Go on after a hold
+    Release {
+        /// The library
+        #[arg(value_parser = library)]
+        name: String,
+        #[command(flatten)]
+        at: At,
+    },
     /// Have the robot look at every element again
     Rescan {
         /// One library; all without it

@@ -6,7 +6,7 @@ use console::{Hands, MachineAction, MachineOrder, Question};
 use serde_json::{Value, json};
 
 use super::line::Line;
-use super::{DRIVES, LIBRARIES, listing, print, rows_of};
+use super::{DRIVES, LIBRARIES, listing, pauses, print, rows_of};
 use crate::cli::{At, DriveCommand, ExportArgs, HandsCommand, LibraryCommand, TaskCommand};
 use crate::client::Client;
 use crate::error::Error;
@@ -24,6 +24,8 @@ pub fn library(command: LibraryCommand) -> Result<(), Error> {
         LibraryCommand::Inventory { name, at } => {
             listing(&at, &Question::Inventory { library: name }, "elements", ELEMENTS)
         }
+        LibraryCommand::Hold { name, at } => pauses::hold(&at, name, true),
+        LibraryCommand::Release { name, at } => pauses::hold(&at, name, false),
         LibraryCommand::Rescan { name, at } => {
             let answer = carry_out(&at, MachineAction::Rescan { library: name })?;
             print(&at, &answer, |answer| rows_of(answer, "elements", ELEMENTS))

@@ -1,4 +1,4 @@
-//! `tapegate pool`: the copies of a pool.
+//! `tapegate pool`: how pools stand, and their copies.
 
 use console::{Question, Repair};
 use model::PoolName;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::line::Line;
 use super::volume::LOOK;
-use super::{print, rows_of};
+use super::{listing, print, rows_of};
 use crate::cli::{At, PoolCommand};
 use crate::client::Client;
 use crate::error::Error;
@@ -15,6 +15,7 @@ use crate::table::{Column, Show, bytes};
 /// `tapegate pool`
 pub fn pool(command: PoolCommand) -> Result<(), Error> {
     match command {
+        PoolCommand::List(at) => listing(&at, &Question::Pools, "pools", POOLS),
         PoolCommand::Repair { pool, all: _, at } => repair(&at, pool),
     }
 }
@@ -60,4 +61,17 @@ pub const SHORTAGES: &[Column] = &[
     ("SIZE", "bytes", Show::Bytes),
     ("COMING", "coming", Show::Plain),
     ("LOST", "lost", Show::Plain),
+];
+
+const POOLS: &[Column] = &[
+    ("POOL", "name", Show::Plain),
+    ("LIBRARY", "library", Show::Plain),
+    ("FILLING", "volumes_filling", Show::Plain),
+    ("FULL", "volumes_full", Show::Plain),
+    ("OTHER", "volumes_other", Show::Plain),
+    ("FREE", "free_bytes", Show::Bytes),
+    ("QUEUED", "queued_bytes", Show::Bytes),
+    ("SCRATCH", "scratch", Show::Plain),
+    ("DAYS LEFT", "days_left", Show::Plain),
+    ("COPIES", "copies_text", Show::Plain),
 ];

@@ -7,20 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dialect::sigv4::Secret;
-use engine::{PoolSettings, Verify};
+use engine::PoolSettings;
 use model::{PoolName, TapeClass};
 use toml::Table;
-use volume::pack::limits::{LEVEL_MAX, LEVEL_MIN};
 use volume::seal::KeyName;
 
-use super::libraries::{LibraryConfig, Machine, libraries};
+use super::libraries::{LibraryConfig, libraries};
+use super::policy;
 use super::section::{Faults, Section};
 use super::stores::{self, StoreConfig};
 use super::testing::{self, Testing};
-use super::{
-    ADMIN_DEFAULT, COMPRESSION_DEFAULT, Config, DATA_DEFAULT, JOURNAL_DEFAULT, JOURNAL_SG, LISTEN_DEFAULT,
-    PACK_BYTES_DEFAULT, PACK_BYTES_SG, QUIET_DEFAULT, QUIET_SG, REGION_DEFAULT,
-};
+use super::{ADMIN_DEFAULT, Config, DATA_DEFAULT, LISTEN_DEFAULT, REGION_DEFAULT};
 use super::{Identity, Upstream};
 
 const PACK_BYTES_MIN: u64 = 1 << 20;
@@ -182,7 +179,7 @@ fn pools(
         let Some(library) = libraries.first() else { return pools };
         for name in ["glacier", "deep"] {
             let name = PoolName::parse(name).expect("a legal name");
-            pools.insert(name, standard_pool(library, quiet));
+            pools.insert(name, policy::standard(library, quiet));
         }
         return pools;
     };
@@ -232,7 +229,7 @@ fn pool(
             format!("known are: {}", names.join(", ")),
         );
     }
-    let mut settings = standard_pool(known.or(libraries.first())?, quiet);
+    let mut settings = policy::standard(known.or(libraries.first())?, quiet);
     settings.key = key(&mut section, name.as_ref());
     for copy in section.texts("copies").unwrap_or_default() {
         match PoolName::parse(&copy) {
@@ -243,12 +240,12 @@ fn pool(
     if let Some(bytes) = section.number("pack_bytes_target", PACK_BYTES_MIN..=PACK_BYTES_MAX) {
         settings.pack_bytes_target = bytes;
     }
-    settings.quiet = section.seconds("quiet_seconds").unwrap_or(settings.quiet);
-    settings.journal_after = section.seconds("journal_seconds").unwrap_or(settings.journal_after);
-    let levels = LEVEL_MIN.unsigned_abs().into()..=LEVEL_MAX.unsigned_abs().into();
-    settings.compression_level = section.small("compression_level", levels).unwrap_or(COMPRESSION_DEFAULT);
-    let ways = "write \"deferred\", \"inline\" or \"none\"";
-    settings.verify = section.parsed("verify", ways, verify).unwrap_or_default();
+    if let Some(quiet) = section.seconds("quiet_seconds") {
+        // On virtual drives a mount costs nothing, and waits for no more than the pack did.
+        settings.mount_age = if settings.mount_age == settings.quiet { quiet } else { settings.mount_age };
+        settings.quiet = quiet;
+    }
+    policy::read(&mut section, &mut settings);
     section.end();
     Some((name?, settings))
 }
@@ -266,35 +263,6 @@ fn key(section: &mut Section<'_>, pool: Option<&PoolName>) -> Option<KeyName> {
         }
         _ => None,
     }
-}
-
-/// What holds where nothing is said. On real drives packs are larger and mounts rarer.
-fn standard_pool(library: &LibraryConfig, quiet: Duration) -> PoolSettings {
-    let (pack_bytes_target, quiet) = match &library.machine {
-        Machine::Virtual(_) => (PACK_BYTES_DEFAULT, quiet),
-        Machine::Sg(_) if quiet == QUIET_DEFAULT => (PACK_BYTES_SG, QUIET_SG),
-        Machine::Sg(_) => (PACK_BYTES_SG, quiet),
-    };
-    PoolSettings {
-        library: library.name.clone(),
-        copies: Vec::new(),
-        pack_bytes_target,
-        quiet,
-        journal_after: match &library.machine {
-            Machine::Virtual(_) => JOURNAL_DEFAULT,
-            Machine::Sg(_) => JOURNAL_SG,
-        },
-        compression_level: COMPRESSION_DEFAULT,
-        key: None,
-        verify: Verify::Deferred,
-    }
-}
-
-/// When a pool's copies are read back.
-fn verify(text: &str) -> Result<Verify, &'static str> {
-    let known = [("deferred", Verify::Deferred), ("inline", Verify::Inline), ("none", Verify::Never)];
-    let found = known.into_iter().find(|(name, _)| *name == text);
-    found.map(|(_, verify)| verify).ok_or("is no way to verify")
 }
 
 fn classes(

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use engine::{Affinity, Compression};
 use virtual_library::Geometry;
 
 fn parse(text: &str) -> Result<Config, Vec<Fault>> {
@@ -59,6 +60,11 @@ fn every_key_is_understood() {
         pack_bytes_target = 10_000_000
         quiet_seconds = 0.5
         compression_level = 1
+        affinity = "prefix:2"
+        generation = "LTO-9"
+        drives_max = 3
+        mount_bytes = 1_000_000
+        mount_age_seconds = 60
         [[pool]]
         name = "two"
         library = "small"
@@ -82,9 +88,11 @@ fn every_key_is_understood() {
     assert_eq!(config.libraries[0].geometry().unwrap().index_partition_bytes, 5_000_000);
     let one = &config.pools[&pool("one")];
     assert_eq!(
-        (one.copies.clone(), one.library.as_str(), one.compression_level),
-        (vec![pool("two")], "small", 1)
+        (one.copies.clone(), one.library.as_str(), one.compression),
+        (vec![pool("two")], "small", Compression::Zstd(1))
     );
+    assert_eq!((one.affinity, one.generation), (Affinity::Prefix(2), Some(library::Generation::Lto9)));
+    assert_eq!((one.drives_max, one.mount_bytes, one.mount_age), (3, 1_000_000, Duration::from_secs(60)));
     assert_eq!((one.quiet, one.pack_bytes_target), (Duration::from_millis(500), 10_000_000));
     assert_eq!(
         config.pools[&pool("two")].quiet,
@@ -179,6 +187,14 @@ fn each_fault_names_its_key() {
             "pool[0].copies",
         ),
         ("[[pool]]\nname = \"glacier\"\ncompression_level = 20", "pool[0].compression_level"),
+        ("[[pool]]\nname = \"glacier\"\ncompression = \"lzma\"", "pool[0].compression"),
+        (
+            "[[pool]]\nname = \"glacier\"\ncompression = \"none\"\ncompression_level = 3",
+            "pool[0].compression_level",
+        ),
+        ("[[pool]]\nname = \"glacier\"\naffinity = \"prefix:x\"", "pool[0].affinity"),
+        ("[[pool]]\nname = \"glacier\"\ngeneration = \"9\"", "pool[0].generation"),
+        ("[[pool]]\nname = \"glacier\"\ndrives_max = 0", "pool[0].drives_max"),
         ("[[pool]]\nname = \"glacier\"\n[[pool]]\nname = \"glacier\"", "pool[1].name"),
         ("[[pool]]\nname = \"odd\"", "class"),
         ("[class.GLACIER]\npool = \"x\"", "class.\"GLACIER\".pool"),

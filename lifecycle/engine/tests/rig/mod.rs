@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 
 use catalog::RedbCatalog;
 use dialect::reserved::MarkerKey;
-use engine::{Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings, Verify};
+use engine::{
+    Affinity, Compression, Engine, House, MemoryFence, Parts, PoolSettings, Settings, SpoolSettings, Verify,
+};
 use futures_util::TryStreamExt;
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -101,8 +103,13 @@ pub fn settings(folder: &std::path::Path) -> Settings {
         pack_bytes_target: 1 << 20,
         quiet: Duration::from_millis(50),
         journal_after: Duration::from_millis(200),
-        compression_level: 1,
         key: None,
+        compression: Compression::Zstd(1),
+        affinity: Affinity::None,
+        generation: None,
+        drives_max: 1,
+        mount_bytes: 4 << 30,
+        mount_age: Duration::from_millis(50),
         verify: Verify::Deferred,
     };
     Settings {

@@ -70,6 +70,7 @@ fn state(drives: &[&str], jobs: &[&str], results: &mpsc::Sender<Result<(), Error
         drives: drives.iter().map(|text| drive(text)).collect(),
         charges: Charges::default(),
         stopping: false,
+        held: false,
         abandoned: false,
     }
 }
@@ -210,4 +211,16 @@ fn idle_cartridges_go_back_and_stopping_ends_all() {
     );
     state.abandoned = true;
     assert_eq!(describe(&state.select(0, Instant::now(), IDLE)), "end");
+}
+
+#[test]
+fn while_a_library_is_held_cartridges_go_back_and_jobs_wait() {
+    let (results, _) = mpsc::channel();
+    let mut state = state(&["A i", "- i", "B d"], &["A", "C"], &results);
+    state.held = true;
+    let does = |state: &mut State, me| describe(&state.select(me, Instant::now(), IDLE));
+    assert_eq!(does(&mut state, 0), "unload");
+    assert_eq!((does(&mut state, 1), does(&mut state, 2)), ("wait".to_owned(), "wait".to_owned()));
+    state.held = false;
+    assert_eq!(does(&mut state, 0), "run 0");
 }

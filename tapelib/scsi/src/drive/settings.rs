@@ -31,7 +31,8 @@ impl Drive {
         Ok(())
     }
 
-    /// Switches the drive's compression, when it has one. Packs are compressed already.
+    /// Switches the drive's compression, when it has one. Packs are compressed already, unless that is left to
+    /// the drive.
     pub fn set_compression(&mut self, enabled: bool) -> Result<(), Error> {
         let page = self.session.mode_page(page::COMPRESSION, Compression::parse)?;
         if page.enabled == enabled || !page.capable {

@@ -13,8 +13,9 @@ use std::thread::JoinHandle;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
-use super::limits::CHUNK_BYTES;
+use super::limits::{CHUNK_BYTES, LEVEL_STORED};
 use super::seek::FrameSizes;
+use super::stored::Storer;
 
 /// A bounded set of compression threads.
 pub(super) struct Pipeline {
@@ -160,18 +161,46 @@ impl Drop for Pipeline {
 // === the workers ===
 
 fn work(jobs: &Mutex<Receiver<Job>>, level: i32) {
-    let mut context = CCtx::create();
+    let mut encoder = match level {
+        LEVEL_STORED => Encoder::Stored(Storer::default()),
+        _ => Encoder::Zstd(CCtx::create()),
+    };
     loop {
         let taken = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = taken else { return };
-        let mut ready = prepare(&mut context, level, job.plain);
+        let mut ready = encoder.begin(level, job.plain);
         while let Ok(chunk) = job.input.recv() {
-            let compressed = ready.and_then(|()| compress(&mut context, &chunk));
+            let compressed = ready.and_then(|()| encoder.encode(&chunk));
             ready = compressed.as_ref().map(|_| ()).map_err(|reason| *reason);
             let last = chunk.last;
             if job.pieces.send(Piece { compressed, spent: chunk }).is_err() || last {
                 break;
             }
+        }
+    }
+}
+
+/// What makes frames of bytes.
+enum Encoder {
+    Zstd(CCtx<'static>),
+    Stored(Storer),
+}
+
+impl Encoder {
+    fn begin(&mut self, level: i32, plain: u32) -> Result<(), &'static str> {
+        match self {
+            Self::Zstd(context) => prepare(context, level, plain),
+            Self::Stored(storer) => {
+                storer.begin(plain);
+                Ok(())
+            }
+        }
+    }
+
+    fn encode(&mut self, chunk: &Chunk) -> Result<Vec<u8>, &'static str> {
+        match self {
+            Self::Zstd(context) => compress(context, chunk),
+            Self::Stored(storer) => Ok(storer.store(&chunk.bytes, chunk.last)),
         }
     }
 }

@@ -34,6 +34,8 @@ pub const WINDOW_LOG_MAX: u32 = 26;
 pub const LEVEL_MIN: i32 = 1;
 /// See [`LEVEL_MIN`].
 pub const LEVEL_MAX: i32 = 19;
+/// The level at which bytes are stored as they are.
+pub const LEVEL_STORED: i32 = 0;
 
 /// What is handed to a compression thread at a time.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;

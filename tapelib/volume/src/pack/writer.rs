@@ -8,8 +8,8 @@ use super::frame::Framer;
 use super::id::{Digest, MemberId, PackId};
 use super::limits::{
     BUCKET_BYTES_MAX, CHUNK_BYTES, FRAMES_MAX, HUGE_FRAME_BYTES_MAX, HUGE_MEMBER_BYTES, KEY_BYTES_MAX,
-    LARGE_FRAME_BYTES_MAX, LEVEL_MAX, LEVEL_MIN, MANIFEST_BYTES_MAX, MANIFEST_LINE_OVERHEAD, MEMBERS_MAX,
-    PLAIN_BYTES_MAX, RECORD_BYTES_MAX,
+    LARGE_FRAME_BYTES_MAX, LEVEL_MAX, LEVEL_MIN, LEVEL_STORED, MANIFEST_BYTES_MAX, MANIFEST_LINE_OVERHEAD,
+    MEMBERS_MAX, PLAIN_BYTES_MAX, RECORD_BYTES_MAX,
 };
 use super::manifest::{Manifest, ManifestBuilder};
 use super::name::{manifest_name, member_name};
@@ -22,7 +22,7 @@ use crate::seal::{KeyMark, SealingKey, note};
 /// How a pack is compressed and sealed. The bytes of a pack depend on `level`, not on `workers`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// zstd level; values outside 1 to 19 are brought inside.
+    /// zstd level; values above 19 or below 0 are brought inside, and 0 stores the bytes as they are.
     pub level: i32,
     /// Compression threads, at least one. Each adds about 20 MiB of memory.
     pub workers: usize,
@@ -117,7 +117,7 @@ struct OpenMember {
 impl<W: Write> PackWriter<W> {
     /// Starts a pack and its compression threads.
     pub fn new(sink: W, id: PackId, options: &Options) -> Result<Self, Error> {
-        let level = options.level.clamp(LEVEL_MIN, LEVEL_MAX);
+        let level = options.level.clamp(LEVEL_STORED, LEVEL_MAX);
         let manifest = ManifestBuilder::new(id).map_err(|source| Error::Write { pack: id, source })?;
         let outlet = Outlet::new(sink, id, options.key.as_ref());
         let outlet = outlet.map_err(|source| Error::Write { pack: id, source })?;

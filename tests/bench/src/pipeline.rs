@@ -1,0 +1,75 @@
+//! The way of an object to tape, stage by stage and as a whole, in this process: what each stage does on its own, what
+//! the chain does with a tape that takes no time, and what it does with LTO-9 drives that take theirs.
+//!
+//! Time of drives is simulated: the library counts what real ones would take for everything that is asked of them
+//! (loads, locates, marks on tape, verification), while the host's own time is in the rows before.
+
+mod house;
+mod stages;
+mod tape;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::data::Contents;
+use crate::error::{Result, file};
+use crate::meter::Process;
+use crate::report::{Report, Row};
+
+/// One object of the pipeline's.
+const OBJECT_BYTES: usize = 1 << 20;
+
+/// What is measured, and where.
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder on the disk that is to be measured; made and removed. Holds up to three times what goes to tape
+    #[arg(long)]
+    folder: PathBuf,
+    /// Writes every figure here as a line of JSON
+    #[arg(long)]
+    lines: Option<PathBuf>,
+    /// Objects of 1 MiB taken to tape in the smaller of two runs; the larger has three times as many
+    #[arg(long, default_value_t = 1_500)]
+    objects: usize,
+}
+
+/// Measures everything, and prints the table.
+///
+/// # Errors
+/// Whatever breaks: a run with one error fails.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new(arguments.lines.as_deref()).map_err(file("making the report"))?;
+    let contents = Contents::new();
+    let folder = &arguments.folder;
+    std::fs::create_dir_all(folder).map_err(file("making the folder"))?;
+    let measured = measure(arguments, &contents, &mut report);
+    let removed = std::fs::remove_dir_all(folder).map_err(file("removing the folder"));
+    let said = measured.and_then(|said| removed.map(|()| said))?;
+    print!("{}\n{said}", report.table());
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, contents: &Contents, report: &mut Report) -> Result<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(file("starting the runtime"))?;
+    let mut add = |row: Row| report.add(row).map_err(file("writing the report"));
+    for row in stages::measure(&runtime, contents, &arguments.folder)? {
+        add(row)?;
+    }
+    let (rows, said) = tape::measure(&runtime, contents, &arguments.folder, arguments.objects)?;
+    for row in rows {
+        add(row)?;
+    }
+    Ok(said)
+}
+
+/// A figure with what this process used for it.
+fn metered<T>(name: impl Into<String>, work: impl FnOnce() -> Result<(T, u64, u64)>) -> Result<(T, Row)> {
+    let meter = Process(std::process::id()).meter();
+    let begin = std::time::Instant::now();
+    let (value, count, bytes) = work()?;
+    let mut row = Row::new(name, count, bytes, begin.elapsed());
+    row.server = Some(meter.usage());
+    Ok((value, row))
+}
