@@ -104,7 +104,7 @@ impl Desk {
             let busy = drives.iter().filter(|drive| matches!(drive.state, DriveState::Busy)).count();
             json!({
                 "name": name,
-                "kind": "virtual",
+                "kind": self.configured.iter().find(|library| library.name == *name).map(LibraryConfig::kind),
                 "drives": drives.len(),
                 "drives_busy": busy,
                 "drives_down": down,

@@ -2,13 +2,15 @@
 //! drives for them. One that fails holds up none of the others.
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use model::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
@@ -77,92 +79,108 @@ pub(crate) fn is_worth_a_mount(
         || taken >= quota / 2
 }
 
+/// When a stage looks again by itself.
+struct Wake {
+    timer: Pin<Box<Sleep>>,
+    /// It pauses after an error until then, whatever hints come.
+    pauses: bool,
+}
+
+// === impl Wake ===
+
+impl Wake {
+    fn after(interval: Duration) -> Self {
+        Self { timer: Box::pin(sleep(interval)), pauses: false }
+    }
+
+    fn pause(interval: Duration, pause: Duration) -> Self {
+        Self { timer: Box::pin(sleep(interval.max(pause))), pauses: !pause.is_zero() }
+    }
+}
+
+/// The stage ends, and everything with it.
+struct Over;
+
 impl Runner {
     /// The loop of a stage that mounts. Ends when the mounts under way have ended after `stop` is set; whoever sets it
     /// has closed the turns.
-    pub(crate) async fn run_mounts(
-        self,
-        mut stop: watch::Receiver<bool>,
-        fail: watch::Sender<Option<String>>,
-    ) {
+    pub(crate) async fn run_mounts(self, stop: watch::Receiver<bool>, fail: watch::Sender<Option<String>>) {
         let mut running: JoinSet<Result<u64, Error>> = JoinSet::new();
-        let mut pause_until = Instant::now();
-        let mut failed = false;
-        loop {
-            let wake = pause_until.max(Instant::now() + interval(self.stage, &self.house));
-            let bell = self.bells.of(self.stage).notified();
-            let resting = pause_until > Instant::now();
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                Some(ended) = running.join_next(), if !running.is_empty() => {
-                    let Some(progress) = self.ended(ended, &mut failed, &mut pause_until, &fail) else { return };
-                    if progress == 0 || pause_until > Instant::now() {
-                        continue;
-                    }
-                }
-                () = sleep_until(wake) => {}
-                () = bell, if !resting => {}
-            }
-            match begin(self.stage, &self.house, &self.bells).await {
-                Ok(Begun { mounts, trouble }) => {
-                    mounts.into_iter().for_each(|mount| drop(running.spawn(mount)));
-                    match trouble {
-                        Some(error) => {
-                            let Some(()) = self.trouble(&error, &mut pause_until, &fail) else { return };
-                        }
-                        None if !failed => self.notices.clear(self.stage),
-                        None => {}
-                    }
-                    failed = false;
-                }
-                Err(error) => {
-                    let Some(()) = self.trouble(&error, &mut pause_until, &fail) else { return };
-                }
-            }
+        if self.look_and_mount(stop, &mut running, &fail).await.is_err() {
+            return;
         }
         while let Some(ended) = running.join_next().await {
-            if self.ended(ended, &mut failed, &mut pause_until, &fail).is_none() {
+            if self.ended(ended, &fail).is_err() {
                 return;
             }
         }
     }
 
-    /// A mount is over: its drive is free for whoever wants it. What it did; nothing when everything ends.
-    fn ended(
+    async fn look_and_mount(
         &self,
-        ended: Result<Result<u64, Error>, JoinError>,
-        failed: &mut bool,
-        pause_until: &mut Instant,
+        mut stop: watch::Receiver<bool>,
+        running: &mut JoinSet<Result<u64, Error>>,
         fail: &watch::Sender<Option<String>>,
-    ) -> Option<u64> {
-        MOUNTING.into_iter().filter(|stage| *stage != self.stage).for_each(|stage| self.bells.ring(stage));
-        let result = match ended {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_) => return None,
-        };
-        match result {
-            Ok(progress) => Some(progress),
-            Err(error) => {
-                *failed = true;
-                self.trouble(&error, pause_until, fail).map(|()| 0)
+    ) -> Result<(), Over> {
+        let interval = || interval(self.stage, &self.house);
+        let mut wake = Wake::after(interval());
+        let mut failed = false;
+        loop {
+            let bell = self.bells.of(self.stage).notified();
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                Some(ended) = running.join_next(), if !running.is_empty() => match self.ended(ended, fail)? {
+                    Ok(progress) if progress == 0 || wake.pauses => continue,
+                    Ok(_) => {}
+                    Err(pause) => {
+                        failed = true;
+                        wake = Wake::pause(interval(), pause);
+                        continue;
+                    }
+                },
+                () = wake.timer.as_mut() => {}
+                () = bell, if !wake.pauses => {}
             }
+            let trouble = match begin(self.stage, &self.house, &self.bells).await {
+                Ok(Begun { mounts, trouble }) => {
+                    mounts.into_iter().for_each(|mount| drop(running.spawn(mount)));
+                    if trouble.is_none() && !failed {
+                        self.notices.clear(self.stage);
+                    }
+                    failed = false;
+                    trouble
+                }
+                Err(error) => Some(error),
+            };
+            wake = match trouble {
+                Some(error) => Wake::pause(interval(), self.trouble(&error, fail)?),
+                None => Wake::after(interval()),
+            };
         }
     }
 
-    /// Tells of an error; nothing when everything ends.
-    fn trouble(
+    /// A mount is over: its drive is free for whoever wants it. What it did, or how long the stage pauses.
+    fn ended(
         &self,
-        error: &Error,
-        pause_until: &mut Instant,
+        ended: Result<Result<u64, Error>, JoinError>,
         fail: &watch::Sender<Option<String>>,
-    ) -> Option<()> {
+    ) -> Result<Result<u64, Duration>, Over> {
+        MOUNTING.into_iter().filter(|stage| *stage != self.stage).for_each(|stage| self.bells.ring(stage));
+        match ended {
+            Ok(Ok(progress)) => Ok(Ok(progress)),
+            Ok(Err(error)) => self.trouble(&error, fail).map(Err),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => Err(Over),
+        }
+    }
+
+    /// Tells of an error; gives how long the stage pauses.
+    fn trouble(&self, error: &Error, fail: &watch::Sender<Option<String>>) -> Result<Duration, Over> {
         if is_fatal(error) {
             fail.send_replace(Some(chain(error)));
-            return None;
+            return Err(Over);
         }
         self.notices.put(self.stage, error, self.house.now());
-        *pause_until = Instant::now() + react(self.stage, error);
-        Some(())
+        Ok(react(self.stage, error))
     }
 }

@@ -14,7 +14,7 @@ use model::pack::PackCopyStage;
 use model::restore::RestoreStage;
 use model::store::StoreError;
 use model::volume::{Volume, VolumeStage, VolumeState};
-use model::{Archive, PoolName, RestoreJob, RestoreState, VolumeId};
+use model::{Archive, PoolName, RestoreJob, RestoreState};
 use rig::{Rig, bytes, settings, wait_for};
 use store::{EmbeddedStore, S3Service, Swap};
 use virtual_library::{Barcode, Effect, Fault, Place, Sense, Unit, VirtualLibrary};
@@ -82,18 +82,19 @@ async fn a_damaged_copy_gives_way_to_the_good_one() {
     let body = bytes(1, 300_000);
     let archive = archived(&rig, "key", &body).await;
     let pack = archive.extents[0].pack;
-    let mut copies = wait_for("both copies to be read back", || async {
+    let copies = wait_for("both copies to be read back", || async {
         let copies = rig.catalog.copies_of(pack).await.unwrap();
         let verified = copies.iter().filter(|copy| copy.state.stage() == PackCopyStage::Verified).count();
         (verified == 2).then_some(copies)
     })
     .await;
-    // What is in a drive is read first.
-    let mounted: Vec<_> = rig.library.drives().iter().filter_map(|drive| drive.mounted).collect();
-    let is_mounted = |volume: VolumeId| mounted.iter().any(|uuid| uuid.to_string() == volume.to_string());
-    copies.sort_by_key(|copy| (!copy.volume.is_some_and(is_mounted), copy.number));
-    let (start_block, blocks) = copies[0].state.place().unwrap();
-    let volume = rig.catalog.volume(copies[0].volume.unwrap()).await.unwrap().unwrap();
+    // What is in a drive would be read first; else it is the first copy.
+    for copy in &copies {
+        let row = rig.catalog.volume(copy.volume.unwrap()).await.unwrap().unwrap();
+        let (library, barcode) = (rig.library.clone(), library::Barcode::parse(&row.barcode).unwrap());
+        tokio::task::spawn_blocking(move || library.put_away(&barcode).unwrap()).await.unwrap();
+    }
+    let (volume, start_block, blocks) = place(&rig, &archive).await;
     let barcode = Barcode::parse(&volume.barcode).unwrap();
     for block in start_block..start_block + blocks {
         rig.machine.faults().damage_block(&barcode, 1, block);

@@ -34,7 +34,6 @@ mod tar;
 mod tests;
 mod untar;
 mod writer;
-mod xxh64;
 
 pub use error::Error;
 pub use id::{Digest, MemberId, PackId, ParseError};

@@ -40,6 +40,14 @@ pub struct Units {
 }
 
 impl LibraryConfig {
+    /// What kind it is, in the configuration's word.
+    pub fn kind(&self) -> &'static str {
+        match &self.machine {
+            Machine::Virtual(_) => "virtual",
+            Machine::Sg(_) => "sg",
+        }
+    }
+
     /// Its size, when it is one in files.
     pub fn geometry(&self) -> Option<&Geometry> {
         match &self.machine {

@@ -1,12 +1,15 @@
 //! zstd frames that hold their bytes as they are (RFC 8878, raw blocks): for what is compressed elsewhere, or nowhere.
 //! Every zstd decoder reads them, and the seek table treats them as any other.
 
-use super::xxh64::Xxh64;
+use std::hash::Hasher;
+
+use twox_hash::XxHash64;
 
 /// Builds one frame after the other, each fed in chunks.
 #[derive(Default)]
 pub(super) struct Storer {
-    checksum: Xxh64,
+    /// XXH64 with seed 0 (RFC 8878, 3.1.1).
+    checksum: XxHash64,
     begun: bool,
     plain: u32,
 }
@@ -35,7 +38,7 @@ impl Storer {
             frame.extend([DESCRIPTOR, WINDOW]);
             frame.extend(self.plain.to_le_bytes());
         }
-        self.checksum.update(chunk);
+        self.checksum.write(chunk);
         let mut rest = chunk;
         for block in 1..=blocks {
             let (bytes, after) = rest.split_at(rest.len().min(BLOCK_BYTES));
