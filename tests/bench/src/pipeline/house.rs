@@ -105,6 +105,8 @@ pub struct Setup {
     pub compression: Compression,
     /// Bytes put into a pack.
     pub pack_bytes: u64,
+    /// When what was written is read back.
+    pub verify: engine::Verify,
 }
 
 /// A house at work.
@@ -123,7 +125,14 @@ pub async fn open(
     timing: Timing,
     setup: Setup,
 ) -> Result<Running> {
-    let geometry = Geometry { drives: setup.drives, slots: 8, ..Geometry::default() };
+    // Two cartridges of LTO-9, so that none is labelled while the others are written.
+    let geometry = Geometry {
+        drives: setup.drives,
+        slots: 3,
+        cartridge_bytes: 18_000_000_000_000,
+        index_partition_bytes: 120_000_000_000,
+        ..Geometry::default()
+    };
     let machine =
         VirtualLibrary::open_timed(&folder.join("library"), geometry, timing).map_err(part("the library"))?;
     let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
@@ -199,7 +208,7 @@ fn settings(folder: &Path, setup: Setup) -> Settings {
         mount_age: Duration::from_secs(1),
         journal_after: Duration::from_secs(3600),
         key: None,
-        verify: engine::Verify::Deferred,
+        verify: setup.verify,
     };
     Settings {
         buckets: BucketSettings::all(),

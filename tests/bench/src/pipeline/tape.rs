@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Compression, Standing};
+use engine::{Compression, Standing, Verify};
 use model::pack::PackCopyStage;
 use model::store::ObjectStore;
 use model::volume::VolumeStage;
@@ -24,8 +24,6 @@ const SECONDS_MAX: u64 = 1_800;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Bytes put into a pack.
 const PACK_BYTES: u64 = 256 << 20;
-/// What the engine commits at a time.
-const COMMIT_GROUP_BYTES: f64 = 32e9;
 /// An LTO-9 drive.
 const DRIVE_RATE: f64 = 400e6;
 const LEVEL: i32 = 3;
@@ -43,33 +41,45 @@ pub fn measure(
     for (name, compression) in [("stored", Compression::None), ("zstd 3", Compression::Zstd(LEVEL))] {
         rows.push(bench.chain(name, compression, objects)?);
     }
-    let [few, many] = [bench.timed(1, objects)?, bench.timed(1, 3 * objects)?];
-    let two = bench.timed(2, 3 * objects)?;
+    let mut lines = Vec::new();
+    for verify in [Verify::Never, Verify::Deferred] {
+        let runs = [1, 2].map(|drives| {
+            let [few, many] = [objects, 3 * objects].map(|count| bench.timed(drives, verify, count));
+            Ok::<_, Error>([few?, many?])
+        });
+        let [one, two] = runs;
+        let (one, two) = (one?, two?);
+        lines.push(summary(verify, &one, &two));
+        rows.extend(one.into_iter().chain(two));
+    }
     let commit = stages::commit_cost(contents, &folder.join("commit"))?;
-    let said = summary(&few, &many, &two, commit);
-    rows.extend([few, many, two].into_iter().flat_map(|run| [run.row, run.verified]));
-    Ok((rows, said))
+    lines.push(format!(
+        "a commit takes {:.1} s: once in 32 GB, or at the end of a mount\n",
+        commit.as_secs_f64()
+    ));
+    Ok((rows, lines.concat()))
 }
 
-/// What the runs come to.
-fn summary(few: &Timed, many: &Timed, two: &Timed, commit: Duration) -> String {
-    let seconds = |run: &Timed| run.row.elapsed.as_secs_f64();
-    let rate = (many.row.bytes - few.row.bytes) as f64 / (seconds(many) - seconds(few));
-    let fixed = seconds(few) - few.row.bytes as f64 / rate;
-    // A mount is paid once; the marks and the index of a group are part of what is fixed here.
-    let of_group = COMMIT_GROUP_BYTES / (COMMIT_GROUP_BYTES / rate + commit.as_secs_f64());
-    let of_two = seconds(many) / seconds(two);
+/// What runs of few and of many objects come to, in one drive and in two.
+fn summary(verify: Verify, one: &[Row; 2], two: &[Row; 2]) -> String {
+    let rate = |[few, many]: &[Row; 2]| {
+        (many.bytes - few.bytes) as f64 / (many.elapsed.as_secs_f64() - few.elapsed.as_secs_f64())
+    };
+    let (of_one, of_two) = (rate(one), rate(two));
     format!(
-        "one more byte goes to tape at {:.0} MB/s ({:.1} % of the drive); a mount costs {fixed:.0} s beside its bytes, of \
-         which {:.1} s are the commit; commit groups of 32 GB make that {:.0} MB/s, {:.1} % of the drive and {:.0} objects \
-         of 1 MiB a second; two drives are {of_two:.2} times one\n",
-        rate / 1e6,
-        rate / DRIVE_RATE * 100.0,
-        commit.as_secs_f64(),
-        of_group / 1e6,
-        of_group / DRIVE_RATE * 100.0,
-        of_group / OBJECT_BYTES as f64,
+        "{}: one more byte goes to tape at {:.0} MB/s ({:.1} % of the drive, {:.0} objects of 1 MiB a second), and a mount \
+         costs {:.0} s beside its bytes; two drives are {:.2} times one\n",
+        told(verify),
+        of_one / 1e6,
+        of_one / DRIVE_RATE * 100.0,
+        of_one / OBJECT_BYTES as f64,
+        one[0].elapsed.as_secs_f64() - one[0].bytes as f64 / of_one,
+        of_two / of_one,
     )
+}
+
+fn told(verify: Verify) -> &'static str {
+    if verify == Verify::Never { "written" } else { "written and read back" }
 }
 
 struct Bench<'a> {
@@ -78,20 +88,12 @@ struct Bench<'a> {
     folder: &'a Path,
 }
 
-/// A run with simulated time.
-struct Timed {
-    /// From the first mount until everything is on tape.
-    row: Row,
-    /// Until everything was read back, too.
-    verified: Row,
-}
-
 impl Bench<'_> {
     /// From the rule until everything is read back from a tape that takes no time.
     fn chain(&self, name: &str, compression: Compression, objects: usize) -> Result<Row> {
         let folder = self.folder.join("chain");
         let store = self.filled(&folder, objects)?;
-        let setup = Setup { drives: 2, compression, pack_bytes: PACK_BYTES };
+        let setup = Setup { drives: 2, compression, pack_bytes: PACK_BYTES, verify: Verify::Deferred };
         let running = self.runtime.block_on(house::open(&folder, store, Timing::instant(), setup))?;
         self.runtime.block_on(scratch(&running))?;
         let ((), row) = metered(format!("chain {name}, {objects} x 1 MiB, store to verified"), || {
@@ -106,37 +108,34 @@ impl Bench<'_> {
         Ok(row)
     }
 
-    /// Everything is on the spool before the first mount, so that nothing but the drives takes time.
-    fn timed(&self, drives: u16, objects: usize) -> Result<Timed> {
+    /// From the first mount until all is on tape, read back where that is asked for. Everything is on the spool before, so
+    /// that nothing but the drives takes time.
+    fn timed(&self, drives: u16, verify: Verify, objects: usize) -> Result<Row> {
         let folder = self.folder.join("timed");
         let store = self.filled(&folder, objects)?;
         let clock = SimulatedClock::default();
         let timing = Timing::on(Arc::new(clock.clone()));
-        let setup = Setup { drives, compression: Compression::None, pack_bytes: PACK_BYTES };
+        let setup = Setup { drives, compression: Compression::None, pack_bytes: PACK_BYTES, verify };
         let running = self.runtime.block_on(house::open(&folder, store, timing, setup))?;
-        let name = |what: &str| format!("LTO-9 x {drives}, {objects} x 1 MiB, {what}");
-        let (times, mut row) = metered(name("written"), || {
-            let times = self.runtime.block_on(async {
+        let end = if verify == Verify::Never { PackCopyStage::Written } else { PackCopyStage::Verified };
+        let name = format!("LTO-9 x {drives}, {objects} x 1 MiB, {}", told(verify));
+        let (elapsed, mut row) = metered(name, || {
+            let elapsed = self.runtime.block_on(async {
                 scratch(&running).await?;
                 running.engine.stand(held(&running));
                 running.put_rule().await?;
                 reach(&running, PackCopyStage::Spooled, objects).await?;
                 let begin = clock.elapsed();
                 running.engine.stand(Standing::default());
-                reach(&running, PackCopyStage::Written, objects).await?;
-                let written = clock.elapsed();
-                reach(&running, PackCopyStage::Verified, objects).await?;
-                Ok::<_, Error>((begin, written, clock.elapsed()))
+                reach(&running, end, objects).await?;
+                Ok::<_, Error>(clock.elapsed() - begin)
             })?;
-            Ok((times, objects as u64, (objects * OBJECT_BYTES) as u64))
+            Ok((elapsed, objects as u64, (objects * OBJECT_BYTES) as u64))
         })?;
         self.runtime.block_on(running.stop())?;
         std::fs::remove_dir_all(&folder).map_err(file("removing a run"))?;
-        let (begin, written, verified) = times;
-        row.elapsed = written - begin;
-        let mut all = row.clone();
-        (all.name, all.elapsed) = (name("and verified"), verified - begin);
-        Ok(Timed { row, verified: all })
+        row.elapsed = elapsed;
+        Ok(row)
     }
 
     fn filled(&self, folder: &Path, objects: usize) -> Result<Arc<dyn ObjectStore>> {
