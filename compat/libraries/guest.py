@@ -89,7 +89,8 @@ def lay_out(root, kernel, library, programs):
         os.symlink("busybox", root / "bin" / applet)
     for name, path in programs.items():
         check(path, f"{name} is not installed")
-        shutil.copy(path, root / "bin" / name)
+        # Everything here is in the guest's memory, and what a debugger wants is most of a binary of ours.
+        run("strip", "-o", root / "bin" / name, path)
         for needed in re.findall(r"(/\S+) \(0x", run("ldd", path)):
             place = root / needed.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
