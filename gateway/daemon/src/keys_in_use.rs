@@ -22,7 +22,8 @@ pub struct InUse {
 pub async fn keys_in_use(catalog: &dyn Catalog) -> Result<BTreeMap<String, InUse>, CatalogError> {
     let mut keys: BTreeMap<String, InUse> = BTreeMap::new();
     let mut counted = BTreeSet::new();
-    for stage in [PackCopyStage::Spooled, PackCopyStage::Written, PackCopyStage::Verified] {
+    // What is left of a damaged copy is still restored, and a wanted one is made from another.
+    for stage in PackCopyStage::ALL.into_iter().filter(|stage| *stage != PackCopyStage::Dead) {
         let mut after: Option<PackId> = None;
         loop {
             let copies = catalog.copies_in(stage, after, PAGE).await?;
