@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -296,19 +296,47 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<(String, b
     }
 }
 
-/// Puts a file of this text in place, for its owner only: there is the old file or the whole new one, also after a
-/// power cut.
+/// Puts a file of this text in place: there is the old file or the whole new one, also after a power cut. A new file is for
+/// its owner only; one that was there keeps its owner, group and mode, and its place behind a symbolic link.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
-    let unfinished = path.with_extension("unfinished");
     let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let (path, old) = match fs::canonicalize(path) {
+            Ok(path) => (path.clone(), Some(fs::metadata(path)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
+            Err(error) => return Err(error),
+        };
+        let unfinished = beside(&path, ".unfinished");
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        if let Some(old) = old {
+            keep_owner(&file, &old)?;
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&unfinished, path)?;
+        fs::rename(&unfinished, &path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|source| Error::File { operation: "write", path: path.to_owned(), source })
+}
+
+/// A file beside another, named after all of its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Gives a file the owner and the group of another, where they differ.
+pub(crate) fn keep_owner(file: &File, of: &fs::Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (of.uid(), of.gid()) {
+        std::os::unix::fs::fchown(file, Some(of.uid()), Some(of.gid()))?;
+    }
+    Ok(())
 }
 
 /// How long a directory in use is waited for.

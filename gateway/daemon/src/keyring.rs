@@ -14,7 +14,7 @@ use model::Timestamp;
 use volume::seal::{self, KeyId, KeyName, KeySource, Keyring, KeyringError, SealingKey};
 use zeroize::Zeroizing;
 
-use crate::data::replace;
+use crate::data::{beside, keep_owner, replace};
 use crate::error::{Error, chain};
 
 /// Permissions of others than owner and group.
@@ -59,10 +59,16 @@ impl KeyFile {
         &self,
         change: impl FnOnce(&mut Keyring) -> Result<T, KeyringError>,
     ) -> Result<T, Error> {
-        let lock_path = self.path.with_extension("lock");
+        // By whatever name a process knows it, the lock is one.
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let lock_path = beside(&path, ".lock");
         let failed = |source| Error::File { operation: "lock", path: lock_path.clone(), source };
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(failed)?;
+        // Whoever owns the keyring takes this lock too.
+        if let Ok(keyring) = fs::metadata(&self.path) {
+            keep_owner(&lock, &keyring).map_err(failed)?;
+        }
         lock.lock().map_err(failed)?;
         let mut keyring = self.keyring()?;
         let changed =
@@ -95,7 +101,7 @@ impl KeyFile {
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        self.change(|keyring| new.iter().map(|name| keyring.create(name, &created())).collect())
+        self.change(|keyring| new.iter().map(|name| keyring.create(name, 0, &created())).collect())
     }
 
     /// Does something with the keyring, read anew if its file changed.
@@ -167,7 +173,8 @@ pub enum ReadError {
 
 /// Reads a keyring's text form; what was read is wiped.
 pub fn read_keyring(source: impl io::Read) -> Result<Keyring, ReadError> {
-    let mut text = Zeroizing::new(String::new());
+    // A text that grows leaves copies behind that nobody wipes; thousands of keys have room in this.
+    let mut text = Zeroizing::new(String::with_capacity(1 << 20));
     let mut source = source.take(BYTES_MAX);
     io::Read::read_to_string(&mut source, &mut text).map_err(ReadError::Io)?;
     Keyring::parse(&text).map_err(ReadError::Keyring)
@@ -200,19 +207,32 @@ mod tests {
         assert!(gateway.newest(&name("vault")).is_err());
         for version in 1..=3 {
             let id = command.change(|keyring| match version {
-                1 => keyring.create(&name("vault"), &created()),
-                _ => keyring.rotate(&name("vault"), &created()),
+                1 => keyring.create(&name("vault"), 0, &created()),
+                _ => keyring.rotate(&name("vault"), 0, &created()),
             });
             assert_eq!(id.unwrap().version, version);
             assert_eq!(gateway.newest(&name("vault")).unwrap().id().version, version);
         }
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let before = fs::read(&path).unwrap();
-        assert!(command.change(|keyring| keyring.create(&name("vault"), &created())).is_err());
+        assert!(command.change(|keyring| keyring.create(&name("vault"), 0, &created())).is_err());
         assert_eq!(fs::read(&path).unwrap(), before, "a refused change writes nothing");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         let open = KeyFile::new(path).newest(&name("vault")).unwrap_err();
         assert!(open.wants_key() && open.to_string().contains("chmod"), "{open}");
+    }
+
+    #[test]
+    fn a_change_keeps_mode_and_place_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (safe, link) = (folder.path().join("safe.lock"), folder.path().join("keyring"));
+        fs::write(&safe, "end 0\n").unwrap();
+        fs::set_permissions(&safe, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&safe, &link).unwrap();
+        KeyFile::new(link.clone()).change(|keyring| keyring.create(&name("vault"), 0, &created())).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&safe).unwrap().mode() & 0o777, 0o640);
+        assert!(KeyFile::new(safe).newest(&name("vault")).is_ok());
     }
 
     #[test]

@@ -78,8 +78,20 @@ async fn run(
     wanted: Option<CatalogId>,
 ) -> Result<Report, Error> {
     let failed = |error| Error::assemble("catalog of these cartridges", error);
-    let keyring = args.keyring.clone().or_else(|| config.keyring.clone()).unwrap_or_else(|| data.keyring());
-    let keys = Arc::new(KeyFile::new(keyring));
+    let own = KeyFile::new(config.keyring.clone().unwrap_or_else(|| data.keyring()));
+    let keys = match &args.keyring {
+        Some(given) => {
+            let given = KeyFile::new(given.clone());
+            if !args.dry_run {
+                // Where the gateway finds them, before anything could make a new key of an old name.
+                let keyring = given.keyring()?;
+                own.change(|keys| keys.merge(&keyring))?;
+            }
+            given
+        }
+        None => own,
+    };
+    let keys = Arc::new(keys);
     let folder = data.rebuild();
     let found = rebuild::read(libraries, &folder, keys, wanted, &progress).await.map_err(failed)?;
     let catalog_id = chosen(&found, wanted)?;

@@ -36,7 +36,7 @@ impl Records {
     async fn status(&self) -> Result<Value, CatalogError> {
         let mut status = view::counts(&self.catalog.counts().await?);
         status["volumes"] = view::volume_counts(&self.volumes().await?);
-        let untold = self.catalog.archives_untold(UNTOLD_MAX).await?;
+        let untold = self.catalog.archives_untold(None, UNTOLD_MAX).await?;
         status["untold"] = json!(untold.len());
         status["untold_since"] =
             json!(untold.first().and_then(|row| row.untold()).map(|since| since.to_string()));

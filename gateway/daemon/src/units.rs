@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use library::Library;
+use library::{Inventory, Library};
+use scsi::Transport;
 use scsi::sg::{self, Device, Sg};
 use scsi::spc::DeviceType;
-use scsi::{Changer, ElementKind, Transport};
 use serde_json::{Value, json};
 use virtual_library::{Timing, VirtualLibrary};
 
@@ -39,26 +39,25 @@ pub fn open(
             (settings.ours, settings.reservation) = (units.ours.clone(), reservation);
             let devices = sg::discover()?;
             let changer = sg::find(&devices, DeviceType::Changer, &units.changer)?.path;
-            let drives = wanted_drives(units, &changer)?;
-            let paths = drives.iter().filter_map(|serial| open_drive(&config.name, &devices, serial));
-            let paths: Vec<Box<dyn Transport>> = paths.collect();
-            Ok((Library::open(settings, Box::new(Sg::open(&changer)?), paths)?, None))
+            let drives = |named: &Inventory| -> Vec<Box<dyn Transport>> {
+                let wanted = wanted_drives(units, named);
+                wanted.iter().filter_map(|serial| open_drive(&config.name, &devices, serial)).collect()
+            };
+            Ok((Library::open_with(settings, Box::new(Sg::open(&changer)?), drives)?, None))
         }
     }
 }
 
 /// Serial numbers of the drives that the changer names and that are ours.
-fn wanted_drives(units: &Units, changer: &Path) -> Result<BTreeSet<String>, Failure> {
-    let elements = Changer::new(Box::new(Sg::open(changer)?)).inventory()?;
-    let named = elements.iter().filter(|element| element.kind == ElementKind::Drive);
-    let named: BTreeSet<String> = named.filter_map(|element| element.drive_serial()).collect();
+fn wanted_drives(units: &Units, named: &Inventory) -> BTreeSet<String> {
+    let named: BTreeSet<String> = named.drives.iter().filter_map(|drive| drive.serial.clone()).collect();
     match &units.drives {
-        None => Ok(named),
+        None => named,
         Some(ours) => {
             for missing in ours.difference(&named) {
                 tracing::warn!(drive = missing, "the changer names no drive of that serial number");
             }
-            Ok(ours.intersection(&named).cloned().collect())
+            ours.intersection(&named).cloned().collect()
         }
     }
 }
@@ -76,8 +75,9 @@ fn open_drive(library: &str, devices: &[Device], serial: &str) -> Option<Box<dyn
     }
 }
 
-/// Which units of this machine real libraries are made of, as the kernel lists them; none is asked. By library: its
-/// `changer` and the `drives` that the configuration names, each with its node or with what is the `matter`.
+/// Which units of this machine real libraries are made of, as the kernel lists them; a unit is asked only for a serial
+/// number that the kernel has not read. By library: its `changer` and the `drives` that the configuration names, each with
+/// its node or with what is the `matter`.
 pub fn survey(libraries: &[LibraryConfig]) -> Value {
     let real = libraries.iter().filter_map(|library| match &library.machine {
         Machine::Virtual(_) => None,

@@ -195,8 +195,12 @@ impl<S: Store> Catalog for Book<S> {
         .await
     }
 
-    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError> {
-        self.listing("listing what tape is not told", move |read| query::untold(read, limit)).await
+    async fn archives_untold(
+        &self,
+        after: Option<(model::Timestamp, ArchiveId)>,
+        limit: usize,
+    ) -> Result<Vec<Archive>, CatalogError> {
+        self.listing("listing what tape is not told", move |read| query::untold(read, after, limit)).await
     }
 
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError> {

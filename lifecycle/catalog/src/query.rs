@@ -6,11 +6,13 @@ use model::archive::ArchiveStage;
 use model::catalog::Counts;
 use model::pack::{PackCopy, PackCopyStage};
 use model::restore::RestoreStage;
-use model::{Archive, ArchiveId, PackId, RestoreJob, VolumeId};
+use model::{Archive, ArchiveId, PackId, RestoreJob, Timestamp, VolumeId};
 
 use crate::Error;
 use crate::kv::{Read, Table, scan_prefix};
-use crate::row::{LIVE, MOMENT_BYTES, Row, archive_key, decode, hex, pack_key, turned, volume_key};
+use crate::row::{
+    LIVE, MOMENT_BYTES, Row, archive_key, decode, hex, pack_key, turned, untold_key, volume_key,
+};
 
 /// Most rows one page has.
 pub const PAGE_ROWS_MAX: usize = 10_000;
@@ -52,10 +54,15 @@ pub fn page<R: Row>(
 }
 
 /// Up to `limit` archives with something untold, the longest first.
-pub fn untold(read: &dyn Read, limit: usize) -> Result<Vec<Archive>, Error> {
+pub fn untold(
+    read: &dyn Read,
+    after: Option<(Timestamp, ArchiveId)>,
+    limit: usize,
+) -> Result<Vec<Archive>, Error> {
     let index = Table::ArchivesUntold;
+    let after = after.map(|(since, id)| untold_key(since, id));
     let mut keys: Vec<Vec<u8>> = Vec::new();
-    read.scan(index, &[], &mut |key, _| {
+    scan_prefix(read, index, &[], after.as_deref(), &mut |key, _| {
         if keys.len() == limit.min(PAGE_ROWS_MAX) {
             return ControlFlow::Break(());
         }

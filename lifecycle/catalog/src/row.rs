@@ -54,6 +54,11 @@ const ENCODING: u8 = 4;
 /// What the index of the archives in a pack says of one that is not history.
 pub const LIVE: &[u8] = &[1];
 
+/// Where an archive stands among those with something untold since then.
+pub fn untold_key(since: Timestamp, id: ArchiveId) -> Vec<u8> {
+    joined(&ordered(since), &archive_key(id))
+}
+
 /// Bytes for people.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -144,7 +149,7 @@ impl Row for Archive {
             }
         }
         if let Some(since) = self.untold() {
-            entries.insert((Table::ArchivesUntold, joined(&ordered(since), &key)), Vec::new());
+            entries.insert((Table::ArchivesUntold, untold_key(since, self.id)), Vec::new());
         }
         for extent in &self.extents {
             let pack = pack_key(extent.pack);

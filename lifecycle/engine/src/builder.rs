@@ -212,7 +212,12 @@ fn settle(house: &House, id: PackId, file: File, built: Built) -> Result<Built, 
     house.spool.sync(&beside)?;
     house.spool.sync(&file)?;
     drop(file);
-    crate::spool_check::check(&house.spool.path(id), &built.summary, &*house.keys)
-        .map_err(|source| Error::Pack { pack: id, source: Box::new(source) })?;
-    Ok(built)
+    match crate::spool_check::check(&house.spool.path(id), &built.summary, &*house.keys) {
+        Ok(()) => Ok(built),
+        // The key went away since the pack was begun; the pack is no worse for it.
+        Err(volume::pack::Error::Seal(source)) if source.wants_key() => {
+            Err(Error::Key { what: format!("pack {id} on the spool"), source })
+        }
+        Err(source) => Err(Error::Pack { pack: id, source: Box::new(source) }),
+    }
 }

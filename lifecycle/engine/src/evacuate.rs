@@ -108,6 +108,10 @@ async fn let_go(house: &House, id: VolumeId, retire: bool) -> Result<bool, Error
         tracing::error!(volume = %id, %pack, "a volume that was emptied is kept: something living is only there");
         return Ok(false);
     }
+    if house.turns.uses(id) {
+        // A mount under way may still tell its journal things that are to be told elsewhere then.
+        return Ok(false);
+    }
     let Some(mut volume) = house.catalog.volume(id).await? else { return Ok(false) };
     if volume.state.stage() != VolumeStage::Reclaiming && !retire {
         // It is away; what is to be labelled anew has to be there.

@@ -133,6 +133,6 @@ fn is_lost(copy: &PackCopy) -> bool {
 
 /// Whether all that ended or changed before `moment` is told on tape.
 pub(crate) async fn is_told_until(house: &House, moment: Timestamp) -> Result<bool, Error> {
-    let oldest = house.catalog.archives_untold(1).await?.first().and_then(Archive::untold);
+    let oldest = house.catalog.archives_untold(None, 1).await?.first().and_then(Archive::untold);
     Ok(oldest.is_none_or(|since| since >= moment))
 }

@@ -96,6 +96,8 @@ pub struct House {
     pub(crate) resting: Resting,
     /// Archives whose flip was refused, or whose key is busy for long.
     pub(crate) later: Resting<ArchiveId>,
+    /// Archives of which nothing could be told to tape just now.
+    pub(crate) untellable: Resting<ArchiveId>,
     /// Archives whose trouble people were just told of.
     pub(crate) told: Resting<ArchiveId>,
     /// What the store refuses.
@@ -171,6 +173,7 @@ impl House {
             promotion: Promotion::default(),
             resting: Resting::default(),
             later: Resting::default(),
+            untellable: Resting::default(),
             told: Resting::default(),
             refusals: Refusals::default(),
             buckets: Buckets::default(),

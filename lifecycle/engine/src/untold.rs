@@ -12,15 +12,18 @@ use model::pack::Seal;
 use model::store::ObjectHead;
 use model::{Archive, Identity, VolumeId};
 use volume::journal::Entry;
-use volume::seal::{KeyId, note};
+use volume::seal::{KeyId, SealingKey, note};
 
 use crate::error::{Error, chain, is_fatal};
 use crate::flip::milliseconds;
 use crate::house::{House, current, held};
 use crate::record::{attributes_digest, record_now};
+use crate::seals;
+use crate::settings::PoolSettings;
 
 /// Most that one journal tells.
 const ENTRIES_MAX: usize = 10_000;
+const PAGE: usize = 1_000;
 /// Objects looked at together.
 const LOOKS: usize = 16;
 /// Journals are small: a volume with less room than this takes none.
@@ -29,61 +32,103 @@ pub(crate) const ROOM_BYTES: u64 = 4 << 20;
 /// Something to tell, and the row it is about as it was read.
 pub(crate) type News = (Archive, Entry);
 
-/// What is to be told, the longest untold first. An object that cannot be looked at now is left for another journal.
-pub(crate) async fn news(house: &Arc<House>) -> Result<Vec<News>, Error> {
-    let rows = house.catalog.archives_untold(ENTRIES_MAX).await?;
-    let mut looks = stream::iter(rows).map(|row| entry(house, row)).buffered(LOOKS);
-    let mut news = Vec::new();
-    while let Some(found) = looks.next().await {
-        news.extend(found?);
-    }
-    Ok(news)
+/// What can be told now.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) news: Vec<News>,
+    /// The first key that is missing for telling more, as an error.
+    pub(crate) keyless: Option<Error>,
 }
 
-async fn entry(house: &House, archive: Archive) -> Result<Option<News>, Error> {
+/// What is to be told on a volume of a pool, the longest untold first. What cannot be told now rests, and holds up nothing
+/// behind it.
+pub(crate) async fn news(house: &Arc<House>, pool: &PoolSettings) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let mut after = None;
+    while found.news.len() < ENTRIES_MAX {
+        let rows = house.catalog.archives_untold(after, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.untold().map(|since| (since, last.id));
+        let rows = rows.into_iter().filter(|row| !house.untellable.rests(row.id, house.now()));
+        let mut looks = stream::iter(rows).map(|row| entry(house, pool, row)).buffered(LOOKS);
+        while let Some(looked) = looks.next().await {
+            match looked {
+                Ok(entry) => found.news.extend(entry),
+                Err(error @ Error::Key { .. }) => drop(found.keyless.get_or_insert(error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn entry(house: &House, pool: &PoolSettings, archive: Archive) -> Result<Option<News>, Error> {
     let id = archive.id.to_string();
     let Some(changed) = archive.record_changed.filter(|_| archive.state.stage().is_live()) else {
         return Ok(Some((archive, Entry::ArchiveDead { archive: id })));
     };
-    let record = match look(house, &archive).await {
-        Ok(seen) => seen.and_then(|(head, hidden)| record_now(&archive, &head, hidden)),
-        Err(error) if is_fatal(&error) => return Err(error),
-        Err(error) => {
-            tracing::debug!(archive = id, error = chain(&error), "a record is told another time");
-            None
-        }
-    };
-    let text = record.map(|record| serde_json::to_string(&record)).transpose();
-    let text = text.map_err(|error| Error::Bug { what: format!("a record has no JSON form: {error}") })?;
-    let record = match text {
-        Some(text) => sealed(house, &archive, text).await?,
-        None => None,
-    };
     let at_ms = changed.milliseconds();
-    Ok(record.map(|record| (archive, Entry::RecordChanged { archive: id, at_ms, record })))
-}
-
-/// A record as it goes to tape: sealed, where the object's bytes are. None while the key is not at hand.
-async fn sealed(house: &House, archive: &Archive, text: String) -> Result<Option<String>, Error> {
-    let Some(extent) = archive.extents.first() else { return Ok(None) };
-    let Some(pack) = house.catalog.pack(extent.pack).await? else { return Ok(None) };
-    let Some(Seal { key, .. }) = pack.seal else { return Ok(Some(text)) };
-    let wrong = |_| Error::Bug { what: format!("pack {} is sealed with {key:?}, which is no key", pack.id) };
-    let id: KeyId = key.parse().map_err(wrong)?;
-    let about = format!("record {}", archive.id);
-    match house.keys.newest(&id.name).and_then(|key| note::seal_text(&key, &about, &text)) {
-        Ok(sealed) => Ok(Some(sealed)),
-        Err(error) => {
-            tracing::debug!(archive = %archive.id, error = chain(&error), "a record is told another time");
-            Ok(None)
+    match record_text(house, pool, &archive).await {
+        Ok(Some(record)) => Ok(Some((archive, Entry::RecordChanged { archive: id, at_ms, record }))),
+        Err(error) if is_fatal(&error) => Err(error),
+        untellable => {
+            let later = house.now().plus_milliseconds(milliseconds(house.settings.retry_after));
+            house.untellable.rest(archive.id, later);
+            match untellable {
+                Err(error @ Error::Key { .. }) => Err(error),
+                Err(error) => {
+                    tracing::debug!(archive = id, error = chain(&error), "a record is told another time");
+                    Ok(None)
+                }
+                Ok(_) => Ok(None),
+            }
         }
     }
 }
 
-/// Whether some of it has waited as long as this at most.
+/// The record of an object as it goes to tape; none when there is nothing to be seen of the object.
+async fn record_text(house: &House, pool: &PoolSettings, archive: &Archive) -> Result<Option<String>, Error> {
+    let seen = look(house, archive).await?;
+    let Some(record) = seen.and_then(|(head, hidden)| record_now(archive, &head, hidden)) else {
+        return Ok(None);
+    };
+    let text = serde_json::to_string(&record);
+    let text = text.map_err(|error| Error::Bug { what: format!("a record has no JSON form: {error}") })?;
+    let Some(key) = key_of(house, pool, archive).await? else { return Ok(Some(text)) };
+    let about = format!("record {}", archive.id);
+    let sealed = note::seal_text(&key, &about, &text);
+    sealed.map(Some).map_err(|source| Error::Key { what: about, source })
+}
+
+/// What a record is sealed with: the key of the object's bytes, retired or not, so that whoever reads those reads it too; in a
+/// sealed pool always some key, so that its cartridges show nobody else's names.
+async fn key_of(house: &House, pool: &PoolSettings, archive: &Archive) -> Result<Option<SealingKey>, Error> {
+    let pack = match archive.extents.first() {
+        Some(extent) => house.catalog.pack(extent.pack).await?,
+        None => None,
+    };
+    let Some(Seal { key, .. }) = pack.and_then(|pack| pack.seal) else { return seals::key_for(house, pool) };
+    let wrong = |_| Error::Bug { what: format!("{} is sealed with {key:?}, which is no key", archive.id) };
+    let id: KeyId = key.parse().map_err(wrong)?;
+    let found = house.keys.find(&id);
+    found
+        .map(Some)
+        .map_err(|source| Error::Key { what: format!("the record of archive {}", archive.id), source })
+}
+
+/// Whether some of it that can be told has waited as long as this at most.
 pub(crate) async fn waits_for(house: &House, longest: Duration) -> Result<bool, Error> {
-    let oldest = house.catalog.archives_untold(1).await?.first().and_then(Archive::untold);
-    Ok(oldest.is_some_and(|since| house.now() >= since.plus_milliseconds(milliseconds(longest))))
+    let now = house.now();
+    let mut after = None;
+    loop {
+        let rows = house.catalog.archives_untold(after, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(false) };
+        after = last.untold().map(|since| (since, last.id));
+        let oldest = rows.iter().find(|row| !house.untellable.rests(row.id, now)).and_then(Archive::untold);
+        if let Some(since) = oldest {
+            return Ok(now >= since.plus_milliseconds(milliseconds(longest)));
+        }
+    }
 }
 
 /// Writes down that these were told. A row that changed since it was read is told again.

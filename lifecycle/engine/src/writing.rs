@@ -83,10 +83,11 @@ async fn begin_pool(
             turn: Arc::new(turn),
             taker: Some(Arc::new(taker)),
         };
-        let (bells, volume) = (bells.clone(), volume.clone());
+        let (bells, volume, settings) = (bells.clone(), volume.clone(), settings.clone());
         let writing = async move {
             let house = mount.house.clone();
-            let written = mount.write(volume, Some(*first)).await?;
+            let news = untold::news(&house, &settings).await?.news;
+            let written = mount.write(volume, Some(*first), news).await?;
             if written > 0 {
                 // Where nothing is read back, what is written is on tape.
                 house.promotion.want();
@@ -121,9 +122,14 @@ async fn begin_news(
         return Err(no_volume(pool, settings, &rows, untold::ROOM_BYTES));
     };
     let Some(turn) = turn(house, settings, volume) else { return Ok(Vec::new()) };
+    let found = untold::news(house, settings).await?;
+    if found.news.is_empty() {
+        // Nothing is mounted for what cannot be told now.
+        return found.keyless.map_or(Ok(Vec::new()), Err);
+    }
     let mount = Mount { house: house.clone(), pool: pool.clone(), turn: Arc::new(turn), taker: None };
-    let volume = volume.clone();
-    Ok(vec![async move { mount.write(volume, None).await }.boxed()])
+    let (volume, news) = (volume.clone(), found.news);
+    Ok(vec![async move { mount.write(volume, None, news).await }.boxed()])
 }
 
 /// Why nothing takes the pool's packs, and what would.
@@ -156,7 +162,8 @@ pub(crate) async fn close(house: &Arc<House>, volume: Volume) -> Result<u64, Err
     let Some((pool, settings)) = known else { return Ok(0) };
     let Some(turn) = turn(house, settings, &volume) else { return Ok(0) };
     let mount = Mount { house: house.clone(), pool: pool.clone(), turn: Arc::new(turn), taker: None };
-    mount.write(volume, None).await.map(|written| written + 1)
+    let news = untold::news(house, settings).await?.news;
+    mount.write(volume, None, news).await.map(|written| written + 1)
 }
 
 /// The volumes that did not just fail.
@@ -230,11 +237,17 @@ struct Mount {
 }
 
 impl Mount {
-    /// Writes `first` and what else fits and waits to the volume; counts the packs that are durable there.
-    async fn write(self, mut volume: Volume, first: Option<Outgoing>) -> Result<u64, Error> {
+    /// Writes `first` and what else fits and waits to the volume, and the news to its journal; counts the packs that are
+    /// durable there, and the news.
+    async fn write(
+        self,
+        mut volume: Volume,
+        first: Option<Outgoing>,
+        untold: Vec<untold::News>,
+    ) -> Result<u64, Error> {
         volumes::begin_append(&self.house, &mut volume, &self.pool).await?;
         let (news, mut heard) = mpsc::unbounded_channel();
-        let ended = self.queue(&volume, first, news).await?;
+        let ended = self.queue(&volume, first, untold, news)?;
         let mut told = Told::default();
         // The drive works on whatever an error of ours is: the turn is over when the library says so.
         let mut trouble = None;
@@ -248,7 +261,10 @@ impl Mount {
             .map_err(|_| Error::Bug { what: "a library job ended without a report".to_owned() })?;
         volumes::end_append(&self.house, volume.id, report, told.full).await?;
         if told.written > 0 && self.verify_mode() == Verify::Inline {
-            verify::verify(&self.house, volume.id, self.turn.clone()).await?;
+            // What is not read back now waits for the ordinary pass.
+            if let Err(error) = verify::verify(&self.house, volume.id, self.turn.clone()).await {
+                trouble.get_or_insert(error);
+            }
         }
         match (trouble, told.broke) {
             (Some(error), _) => Err(error),
@@ -262,15 +278,15 @@ impl Mount {
     }
 
     /// Queues the work at the library; its report comes when all is over.
-    async fn queue(
+    fn queue(
         &self,
         volume: &Volume,
         first: Option<Outgoing>,
+        untold: Vec<untold::News>,
         news: mpsc::UnboundedSender<News>,
     ) -> Result<oneshot::Receiver<Result<MountReport, library::Error>>, Error> {
         let machine = volumes::library_named(&self.house, &volume.library)?;
         let mount = volumes::mount(&self.house, volume)?;
-        let untold = untold::news(&self.house).await?;
         let (done, ended) = oneshot::channel();
         let appender = Appender {
             house: self.house.clone(),

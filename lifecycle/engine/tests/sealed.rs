@@ -25,7 +25,7 @@ fn key() -> KeyName {
 
 fn keyring() -> Keyring {
     let mut keyring = Keyring::default();
-    keyring.create(&key(), CREATED).unwrap();
+    keyring.create(&key(), 0, CREATED).unwrap();
     keyring
 }
 
@@ -72,7 +72,7 @@ async fn objects_come_back_through_the_seal_also_of_a_retired_key() {
         let body = bytes(seed, size);
         objects.push((archived(&rig, &format!("object-{size}"), &body).await, body));
     }
-    keyring.rotate(&key(), CREATED).unwrap();
+    keyring.rotate(&key(), 0, CREATED).unwrap();
     keyring.retire(&"vault:1".parse().unwrap()).unwrap();
     rig.set_keys(&keyring);
     let body = bytes(9, 200_000);

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::archive::ArchiveStage;
 use crate::bucket::Terms;
 use crate::pack::{Pack, PackCopy, PackCopyStage};
@@ -159,8 +160,13 @@ pub trait Catalog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Archive>, CatalogError>;
 
-    /// Archives with something that no journal on tape tells yet ([`Archive::untold`]), the longest first.
-    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError>;
+    /// Archives with something that no journal on tape tells yet ([`Archive::untold`]), the longest first, after the one
+    /// named (since when, and which).
+    async fn archives_untold(
+        &self,
+        after: Option<(Timestamp, ArchiveId)>,
+        limit: usize,
+    ) -> Result<Vec<Archive>, CatalogError>;
     /// The pack of this id.
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError>;
     /// Packs whose file is wanted on the spool.

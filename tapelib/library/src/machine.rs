@@ -51,10 +51,20 @@ impl Library {
         changer: Box<dyn Transport>,
         drives: Vec<Box<dyn Transport>>,
     ) -> Result<Self, Error> {
+        Self::open_with(config, changer, |_| drives)
+    }
+
+    /// As [`Library::open`], where the changer says which drives there are: `drives` opens those that are wanted, and is
+    /// asked once the changer is ready and reserved.
+    pub fn open_with(
+        config: Config,
+        changer: Box<dyn Transport>,
+        drives: impl FnOnce(&Inventory) -> Vec<Box<dyn Transport>>,
+    ) -> Result<Self, Error> {
         let (mut robot, _serial) =
             Robot::open(Changer::new(changer).patient(PATIENCE, pause), config.reservation)?;
         let inventory = robot.inventory()?;
-        let found = identify_drives(drives, &inventory);
+        let found = identify_drives(drives(&inventory), &inventory);
         if found.is_empty() {
             return Err(Error::NoDrives { library: config.name.clone() });
         }

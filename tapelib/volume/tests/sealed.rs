@@ -15,7 +15,7 @@ const KEYS: [&str; 3] = ["distinctive/name-of-an-object", "another-distinctive-n
 
 fn keyring() -> Keyring {
     let mut keyring = Keyring::default();
-    keyring.create(&"vault".parse().unwrap(), "2026-12-01T00:00:00Z").unwrap();
+    keyring.create(&"vault".parse().unwrap(), 0, "2026-12-01T00:00:00Z").unwrap();
     keyring
 }
 

@@ -24,7 +24,7 @@ const SECRET_SIZE: usize = 1_357_913;
 
 fn keyring() -> (Keyring, SealingKey) {
     let mut keyring = Keyring::default();
-    keyring.create(&"vault".parse().unwrap(), "2026-12-01T00:00:00Z").unwrap();
+    keyring.create(&"vault".parse().unwrap(), 0, "2026-12-01T00:00:00Z").unwrap();
     let key = keyring.newest(&"vault".parse().unwrap()).unwrap();
     (keyring, key)
 }

@@ -23,11 +23,13 @@ pub fn keys(command: KeysCommand) -> Result<(), Error> {
     match command {
         KeysCommand::List(at) => list(&at),
         KeysCommand::Create { name, at } => {
-            let id = file(&at)?.change(|keyring| keyring.create(&name, &created()))?;
+            let used = last_in_use(&at, &name);
+            let id = file(&at)?.change(|keyring| keyring.create(&name, used, &created()))?;
             made(&at, &id)
         }
         KeysCommand::Rotate { name, at } => {
-            let id = file(&at)?.change(|keyring| keyring.rotate(&name, &created()))?;
+            let used = last_in_use(&at, &name);
+            let id = file(&at)?.change(|keyring| keyring.rotate(&name, used, &created()))?;
             made(&at, &id)
         }
         KeysCommand::Export { name, to, at } => export(&at, name.as_ref(), to.as_deref()),
@@ -169,9 +171,18 @@ fn destroy_key(at: &KeysAt, key: &KeyId, force: bool) -> Result<(), Error> {
         let refused = |message: String| Err(Error::Refused { message });
         match in_use(at) {
             Ok(used) => {
-                if let Some(packs) = used.get(&key.to_string()).and_then(|key| key["packs"].as_u64()) {
+                // What changes of an object later is sealed with a version not older than its pack's.
+                let needs = |id: &KeyId| id.name == key.name && id.version <= key.version;
+                let packs: u64 = used
+                    .iter()
+                    .filter(|(id, _)| id.parse().is_ok_and(|id| needs(&id)))
+                    .filter_map(|(_, need)| need["packs"].as_u64())
+                    .sum();
+                if packs > 0 {
                     return refused(format!(
-                        "{packs} packs need {key}: they would be lost for ever; --force does it all the same"
+                        "{packs} packs are sealed with {} up to version {}: they, or what journals tell of them, would be \
+                         lost for ever; --force does it all the same",
+                        key.name, key.version
                     ));
                 }
             }
@@ -186,6 +197,22 @@ fn destroy_key(at: &KeysAt, key: &KeyId, force: bool) -> Result<(), Error> {
     print(at, &json!({"key": key.to_string(), "state": "destroyed"}), |_| {
         format!("{key} is gone from the keyring\n")
     })
+}
+
+/// The highest version of a name that packs are sealed with; 0 when there is none, or nobody to ask, which is told.
+fn last_in_use(at: &KeysAt, name: &KeyName) -> u32 {
+    match in_use(at) {
+        Ok(used) => {
+            let ids = used.keys().filter_map(|id| id.parse::<KeyId>().ok());
+            ids.filter(|id| id.name == *name).map(|id| id.version).max().unwrap_or(0)
+        }
+        Err(error) => {
+            tell(&format!(
+                "which versions of {name} packs need is unknown, the new one is numbered by the keyring alone: {error}"
+            ));
+            0
+        }
+    }
 }
 
 /// The keys that packs need, as the gateway answers, by name and version.

@@ -204,6 +204,11 @@ fn pools(
         if copy == name || !pools.contains_key(&copy) {
             root.fault(&place, format!("{copy} is no other pool"), "name other pools of this file");
         }
+        let is_sealed = |pool: &PoolName| pools.get(pool).is_some_and(|pool| pool.key.is_some());
+        if is_sealed(&copy) && !is_sealed(&name) {
+            let what = format!("{copy} is sealed and {name} is not: its packs would go there in clear");
+            root.fault(&place, what, "seal this pool too: a pack is sealed once, for every copy");
+        }
     }
     pools
 }

@@ -173,6 +173,11 @@ const FAULTS: &[(&str, &str)] = &[
     ("[[pool]]\nname = \"glacier\"\nlibrary = \"x\"", "pool[0].library"),
     ("[[pool]]\nname = \"glacier\"\ncopies = [\"glacier\"]", "pool[0].copies"),
     (
+        "[[pool]]\nname = \"glacier\"\ncopies = [\"two\"]\n[[pool]]\nname = \"two\"\nsealed = true\n\
+         [[pool]]\nname = \"deep\"",
+        "pool[0].copies",
+    ),
+    (
         "[[pool]]\nname = \"one\"\ncopies = [\"two\", \"two\"]\n[[pool]]\nname = \"two\"\n[class.GLACIER]\npool = \"one\"",
         "pool[0].copies",
     ),

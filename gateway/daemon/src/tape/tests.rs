@@ -196,7 +196,7 @@ fn what_is_missing_or_damaged_is_told_and_the_rest_is_read() {
 fn a_sealed_cartridge_is_read_with_its_keyring_and_not_without() {
     let folder = tempfile::tempdir().unwrap();
     let mut keys = Keyring::default();
-    keys.create(&"vault".parse().unwrap(), "2026-12-01T00:00:00Z").unwrap();
+    keys.create(&"vault".parse().unwrap(), 0, "2026-12-01T00:00:00Z").unwrap();
     let key = keys.newest(&"vault".parse().unwrap()).unwrap();
     let pieces = [whole(1, "a"), whole(2, "a/b")];
     library(folder.path(), &[sealed_pack(7, &pieces, Some(key)), pack(8, &[whole(3, "x//y")])]);

@@ -117,9 +117,13 @@ impl Catalog for Failing {
         self.inner.archives_touched(after, limit).await
     }
 
-    async fn archives_untold(&self, limit: usize) -> Result<Vec<Archive>, CatalogError> {
+    async fn archives_untold(
+        &self,
+        after: Option<(model::Timestamp, ArchiveId)>,
+        limit: usize,
+    ) -> Result<Vec<Archive>, CatalogError> {
         self.check()?;
-        self.inner.archives_untold(limit).await
+        self.inner.archives_untold(after, limit).await
     }
 
     async fn pack(&self, id: PackId) -> Result<Option<Pack>, CatalogError> {

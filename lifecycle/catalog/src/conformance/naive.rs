@@ -349,8 +349,12 @@ impl Rows {
         assert_eq!(catalog.archives_touched(None, 100).await.unwrap(), touched);
         let mut untold = archives(&|row| row.untold().is_some());
         untold.sort_by_key(|row| (row.untold(), row.id));
-        assert_eq!(catalog.archives_untold(100).await.unwrap(), untold);
-        assert_eq!(catalog.archives_untold(1).await.unwrap(), untold[..untold.len().min(1)]);
+        assert_eq!(catalog.archives_untold(None, 100).await.unwrap(), untold);
+        if let Some((first, rest)) = untold.split_first() {
+            let after = first.untold().map(|since| (since, first.id));
+            assert_eq!(catalog.archives_untold(None, 1).await.unwrap(), std::slice::from_ref(first));
+            assert_eq!(catalog.archives_untold(after, 100).await.unwrap(), rest);
+        }
         let spooled: Vec<_> = self.packs.values().filter(|pack| pack.spooled).cloned().collect();
         assert_eq!(catalog.packs_spooled(None, 100).await.unwrap(), spooled);
         let volumes: Vec<_> = self.volumes.values().cloned().collect();

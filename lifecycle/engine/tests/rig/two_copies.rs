@@ -69,14 +69,17 @@ impl Kept {
     }
 }
 
-/// The volumes of a library that hold something.
+/// The volumes of a library that copies of packs lie on: one whose first group failed has none.
 pub async fn written(rig: &Rig, library: &str) -> Vec<Volume> {
-    let mut volumes = rig.catalog.volumes().await.unwrap();
-    volumes.retain(|volume| {
-        let holds = matches!(volume.state.stage(), VolumeStage::Filling | VolumeStage::Full);
-        holds && volume.library == library
-    });
-    volumes
+    let mut written = Vec::new();
+    for volume in rig.catalog.volumes().await.unwrap() {
+        let in_use = matches!(volume.state.stage(), VolumeStage::Filling | VolumeStage::Full);
+        let holds = async || copies_on(rig, &volume).await.iter().any(|copy| copy.state.place().is_some());
+        if volume.library == library && in_use && holds().await {
+            written.push(volume);
+        }
+    }
+    written
 }
 
 pub async fn copies_on(rig: &Rig, volume: &Volume) -> Vec<PackCopy> {

@@ -12,6 +12,8 @@ use crate::{Completion, Status, TransportError};
 enum Word {
     /// The unit's status counts.
     Answered,
+    /// The unit's status says why, and is none that says all is well.
+    Refused(&'static str),
     /// No answer in time.
     Late,
     /// No unit is there any more.
@@ -28,11 +30,12 @@ pub(super) fn judge(opcode: u8, answer: Answer, timeout: Duration) -> Result<Com
     let word = match word {
         Word::Late => Word::Late,
         _ if explained => Word::Answered,
-        Word::Answered => driver_word(answer.driver),
+        Word::Refused(what) if answer.status == GOOD => Word::Disrupted(what),
+        Word::Answered | Word::Refused(_) => driver_word(answer.driver),
         word => word,
     };
     match word {
-        Word::Answered => Ok(Completion {
+        Word::Answered | Word::Refused(_) => Ok(Completion {
             status: Status::from_byte(answer.status),
             sense: answer.sense,
             transferred: answer.transferred,
@@ -70,13 +73,14 @@ const HOST_WORDS: [Word; 21] = [
     Word::Disrupted("the command was put back into the queue"), // 0Dh REQUEUE
     Word::Disrupted("the transport was disrupted"),             // 0Eh TRANSPORT_DISRUPTED
     Word::Gone(io::ErrorKind::NotConnected),                    // 0Fh TRANSPORT_FAILFAST
-    Word::Answered,                                             // 10h TARGET_FAILURE: a status says why
-    Word::Answered,                                             // 11h NEXUS_FAILURE: a reservation conflict
+    Word::Refused("the unit failed without a word"),            // 10h TARGET_FAILURE: a status says why
+    Word::Refused("a reservation that the unit does not tell"), // 11h NEXUS_FAILURE: a reservation conflict
     Word::Disrupted("the host had no resources"),               // 12h ALLOC_FAILURE
-    Word::Answered,                                             // 13h MEDIUM_ERROR: sense data says why
+    Word::Refused("an error of the medium without a word"),     // 13h MEDIUM_ERROR: sense data says why
     Word::Disrupted("the path is failing"),                     // 14h TRANSPORT_MARGINAL
 ];
 
+const GOOD: u8 = 0x00;
 const CHECK_CONDITION: u8 = 0x02;
 const DRIVER_TIMEOUT: u16 = 0x06;
 const DRIVER_SENSE: u16 = 0x08;
@@ -114,7 +118,8 @@ mod tests {
         for host in [0x01, 0x04, 0x0F] {
             assert!(matches!(judged(0, host, 0), Err(TransportError::Disconnected { .. })), "{host:02x}");
         }
-        for host in [0x02, 0x05, 0x07, 0x08, 0x0B, 0x0C, 0x0D, 0x0E, 0x12, 0x14, 0x15, 0xFF] {
+        for host in [0x02, 0x05, 0x07, 0x08, 0x0B, 0x0C, 0x0D, 0x0E, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0xFF]
+        {
             assert!(matches!(judged(0, host, 0), Err(TransportError::Disrupted { .. })), "{host:02x}");
         }
         assert!(matches!(judged(0, 0, 0x4), Err(TransportError::Disrupted { .. })));

@@ -59,6 +59,18 @@ pub enum KeyringError {
         /// The key.
         key: KeyId,
     },
+    /// The key is the newest of its name.
+    #[error("the key {key} is the newest of its name, and the next is numbered by it: rotate first")]
+    Newest {
+        /// The key.
+        key: KeyId,
+    },
+    /// The versions of a name are used up.
+    #[error("the key {key} has no version left")]
+    Last {
+        /// The key.
+        key: String,
+    },
     /// Both keyrings have this key, with different secrets.
     #[error("the key {key} is another one here: nothing was imported")]
     Differs {
@@ -170,19 +182,20 @@ impl Keyring {
         self.keys.values().map(info).collect()
     }
 
-    /// Makes the first version of a new name.
-    pub fn create(&mut self, name: &KeyName, created: &str) -> Result<KeyId, KeyringError> {
+    /// Makes the first version of a new name, numbered above `used`: the highest version that anything is known to be
+    /// sealed with, 0 for none. A number that was used before would be another key in the place of one that may turn up.
+    pub fn create(&mut self, name: &KeyName, used: u32, created: &str) -> Result<KeyId, KeyringError> {
         if self.last_version(name).is_some() {
             return Err(KeyringError::Exists { key: name.to_string() });
         }
-        self.add(KeyId { name: name.clone(), version: 1 }, created)
+        self.add(name, used, created)
     }
 
-    /// Makes the next version of a name: what is sealed from now on uses it.
-    pub fn rotate(&mut self, name: &KeyName, created: &str) -> Result<KeyId, KeyringError> {
+    /// Makes the next version of a name, numbered above `used` too: what is sealed from now on uses it.
+    pub fn rotate(&mut self, name: &KeyName, used: u32, created: &str) -> Result<KeyId, KeyringError> {
         let unknown = || KeyringError::Unknown { key: name.to_string() };
-        let version = self.last_version(name).and_then(|last| last.checked_add(1)).ok_or_else(unknown)?;
-        self.add(KeyId { name: name.clone(), version }, created)
+        let last = self.last_version(name).ok_or_else(unknown)?;
+        self.add(name, last.max(used), created)
     }
 
     /// Lets a key seal nothing new. What it sealed stays readable.
@@ -197,6 +210,10 @@ impl Keyring {
         match self.keys.get(id) {
             None => Err(KeyringError::Unknown { key: id.to_string() }),
             Some(entry) if !entry.retired => Err(KeyringError::Active { key: id.clone() }),
+            // The next version counts from it.
+            Some(_) if self.last_version(&id.name) == Some(id.version) => {
+                Err(KeyringError::Newest { key: id.clone() })
+            }
             Some(_) => {
                 self.keys.remove(id);
                 Ok(())
@@ -224,7 +241,9 @@ impl Keyring {
         self.keys.keys().filter(|id| id.name == *name).map(|id| id.version).max()
     }
 
-    fn add(&mut self, id: KeyId, created: &str) -> Result<KeyId, KeyringError> {
+    fn add(&mut self, name: &KeyName, above: u32, created: &str) -> Result<KeyId, KeyringError> {
+        let version = above.checked_add(1).ok_or_else(|| KeyringError::Last { key: name.to_string() })?;
+        let id = KeyId { name: name.clone(), version };
         let key = SealingKey::generate(id.clone()).map_err(|_| KeyringError::Random)?;
         let created = created.to_owned();
         assert!(is_created(&created), "a time without blanks");
@@ -306,9 +325,9 @@ mod tests {
 
     fn keyring() -> Keyring {
         let mut keyring = Keyring::default();
-        keyring.create(&name("glacier"), CREATED).unwrap();
-        keyring.rotate(&name("glacier"), CREATED).unwrap();
-        keyring.create(&name("deep"), CREATED).unwrap();
+        keyring.create(&name("glacier"), 0, CREATED).unwrap();
+        keyring.rotate(&name("glacier"), 0, CREATED).unwrap();
+        keyring.create(&name("deep"), 0, CREATED).unwrap();
         keyring.retire(&"glacier:1".parse().unwrap()).unwrap();
         keyring
     }
@@ -342,12 +361,19 @@ mod tests {
         assert!(keyring.find(&"glacier:1".parse().unwrap()).is_ok());
         keyring.retire(&"glacier:2".parse().unwrap()).unwrap();
         assert!(matches!(keyring.newest(&name("glacier")), Err(Error::NoKey { .. })));
-        assert_eq!(keyring.rotate(&name("glacier"), CREATED).unwrap().version, 3);
+        assert_eq!(keyring.rotate(&name("glacier"), 0, CREATED).unwrap().version, 3);
         assert!(
-            keyring.create(&name("deep"), CREATED).is_err() && keyring.rotate(&name("x"), CREATED).is_err()
+            keyring.create(&name("deep"), 0, CREATED).is_err()
+                && keyring.rotate(&name("x"), 0, CREATED).is_err()
         );
         let (first, third): (KeyId, KeyId) = ("glacier:1".parse().unwrap(), "glacier:3".parse().unwrap());
-        assert_eq!(keyring.remove(&third), Err(KeyringError::Active { key: third }));
+        assert_eq!(keyring.remove(&third), Err(KeyringError::Active { key: third.clone() }));
+        assert_eq!(keyring.rotate(&name("glacier"), 6, CREATED).unwrap().version, 7, "4 to 6 may turn up");
+        keyring.retire(&third).unwrap();
+        keyring.retire(&"glacier:7".parse().unwrap()).unwrap();
+        let newest: KeyId = "glacier:7".parse().unwrap();
+        assert_eq!(keyring.remove(&newest), Err(KeyringError::Newest { key: newest }));
+        assert_eq!(keyring.create(&name("lost"), 2, CREATED).unwrap().version, 3);
         keyring.remove(&first).unwrap();
         let error = keyring.find(&"glacier:1".parse().unwrap()).unwrap_err();
         assert!(error.wants_key() && error.to_string().contains("glacier:1"));
@@ -361,8 +387,8 @@ mod tests {
         assert_eq!(empty, full);
         assert_eq!(empty.merge(&full).unwrap().present.len(), 3);
         let mut other = Keyring::default();
-        other.create(&name("a"), CREATED).unwrap();
-        other.create(&name("deep"), CREATED).unwrap();
+        other.create(&name("a"), 0, CREATED).unwrap();
+        other.create(&name("deep"), 0, CREATED).unwrap();
         let refused = empty.merge(&other).unwrap_err();
         assert_eq!(refused, KeyringError::Differs { key: "deep:1".parse().unwrap() });
         assert_eq!(empty, full, "nothing of a refused import stays");

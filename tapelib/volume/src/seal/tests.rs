@@ -22,7 +22,7 @@ const PROVIDERS: [Provider; 2] = [Provider::Bulk, Provider::Portable];
 
 fn keyring() -> Keyring {
     let mut keyring = Keyring::default();
-    keyring.create(&"pool".parse().unwrap(), "2026-12-01T00:00:00Z").unwrap();
+    keyring.create(&"pool".parse().unwrap(), 0, "2026-12-01T00:00:00Z").unwrap();
     keyring
 }
 
@@ -252,7 +252,7 @@ fn a_missing_key_a_wrong_key_and_damage_are_three_things() {
     assert!(matches!(note::open(&other, "x", &note), Err(Error::WrongKey { .. })));
     assert!(matches!(note::open(&NoKeys, "x", &note), Err(Error::NoKey { .. })));
     // Rotated and retired: the old seal opens, the new key seals.
-    keyring.rotate(&first.name, "2027-01-01T00:00:00Z").unwrap();
+    keyring.rotate(&first.name, 0, "2027-01-01T00:00:00Z").unwrap();
     keyring.retire(&first).unwrap();
     assert_eq!(opened(&keyring, &file, Provider::Portable).unwrap(), b"secret");
     let newer = sealed(&keyring, pack_id(2), b"secret");
