@@ -21,20 +21,24 @@ TAGS = [{"Key": "colour", "Value": "light blue"}, {"Key": "path/with+odd", "Valu
 
 
 def run(report, binary, mode, seed):
-    report.scenario(f"rebuild/{mode}", lambda: lose_everything(report, binary, mode, seed))
+    for sealed in (False, True):
+        name = f"rebuild/{mode}/sealed" if sealed else f"rebuild/{mode}"
+        report.scenario(name, lambda: lose_everything(report, binary, name, mode, sealed, seed))
     report.scenario(f"rebuild/{mode}/torn", lambda: kill_and_lose(report, binary, mode, seed))
 
 
-def lose_everything(report, binary, mode, seed):
-    with harness.server(binary, store={"pretend_remote": MODES[mode]}, **SETTINGS) as server:
-        Loss(server, report, mode, seed).run()
+def lose_everything(report, binary, name, mode, sealed, seed):
+    settings = SETTINGS | {"pool": SETTINGS["pool"] | {"sealed": sealed}}
+    with harness.server(binary, store={"pretend_remote": MODES[mode]}, **settings) as server:
+        Loss(server, report, name, sealed, seed).run()
 
 
 class Loss:
     """What the steps share."""
 
-    def __init__(self, server, report, mode, seed):
-        self.server, self.report, self.mode = server, report, mode
+    def __init__(self, server, report, name, sealed, seed):
+        self.server, self.report, self.name = server, report, name
+        self.exports = [] if sealed else None
         self.random = random.Random(seed)
         self.s3 = server.s3()
         # By bucket and key: the bytes that lived.
@@ -45,8 +49,24 @@ class Loss:
         steps = [self.objects_go_to_tape, self.some_are_deleted, self.everything_is_lost, self.all_that_lived_is_listed,
                  self.all_that_lived_is_restored, self.it_can_be_lost_again]
         for step in steps:
-            with self.report.step(f"rebuild/{self.mode}: {step.__name__.replace('_', ' ')}"):
+            with self.report.step(f"{self.name}: {step.__name__.replace('_', ' ')}"):
                 step()
+
+    def keys(self, *command):
+        more = ("--json", "--data", self.server.data, "--admin", f"127.0.0.1:{self.server.admin_port}")
+        return json.loads(self.server.command("keys", *command, *more))
+
+    def keyring(self):
+        """What a rebuild is given of keys: the last export."""
+        return ["--keyring", self.exports[-1]] if self.exports else []
+
+    def lose_all(self):
+        """Only the cartridges are left, and, where they are sealed, an export of the keys."""
+        self.server.stop()
+        if self.exports is not None:
+            self.exports.append(self.server.folder / f"keys-{len(self.exports)}")
+            self.keys("export", "--to", self.exports[-1])
+        shutil.rmtree(self.server.data)
 
     def put(self, bucket, key, data, **more):
         answer = self.s3.put_object(Bucket=bucket, Key=key, Body=data, **more)
@@ -130,12 +150,16 @@ class Loss:
                 for one in self.told_versions()]
 
     def everything_is_lost(self):
-        self.server.stop()
-        shutil.rmtree(self.server.data)
-        told = rebuild(self.server, "--dry-run")
-        check(not (self.server.data / "catalog.redb").exists(), "a dry run left a catalog")
+        self.lose_all()
+        if self.exports:
+            told = rebuild(self.server, "--dry-run")
+            same("without a key", told["archived"], 0)
+            check(told["unconfirmed"], "nothing is told of what cannot be opened")
+        told = rebuild(self.server, "--dry-run", *self.keyring())
+        left = [name for name in ("catalog.redb", "keyring") if (self.server.data / name).exists()]
+        same("left by a dry run", left, [])
         same("unconfirmed", told["unconfirmed"], [])
-        told = rebuild(self.server)
+        told = rebuild(self.server, *self.keyring())
         same("unconfirmed", told["unconfirmed"], [])
         same("objects", told["archived"], len(self.lived) + len(self.bodies) - 2)
         check(told["deleted"] >= 5, f"only {told['deleted']} were deleted")
@@ -171,15 +195,17 @@ class Loss:
             check(self.s3.get_object(**more)["Body"].read() == data, f"other bytes of {key} {version}")
 
     def it_can_be_lost_again(self):
-        """The volumes go on after a rebuild, and what is deleted afterwards stays deleted too."""
+        """The volumes go on after a rebuild, sealed with newer keys, and what is deleted afterwards stays deleted too."""
+        if self.exports:
+            for name in {key["name"] for key in self.keys("list")["keys"]}:
+                same("rotated", self.keys("rotate", name)["key"], f"{name}:2")
         self.put(DIRECT, "afterwards", self.random.randbytes(20_000), StorageClass="GLACIER")
         self.s3.delete_object(Bucket=PLAIN, Key="multipart")
         del self.lived[PLAIN, "multipart"]
         harness.wait_archived(self.s3, DIRECT, ARCHIVE_SECONDS)
         self.settled()
-        self.server.stop()
-        shutil.rmtree(self.server.data)
-        rebuild(self.server)
+        self.lose_all()
+        rebuild(self.server, *self.keyring())
         self.server.start()
         self.s3 = self.server.s3()
         for bucket in (PLAIN, DIRECT):

@@ -15,6 +15,7 @@ import races
 import races_direct
 import races_remote
 import rebuild
+import segments
 import semantics
 import stores
 import transparency
@@ -23,8 +24,9 @@ from report import Report
 
 KILLS = {False: 10, True: 50}
 ROUNDS = {False: 50, True: 1000}
-# Of each kind, a deed in a bucket against a migration, a restore or a lapse: far over a thousand of every deed.
-ROUNDS_REMOTE = {False: 20, True: 500}
+# Of each kind: a deed in a bucket against a migration, a restore or a lapse.
+ROUNDS_REMOTE = {False: 20, True: 1000}
+LARGE_BYTES = {False: segments.SHORT, True: segments.LONG}
 
 
 def main():
@@ -41,6 +43,7 @@ def main():
     badinput.run(report, options.binary)
     vault.run(report, options.binary, seed)
     two_copies.run(report, options.binary)
+    segments.run(report, options.binary, LARGE_BYTES[options.long], seed)
     for mode in harness.MODES:
         rebuild.run(report, options.binary, mode, seed)
         crash.run(report, options.binary, mode, KILLS[options.long], seed)
