@@ -1,9 +1,11 @@
 //! The way of an object to tape, stage by stage and as a whole, in this process: what each stage does on its own, what
 //! the chain does with a tape that takes no time, and what it does with LTO-9 drives that take theirs.
 //!
-//! Time of drives is simulated: the library counts what real ones would take for everything that is asked of them
-//! (loads, locates, marks on tape, verification), while the host's own time is in the rows before.
+//! Drives' time is simulated, where the library counts what real ones would take for everything that is asked of them
+//! (loads, locates, marks on tape, verification) and the host's own time does not count; or it is waited for, drive and
+//! host each for the other, as in a machine room.
 
+mod clock;
 mod house;
 mod stages;
 mod tape;
@@ -26,6 +28,9 @@ pub struct Arguments {
     /// A folder on the disk that is to be measured; made and removed. Holds up to three times what goes to tape
     #[arg(long)]
     folder: PathBuf,
+    /// A folder for what stands for tapes: in memory, no disk does a drive's work. Made and removed
+    #[arg(long)]
+    tapes: PathBuf,
     /// Writes every figure here as a line of JSON
     #[arg(long)]
     lines: Option<PathBuf>,
@@ -41,11 +46,17 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::new(arguments.lines.as_deref()).map_err(file("making the report"))?;
     let contents = Contents::new();
-    let folder = &arguments.folder;
-    std::fs::create_dir_all(folder).map_err(file("making the folder"))?;
+    let folders = [&arguments.folder, &arguments.tapes];
+    for folder in folders {
+        std::fs::create_dir_all(folder).map_err(file("making a folder"))?;
+    }
     let measured = measure(arguments, &contents, &mut report);
-    let removed = std::fs::remove_dir_all(folder).map_err(file("removing the folder"));
-    let said = measured.and_then(|said| removed.map(|()| said))?;
+    for folder in folders {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(file("removing a folder"))?;
+        }
+    }
+    let said = measured?;
     print!("{}\n{said}", report.table());
     Ok(())
 }
@@ -57,7 +68,9 @@ fn measure(arguments: &Arguments, contents: &Contents, report: &mut Report) -> R
     for row in stages::measure(&runtime, contents, &arguments.folder)? {
         add(row)?;
     }
-    let (rows, said) = tape::measure(&runtime, contents, &arguments.folder, arguments.objects)?;
+    let bench =
+        tape::Bench { runtime: &runtime, contents, folder: &arguments.folder, tapes: &arguments.tapes };
+    let (rows, said) = bench.measure(arguments.objects)?;
     for row in rows {
         add(row)?;
     }

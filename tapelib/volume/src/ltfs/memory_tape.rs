@@ -40,6 +40,8 @@ pub struct MemoryTape {
     dead: bool,
     /// Blocks that cannot be read.
     pub bad_blocks: Vec<BlockAddress>,
+    /// How often it was sent to a block.
+    pub locates: u32,
 }
 
 impl MemoryTape {
@@ -55,6 +57,7 @@ impl MemoryTape {
             capacity_unknown: false,
             dead: false,
             bad_blocks: Vec::new(),
+            locates: 0,
         }
     }
 
@@ -173,6 +176,7 @@ impl BlockTape for MemoryTape {
 
     fn locate(&mut self, to: BlockAddress) -> Result<(), TapeError> {
         self.alive("locate")?;
+        self.locates += 1;
         let end = self.records(to.partition).len() as u64;
         if to.block > end {
             return Err(self.error("locate", TapeErrorKind::Failed));

@@ -15,6 +15,9 @@ use super::{BlockAddress, BlockTape, CatalogId, Error, Met, Partition, VolumeUui
 /// Key of the extended attribute of the root directory that names the owning catalog.
 pub const CATALOG_ATTRIBUTE: &str = "tapegate.catalog";
 
+/// How far ahead a place may be to be reached by reading on: 64 MiB, a quarter of a second of a streaming drive.
+const READ_ON_BLOCKS: u64 = (64 << 20) / BLOCK_BYTES as u64;
+
 /// A volume opened for reading.
 #[derive(Clone, Debug)]
 pub struct Volume {
@@ -95,7 +98,7 @@ impl Volume {
 
     /// Copies `range` of the bytes that begin at `start_block` of the data partition into `sink`, in order. The bytes
     /// lie in blocks of the label's size; only the last block of a file is shorter. Reading on from where the last
-    /// call stopped does not move the tape.
+    /// call stopped does not move the tape, and what begins soon after it is reached by reading.
     pub fn read<T: BlockTape + ?Sized>(
         &mut self,
         tape: &mut T,
@@ -112,10 +115,8 @@ impl Volume {
             block: start_block.saturating_add(range.start / block_bytes),
         };
         let mut offset = range.start / block_bytes * block_bytes;
-        if self.cursor.take() != Some(at) {
-            tape.locate(at)?;
-        }
         let mut block = vec![0; BLOCK_BYTES];
+        self.approach(tape, at, &mut block)?;
         while offset < range.end {
             let Met::Block(bytes) = tape.read_block(&mut block)? else {
                 return Err(Error::Data { at, what: "a filemark or the end of data where a file goes on" });
@@ -135,6 +136,23 @@ impl Volume {
         }
         self.cursor = Some(at);
         Ok(())
+    }
+
+    /// Goes to a block. What lies a little ahead is reached by reading over what is between, of no matter what kind: the
+    /// tape keeps running, while a LOCATE would stop it.
+    fn approach<T: BlockTape + ?Sized>(
+        &mut self,
+        tape: &mut T,
+        to: BlockAddress,
+        block: &mut [u8],
+    ) -> Result<(), Error> {
+        let stood = self.cursor.take().filter(|stood| stood.partition == to.partition);
+        let between = stood.and_then(|stood| to.block.checked_sub(stood.block));
+        let mut passes = || matches!(tape.read_block(block), Ok(Met::Block(_) | Met::Filemark));
+        let arrived =
+            between.is_some_and(|between| between <= READ_ON_BLOCKS && (0..between).all(|_| passes()));
+        // What could not be passed is none of this reader's files, and may still be gone over.
+        if arrived { Ok(()) } else { Ok(tape.locate(to)?) }
     }
 
     /// Copies a whole file of the index into `sink`. One with holes is refused: nothing here writes them, and a few

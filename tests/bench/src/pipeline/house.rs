@@ -118,9 +118,10 @@ pub struct Running {
     library: Arc<Library>,
 }
 
-/// Opens everything in `folder`, on a store that is filled already.
+/// Opens everything in `folder`, but for the cartridges, on a store that is filled already.
 pub async fn open(
     folder: &Path,
+    tapes: &Path,
     store: Arc<dyn ObjectStore>,
     timing: Timing,
     setup: Setup,
@@ -133,8 +134,7 @@ pub async fn open(
         index_partition_bytes: 120_000_000_000,
         ..Geometry::default()
     };
-    let machine =
-        VirtualLibrary::open_timed(&folder.join("library"), geometry, timing).map_err(part("the library"))?;
+    let machine = VirtualLibrary::open_timed(tapes, geometry, timing).map_err(part("the library"))?;
     let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
     let library = Library::open(library::Config::new("main"), machine.changer_transport(), drives)
         .map_err(part("the library"))?;

@@ -12,6 +12,7 @@ use model::volume::VolumeStage;
 use tokio::runtime::Runtime;
 use virtual_library::{SimulatedClock, Timing};
 
+use super::clock::StreamingClock;
 use super::house::{self, Running, Setup};
 use super::{OBJECT_BYTES, metered, stages};
 use crate::data::{Contents, Size};
@@ -29,46 +30,16 @@ const DRIVE_RATE: f64 = 400e6;
 const LEVEL: i32 = 3;
 const PAGE: usize = 10_000;
 
-/// Measures every run; gives the rows, and what they come to.
-pub fn measure(
-    runtime: &Runtime,
-    contents: &Contents,
-    folder: &Path,
-    objects: usize,
-) -> Result<(Vec<Row>, String)> {
-    let bench = Bench { runtime, contents, folder };
-    let mut rows = Vec::new();
-    for (name, compression) in [("stored", Compression::None), ("zstd 3", Compression::Zstd(LEVEL))] {
-        rows.push(bench.chain(name, compression, objects)?);
-    }
-    let mut lines = Vec::new();
-    for verify in [Verify::Never, Verify::Deferred] {
-        let runs = [1, 2].map(|drives| {
-            let [few, many] = [objects, 3 * objects].map(|count| bench.timed(drives, verify, count));
-            Ok::<_, Error>([few?, many?])
-        });
-        let [one, two] = runs;
-        let (one, two) = (one?, two?);
-        lines.push(summary(verify, &one, &two));
-        rows.extend(one.into_iter().chain(two));
-    }
-    let commit = stages::commit_cost(contents, &folder.join("commit"))?;
-    lines.push(format!(
-        "a commit takes {:.1} s: once in 32 GB, or at the end of a mount\n",
-        commit.as_secs_f64()
-    ));
-    Ok((rows, lines.concat()))
-}
-
 /// What runs of few and of many objects come to, in one drive and in two.
-fn summary(verify: Verify, one: &[Row; 2], two: &[Row; 2]) -> String {
+fn summary(pace: Pace, verify: Verify, one: &[Row; 2], two: &[Row; 2]) -> String {
     let rate = |[few, many]: &[Row; 2]| {
         (many.bytes - few.bytes) as f64 / (many.elapsed.as_secs_f64() - few.elapsed.as_secs_f64())
     };
     let (of_one, of_two) = (rate(one), rate(two));
     format!(
-        "{}: one more byte goes to tape at {:.0} MB/s ({:.1} % of the drive, {:.0} objects of 1 MiB a second), and a mount \
+        "{}{}: one more byte goes to tape at {:.0} MB/s ({:.1} % of the drive, {:.0} objects of 1 MiB a second), and a mount \
          costs {:.0} s beside its bytes; two drives are {:.2} times one\n",
+        pace.told(),
         told(verify),
         of_one / 1e6,
         of_one / DRIVE_RATE * 100.0,
@@ -78,23 +49,86 @@ fn summary(verify: Verify, one: &[Row; 2], two: &[Row; 2]) -> String {
     )
 }
 
+impl Pace {
+    /// Objects of the smaller and the larger of two runs: where time is waited for, more, so that its jitter matters less.
+    fn objects(self, few: usize) -> [usize; 2] {
+        match self {
+            Self::Simulated => [few, 3 * few],
+            Self::Real => [few, 5 * few],
+        }
+    }
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::Simulated => "",
+            Self::Real => "in real time, ",
+        }
+    }
+}
+
 fn told(verify: Verify) -> &'static str {
     if verify == Verify::Never { "written" } else { "written and read back" }
 }
 
-struct Bench<'a> {
-    runtime: &'a Runtime,
-    contents: &'a Contents,
-    folder: &'a Path,
+/// Where it is measured, and with what.
+pub struct Bench<'a> {
+    /// Carries the engine.
+    pub runtime: &'a Runtime,
+    /// Bytes of objects.
+    pub contents: &'a Contents,
+    /// Store, spool and catalog.
+    pub folder: &'a Path,
+    /// Cartridges.
+    pub tapes: &'a Path,
+}
+
+/// How the drives of a run take their time.
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// On a clock of their own, with everything on the spool before the first mount: the host takes no time.
+    Simulated,
+    /// On the wall's, while the host packs: each waits for the other. Motions are left out.
+    Real,
 }
 
 impl Bench<'_> {
+    /// Measures every run; gives the rows, and what they come to.
+    pub fn measure(&self, objects: usize) -> Result<(Vec<Row>, String)> {
+        let mut rows = Vec::new();
+        for (name, compression) in [("stored", Compression::None), ("zstd 3", Compression::Zstd(LEVEL))] {
+            rows.push(self.chain(name, compression, objects)?);
+        }
+        let mut lines = Vec::new();
+        for (pace, verify) in [
+            (Pace::Simulated, Verify::Never),
+            (Pace::Simulated, Verify::Deferred),
+            (Pace::Real, Verify::Never),
+            (Pace::Real, Verify::Deferred),
+        ] {
+            let runs = [1, 2].map(|drives| {
+                let [few, many] = pace.objects(objects).map(|count| self.timed(pace, drives, verify, count));
+                Ok::<_, Error>([few?, many?])
+            });
+            let [one, two] = runs;
+            let (one, two) = (one?, two?);
+            lines.push(summary(pace, verify, &one, &two));
+            rows.extend(one.into_iter().chain(two));
+        }
+        let commit = stages::commit_cost(self.contents, &self.folder.join("commit"))?;
+        lines.push(format!(
+            "a commit takes {:.1} s: once in 32 GB, or at the end of a mount\n",
+            commit.as_secs_f64()
+        ));
+        Ok((rows, lines.concat()))
+    }
+
     /// From the rule until everything is read back from a tape that takes no time.
     fn chain(&self, name: &str, compression: Compression, objects: usize) -> Result<Row> {
         let folder = self.folder.join("chain");
         let store = self.filled(&folder, objects)?;
         let setup = Setup { drives: 2, compression, pack_bytes: PACK_BYTES, verify: Verify::Deferred };
-        let running = self.runtime.block_on(house::open(&folder, store, Timing::instant(), setup))?;
+        let running =
+            self.runtime.block_on(house::open(&folder, self.tapes, store, Timing::instant(), setup))?;
         self.runtime.block_on(scratch(&running))?;
         let ((), row) = metered(format!("chain {name}, {objects} x 1 MiB, store to verified"), || {
             self.runtime.block_on(async {
@@ -105,35 +139,48 @@ impl Bench<'_> {
         })?;
         self.runtime.block_on(running.stop())?;
         std::fs::remove_dir_all(&folder).map_err(file("removing a run"))?;
+        self.empty_tapes()?;
         Ok(row)
     }
 
-    /// From the first mount until all is on tape, read back where that is asked for. Everything is on the spool before, so
-    /// that nothing but the drives takes time.
-    fn timed(&self, drives: u16, verify: Verify, objects: usize) -> Result<Row> {
+    fn empty_tapes(&self) -> Result<()> {
+        std::fs::remove_dir_all(self.tapes).map_err(file("removing a run's tapes"))
+    }
+
+    /// Until all is on tape, read back where that is asked for.
+    fn timed(&self, pace: Pace, drives: u16, verify: Verify, objects: usize) -> Result<Row> {
         let folder = self.folder.join("timed");
         let store = self.filled(&folder, objects)?;
-        let clock = SimulatedClock::default();
-        let timing = Timing::on(Arc::new(clock.clone()));
+        let (clock, streaming) = (SimulatedClock::default(), StreamingClock::default());
         let setup = Setup { drives, compression: Compression::None, pack_bytes: PACK_BYTES, verify };
-        let running = self.runtime.block_on(house::open(&folder, store, timing, setup))?;
+        let timing = match pace {
+            Pace::Simulated => Timing::on(Arc::new(clock.clone())),
+            Pace::Real => Timing::on(Arc::new(streaming)),
+        };
+        let running = self.runtime.block_on(house::open(&folder, self.tapes, store, timing, setup))?;
         let end = if verify == Verify::Never { PackCopyStage::Written } else { PackCopyStage::Verified };
-        let name = format!("LTO-9 x {drives}, {objects} x 1 MiB, {}", told(verify));
+        let name = format!("LTO-9 x {drives}, {}{objects} x 1 MiB, {}", pace.told(), told(verify));
         let (elapsed, mut row) = metered(name, || {
             let elapsed = self.runtime.block_on(async {
                 scratch(&running).await?;
                 running.engine.stand(held(&running));
                 running.put_rule().await?;
-                reach(&running, PackCopyStage::Spooled, objects).await?;
-                let begin = clock.elapsed();
+                if pace == Pace::Simulated {
+                    reach(&running, PackCopyStage::Spooled, objects).await?;
+                }
+                let (wall, simulated) = (Instant::now(), clock.elapsed());
                 running.engine.stand(Standing::default());
                 reach(&running, end, objects).await?;
-                Ok::<_, Error>(clock.elapsed() - begin)
+                Ok::<_, Error>(match pace {
+                    Pace::Simulated => clock.elapsed() - simulated,
+                    Pace::Real => wall.elapsed(),
+                })
             })?;
             Ok((elapsed, objects as u64, (objects * OBJECT_BYTES) as u64))
         })?;
         self.runtime.block_on(running.stop())?;
         std::fs::remove_dir_all(&folder).map_err(file("removing a run"))?;
+        self.empty_tapes()?;
         row.elapsed = elapsed;
         Ok(row)
     }
