@@ -136,6 +136,11 @@ class Loss:
             for key, entry in entries.items():
                 self.faces[bucket, key] = (entry, *self.attributes(bucket, key))
         self.versions = self.version_faces()
+        self.rules = {bucket: self.rules_of(bucket) for bucket in (PLAIN, KEPT)}
+
+    def rules_of(self, bucket):
+        answer = self.s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+        return answer["Rules"], answer["TransitionDefaultMinimumObjectSize"]
 
     def attributes(self, bucket, key):
         head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
@@ -177,6 +182,7 @@ class Loss:
                 # A store that has only PUT gives its own ids and dates of writing.
                 same(f"face of {bucket}/{key!r}", face, self.faces[bucket, key])
         same("versions", self.version_faces(), self.versions)
+        same("rules", {bucket: self.rules_of(bucket) for bucket in self.rules}, self.rules)
         markers = self.s3.list_object_versions(Bucket=KEPT).get("DeleteMarkers", [])
         same("delete markers", [(one["Key"], one["IsLatest"]) for one in markers], [("marked", True)])
 

@@ -206,7 +206,9 @@ fn draw(report: &Report, answer: &Value, took: Duration) -> String {
     line(report.deleted, "were deleted, tape tells");
     line(report.missing, "were deleted, the store tells");
     line(report.replaced, "were replaced, the store tells");
-    line(report.buckets_made, "buckets were made anew, without lifecycle rules and settings");
+    line(report.buckets_made, "buckets were made anew");
+    let told = report.buckets_told.as_deref().unwrap_or_default();
+    line(report.buckets_kept, &format!("buckets have their lifecycle rules and terms again, as of {told}"));
     if !report.unconfirmed.is_empty() {
         let rows = answer["unconfirmed"].as_array().map_or(&[][..], Vec::as_slice);
         text.push_str(&format!("\nunconfirmed\n{}", table(UNCONFIRMED, rows)));

@@ -46,6 +46,8 @@ pub(crate) struct Appender {
     pub(crate) taker: Option<Arc<Taker>>,
     /// Set when the mount is to end at the next pack.
     pub(crate) yields: Arc<AtomicBool>,
+    /// How buckets are kept, for the journal.
+    pub(crate) kept: Vec<Entry>,
     /// Whether the drive is to compress.
     pub(crate) compresses: bool,
     /// What is done with a volume that takes no more.
@@ -121,6 +123,9 @@ impl Appender {
         };
         let (rows, news): (Vec<Archive>, Vec<Entry>) = untold.into_iter().unzip();
         entries.extend(news);
+        if !entries.is_empty() {
+            entries.extend(self.kept.iter().cloned());
+        }
         let journal = self.append_journal(mounted, &entries, &mut end)?;
         let committed = mounted.commit()?;
         self.tell(News::Committed(group.packs, committed));

@@ -41,6 +41,7 @@ mod gates;
 mod health;
 mod hot;
 mod house;
+mod kept;
 mod lapse;
 mod listed;
 mod mounts;

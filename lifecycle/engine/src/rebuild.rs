@@ -5,6 +5,7 @@
 //! 3. rows of volumes, packs and copies are written (rows)
 //! 4. pack by pack, the store is looked at for each archive, and its stub or small object is made anew where that is
 //!    wanted (place, small); its row is written
+//! 5. buckets get the rules and terms back that the latest journal tells
 //!
 //! - Nothing is written to a cartridge, and nothing is put over what stands on the store.
 //! - What no index lists, what cannot be read, and what is not whole is told as unconfirmed and put nowhere.
@@ -14,6 +15,7 @@
 //! Not here: which catalog file and which store (daemon), and what is done with a catalog once it is there.
 
 mod merge;
+mod packs;
 mod place;
 mod report;
 mod rows;

@@ -10,6 +10,7 @@ use model::pack::{PackCopy, PackCopyStage, PackCopyState};
 use model::volume::{Volume, VolumeStage};
 use model::{PackId, PoolName, VolumeId};
 use tokio::sync::{mpsc, oneshot};
+use volume::journal::Entry;
 
 use crate::appender::{Appender, News};
 use crate::error::Error;
@@ -20,7 +21,7 @@ use crate::settings::{Compression, PoolSettings, Verify};
 use crate::stage::{Bells, Stage};
 use crate::turns::{Purpose, Request, Turn};
 use crate::volumes::Wanted;
-use crate::{scratch, untold, verify, volumes};
+use crate::{kept, scratch, untold, verify, volumes};
 
 /// Tries at rows that others change at the same time.
 const TRIES_MAX: u32 = 5;
@@ -245,9 +246,13 @@ impl Mount {
         first: Option<Outgoing>,
         untold: Vec<untold::News>,
     ) -> Result<u64, Error> {
+        let kept = match self.house.settings.pools.get(&self.pool) {
+            Some(pool) => kept::entries_if_sealable(&self.house, pool).await?,
+            None => Vec::new(),
+        };
         volumes::begin_append(&self.house, &mut volume, &self.pool).await?;
         let (news, mut heard) = mpsc::unbounded_channel();
-        let ended = self.queue(&volume, first, untold, news)?;
+        let ended = self.queue(&volume, first, (untold, kept), news)?;
         let mut told = Told::default();
         // The drive works on whatever an error of ours is: the turn is over when the library says so.
         let mut trouble = None;
@@ -282,7 +287,7 @@ impl Mount {
         &self,
         volume: &Volume,
         first: Option<Outgoing>,
-        untold: Vec<untold::News>,
+        (untold, kept): (Vec<untold::News>, Vec<Entry>),
         news: mpsc::UnboundedSender<News>,
     ) -> Result<oneshot::Receiver<Result<MountReport, library::Error>>, Error> {
         let machine = volumes::library_named(&self.house, &volume.library)?;
@@ -293,6 +298,7 @@ impl Mount {
             news,
             taker: self.taker.clone(),
             yields: self.turn.flag(),
+            kept,
             compresses: self.house.settings.pools.get(&self.pool).map(|pool| pool.compression)
                 == Some(Compression::Drive),
             // What is read back right away stays where it is.

@@ -15,7 +15,8 @@ use engine::rebuild::{self, Missing, Options, Parts, Report};
 use http::Method;
 use library::{CatalogId, Library};
 use model::archive::ArchiveStage;
-use model::catalog::Change;
+use model::bucket::Terms;
+use model::catalog::{Bucket, Change};
 use model::fence::Work;
 use model::store::{ObjectHead, ObjectRef, ObjectStore};
 use model::{Archive, BucketName, ObjectKey};
@@ -175,9 +176,9 @@ async fn comes_back(pretend_remote: bool) {
         rig.restore(&row).await;
         assert_eq!(rig.restored(row.id).await, *body, "{key}");
     }
-    // The volumes go on where they ended, and what is deleted now stays so.
+    // The volumes go on where they ended, by the rules there were, and what is deleted now stays so.
     rig.put("another", &bytes(9, 60_000)).await.unwrap();
-    rig.put_rule().await;
+    rig.engine.wake().wake(Work::Rules);
     rig.wait_archived("another").await;
     rig.delete("object-1532").await.unwrap();
     wait_for("the death", || async { rig.archive_of("object-1532").await.is_none().then_some(()) }).await;
@@ -196,6 +197,48 @@ async fn everything_that_lived_comes_back_in_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_that_lived_comes_back_by_put() {
     comes_back(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_and_terms_of_buckets_come_back_as_they_were_told_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path(), false).await;
+    rig.make_bucket().await;
+    rig.put_rule().await;
+    let keep = async |name: &str, terms: Terms| {
+        let name = BucketName::parse(name).unwrap();
+        let revision = rig.catalog.bucket(&name).await.unwrap().map_or(0, |row| row.revision);
+        let store_rules = Some(format!("<of>{}</of>", terms.exclusive));
+        let row = Bucket { revision, terms: Some(terms), store_rules, ..Bucket::new(name) };
+        rig.catalog.commit(vec![Change::Bucket(row)]).await.unwrap();
+    };
+    keep("elsewhere", Terms::MANAGED).await;
+    rig.put("one", &bytes(1, 50_000)).await.unwrap();
+    rig.wait_archived("one").await;
+    let last = Terms { exclusive: true, ..Terms::UNMANAGED };
+    keep("elsewhere", last).await;
+    rig.put("two", &bytes(2, 50_000)).await.unwrap();
+    rig.wait_archived("two").await;
+    let rules = rig.catalog.bucket(&rig.bucket).await.unwrap().unwrap().lifecycle;
+    rig.stop().await;
+
+    lose(folder.path(), true);
+    let report = rebuilt(folder.path(), false, 7, Missing::Plant).await.unwrap();
+    assert_eq!((report.buckets_kept, report.buckets_made), (2, 2), "{report:?}");
+    assert!(report.buckets_told.is_some());
+    let rig = Rig::start(folder.path(), false).await;
+    assert_eq!(rig.catalog.bucket(&rig.bucket).await.unwrap().unwrap().lifecycle, rules);
+    let elsewhere = BucketName::parse("elsewhere").unwrap();
+    let row = rig.catalog.bucket(&elsewhere).await.unwrap().unwrap();
+    assert_eq!((row.terms, row.store_rules.as_deref()), (Some(last), Some("<of>true</of>")));
+    assert!(rig.store.buckets().await.unwrap().contains(&elsewhere));
+
+    // On a store that was kept a bucket that is not there was deleted.
+    assert_eq!(rig.call(Method::DELETE, "/elsewhere", &[]).await.0, 204);
+    rig.stop().await;
+    lose(folder.path(), false);
+    let report = rebuilt(folder.path(), false, 7, Missing::End).await.unwrap();
+    assert_eq!((report.found, report.buckets_kept, report.buckets_made), (2, 1, 0), "{report:?}");
 }
 
 /// The store was kept, and what happened there since no journal told it.
@@ -316,12 +359,13 @@ async fn what_is_sealed_comes_back_with_its_key_alone() {
     rig.stop().await;
     lose(folder.path(), true);
     let report = rebuilt(folder.path(), false, 7, Missing::Plant).await.unwrap();
-    assert_eq!(report.archived, 0);
+    assert_eq!((report.archived, report.buckets_kept), (0, 0));
     assert!(report.unconfirmed.iter().any(|one| one.lost && one.reason.contains("vault:1")), "{report:?}");
     std::fs::remove_file(folder.path().join("catalog.redb")).unwrap();
     let keys = Arc::new(keyring.clone());
     let report = rebuilt_with(folder.path(), false, 7, Missing::Plant, keys).await.unwrap();
     assert_eq!((report.archived, report.unconfirmed.len()), (objects.len() as u64, 0), "{report:?}");
+    assert_eq!(report.buckets_kept, 1);
     let rig = start().await;
     for (key, body) in &objects {
         let row = rig.wait_archived(key).await;

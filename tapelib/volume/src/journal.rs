@@ -206,6 +206,14 @@ pub enum Entry {
         /// The whole new record, as text.
         record: String,
     },
+    /// How a bucket is kept: its rules and terms, which are no object's. Of several moments, on whatever volumes, the
+    /// latest counts, with every bucket that was told of then.
+    BucketKept {
+        /// When it was told, in milliseconds since 1970.
+        at_ms: i64,
+        /// The bucket's name and all that is kept of it, as text.
+        settings: String,
+    },
     /// Blocks of the data partition that no index lists.
     DeadBlocks {
         /// First block.
@@ -244,6 +252,8 @@ mod tests {
             "[A-Z0-9]{26}".prop_map(|archive| Entry::ArchiveDead { archive }),
             (any::<String>(), any::<i64>(), any::<String>())
                 .prop_map(|(archive, at_ms, record)| Entry::RecordChanged { archive, at_ms, record }),
+            (any::<i64>(), any::<String>())
+                .prop_map(|(at_ms, settings)| Entry::BucketKept { at_ms, settings }),
             (any::<u64>(), any::<u64>()).prop_map(|(first, end)| Entry::DeadBlocks { first, end }),
         ]
     }

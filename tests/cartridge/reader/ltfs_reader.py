@@ -166,10 +166,13 @@ def journals(volume, keyring):
 
 
 def unsealed(entry, keyring):
-    """An entry of a journal, its record out of its seal if it has one. A record in clear is a JSON object."""
-    if entry["event"] != "record_changed" or entry["record"].startswith("{"):
+    """An entry of a journal, its text out of its seal if it has one. A text in clear is a JSON object."""
+    fields = {"record_changed": "record", "bucket_kept": "settings"}
+    field = fields.get(entry["event"])
+    if field is None or entry[field].startswith("{"):
         return entry
-    return entry | {"record": text_note(entry["record"], f"record {entry['archive']}", keyring)}
+    about = f"record {entry['archive']}" if field == "record" else "bucket"
+    return entry | {field: text_note(entry[field], about, keyring)}
 
 
 def member(volume, keyring, identifier, archive, path):

@@ -54,12 +54,14 @@ fn written(key: &SealingKey) -> (Shelf, Vec<(String, Members)>) {
     let contents = packs.iter().map(|pack| (pack.id.clone(), members(pack))).collect();
     let record = json!({"bucket": "b", "key": SECRET_NAME, "size": SECRET_SIZE}).to_string();
     let record = note::seal_text(key, &format!("record {ARCHIVE}"), &record).unwrap();
+    let settings = note::seal_text(key, "bucket", &json!({"bucket": SECRET_NAME}).to_string()).unwrap();
     let report = shelf.append(move |mounted| {
         for pack in &packs {
             pack.append(mounted).unwrap();
         }
         let changed = Entry::RecordChanged { archive: ARCHIVE.to_owned(), at_ms: 7, record };
-        let entries = [packs[0].entry(), packs[1].entry(), changed];
+        let kept = Entry::BucketKept { at_ms: 7, settings };
+        let entries = [packs[0].entry(), packs[1].entry(), changed, kept];
         mounted.append_journal(&entries).unwrap();
         mounted.commit().unwrap();
         WorkEnd::Unload
@@ -85,6 +87,8 @@ fn a_stranger_with_the_keyring_reads_every_member() {
     }
     let record = report["journals"][0][2]["record"].as_str().unwrap();
     assert!(record.contains(SECRET_NAME));
+    let settings = report["journals"][0][3]["settings"].as_str().unwrap();
+    assert!(settings.contains(SECRET_NAME));
     let out = shelf.dir.path().join("one");
     let (pack, member) = (&contents[0].0, &contents[0].1[0]);
     let one = ["--member".as_ref(), pack.as_ref(), member.0.as_ref(), out.as_os_str()];

@@ -32,7 +32,7 @@ impl Told {
                     *known = (at_ms, record);
                 }
             }
-            Entry::PackCommitted { .. } | Entry::DeadBlocks { .. } => {}
+            Entry::PackCommitted { .. } | Entry::BucketKept { .. } | Entry::DeadBlocks { .. } => {}
         }
         Ok(())
     }

@@ -31,14 +31,12 @@ pub struct Report {
     pub hot: u64,
     /// Bytes of what lives.
     pub bytes: u64,
-    /// Restores that go on.
-    pub restores: u64,
-    /// Buckets whose rules and terms came back from a snapshot.
-    pub buckets_known: u64,
+    /// Buckets whose rules and terms came back.
+    pub buckets_kept: u64,
     /// Buckets made anew on the store.
     pub buckets_made: u64,
-    /// The date of the snapshot that was used, when there was one.
-    pub snapshot: Option<String>,
+    /// When those rules and terms were told to tape, where any were.
+    pub buckets_told: Option<String>,
     /// What is on tape and was put nowhere, with the reason.
     pub unconfirmed: Vec<Unconfirmed>,
     /// Nothing was written.

@@ -5,20 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::archive::ArchiveStage;
-use model::catalog::Change;
+use model::catalog::{Bucket, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::pack::Pack;
-use model::{Archive, BucketName, PackId, PoolName, VersionId};
+use model::{Archive, BucketName, PoolName, VersionId};
 use volume::journal::Entry;
 
-use super::merge::{Birth, Births, Merge, Told, Verdict};
+use super::merge::{Birth, Merge, Told, Verdict};
+use super::packs::{PackAt, births, packs_on};
 use super::place::{self, Seen};
 use super::report::{Report, Unconfirmed};
-use super::small::{self, PackCopyAt, Small};
+use super::small::{self, Small};
 use super::survey::{Cartridge, Manifests};
 use super::{Found, Missing, Options, Parts, Progress, rows};
 use crate::error::{Error, chain};
-use crate::settings::PoolSettings;
+use crate::kept::Kept;
 
 /// Objects looked at on the store together.
 const LOOKS: usize = 32;
@@ -41,7 +42,7 @@ pub async fn rebuild(
     };
     report.unconfirmed.extend(cartridges.iter().flat_map(|cartridge| cartridge.trouble.iter().cloned()));
     refuse_deaf(found, cartridges, options)?;
-    let told = told(cartridges, &found.manifests, &mut report);
+    let (told, kept) = told(cartridges, &found.manifests, &mut report);
     let packs = packs_on(cartridges, &mut report);
     let births = births(&packs, &found.manifests)?;
     let mut work = Work {
@@ -58,6 +59,7 @@ pub async fn rebuild(
         progress("packs taken over", done as u64 + 1, packs.len() as u64);
     }
     work.refuse_losses()?;
+    work.keep(kept).await?;
     let mut report = work.report;
     report.buckets_made = work.made.iter().map(|(bucket, _)| bucket).collect::<BTreeSet<_>>().len() as u64;
     report.unconfirmed.sort();
@@ -82,17 +84,21 @@ fn refuse_deaf(found: &Found, cartridges: &[Cartridge], options: Options) -> Res
     Err(Error::Rebuild { what })
 }
 
-fn told(cartridges: &[Cartridge], manifests: &Manifests, report: &mut Report) -> Told {
-    let mut told = Told::default();
+/// What journals tell of archives, and of buckets.
+fn told(cartridges: &[Cartridge], manifests: &Manifests, report: &mut Report) -> (Told, Kept) {
+    let (mut told, mut kept) = (Told::default(), Kept::default());
     for cartridge in cartridges {
         for entry in &cartridge.entries {
-            let entry = match entry.clone() {
+            let taken = match entry.clone() {
                 Entry::RecordChanged { archive, at_ms, record } => manifests
                     .record(&archive, record)
-                    .map(|record| Entry::RecordChanged { archive, at_ms, record }),
-                other => Ok(other),
+                    .and_then(|record| told.take(Entry::RecordChanged { archive, at_ms, record })),
+                Entry::BucketKept { at_ms, settings } => {
+                    manifests.bucket(settings).and_then(|settings| kept.take(at_ms, &settings))
+                }
+                other => told.take(other),
             };
-            if let Err(reason) = entry.and_then(|entry| told.take(entry)) {
+            if let Err(reason) = taken {
                 let barcode = Some(cartridge.barcode.to_string());
                 report.unconfirmed.push(Unconfirmed {
                     barcode,
@@ -103,82 +109,7 @@ fn told(cartridges: &[Cartridge], manifests: &Manifests, report: &mut Report) ->
             }
         }
     }
-    told
-}
-
-/// A pack and where its copies are.
-struct PackAt<'a> {
-    id: PackId,
-    digest: [u8; 32],
-    bytes: u64,
-    copies: Vec<(u8, PoolName, PackCopyAt<'a>)>,
-}
-
-impl PackAt<'_> {
-    /// The pool of its first copy, which may be lost: of the pools whose copies these can be, else of the first there is.
-    fn pool(&self, pools: &BTreeMap<PoolName, PoolSettings>) -> Option<PoolName> {
-        let fits = |name: &PoolName, settings: &PoolSettings| {
-            self.copies.iter().all(|(number, pool, _)| match number.checked_sub(1) {
-                None => pool == name,
-                Some(sibling) => settings.copies.get(usize::from(sibling)) == Some(pool),
-            })
-        };
-        let fitting = pools.iter().find(|(name, settings)| fits(name, settings)).map(|(name, _)| name);
-        let first = || self.copies.iter().min_by_key(|(number, ..)| *number).map(|(_, pool, _)| pool);
-        fitting.or_else(first).cloned()
-    }
-}
-
-/// The packs on all cartridges, in the order in which reading them moves least.
-fn packs_on<'a>(cartridges: &'a [Cartridge], report: &mut Report) -> Vec<PackAt<'a>> {
-    let mut packs: BTreeMap<PackId, PackAt<'a>> = BTreeMap::new();
-    let mut volumes = BTreeSet::new();
-    for cartridge in cartridges {
-        let mut unconfirmed = |what: String, reason: &str| {
-            let barcode = Some(cartridge.barcode.to_string());
-            report.unconfirmed.push(Unconfirmed { barcode, what, reason: reason.to_owned(), lost: true });
-        };
-        if !volumes.insert(cartridge.volume) {
-            unconfirmed("the cartridge".to_owned(), "another one carries the same volume");
-            continue;
-        }
-        for pack in &cartridge.packs {
-            let what = || format!("pack {}", pack.id);
-            let label =
-                pack.copy.as_ref().and_then(|copy| Some((copy.number, PoolName::parse(&copy.pool).ok()?)));
-            let (Ok(id), Some(digest), Some((number, pool))) = (pack.id.parse(), pack.digest, label) else {
-                unconfirmed(what(), "the index does not say whose copy it is");
-                continue;
-            };
-            let (start_block, bytes) = (pack.start_block, pack.bytes);
-            let known = packs.entry(id).or_insert(PackAt { id, digest, bytes, copies: Vec::new() });
-            let taken = known.copies.iter().any(|(known, ..)| *known == number);
-            if (known.digest, known.bytes) != (digest, bytes) {
-                unconfirmed(what(), "another copy of it has other bytes");
-            } else if taken {
-                unconfirmed(what(), "there is this copy of it already");
-            } else {
-                known.copies.push((number, pool, PackCopyAt { cartridge, start_block, bytes }));
-            }
-        }
-    }
-    let mut packs: Vec<PackAt<'a>> = packs.into_values().collect();
-    packs.sort_by_key(|pack| {
-        pack.copies.first().map(|(_, _, copy)| (copy.cartridge.barcode.clone(), copy.start_block))
-    });
-    report.packs = packs.len() as u64;
-    packs
-}
-
-fn births(packs: &[PackAt<'_>], manifests: &Manifests) -> Result<Births, Error> {
-    let mut births = Births::default();
-    for pack in packs {
-        let failed = |error: volume::pack::Error| Error::Pack { pack: pack.id, source: error.into() };
-        for entry in manifests.open(pack.id)?.into_iter().flatten() {
-            births.note(pack.id, &entry.map_err(failed)?);
-        }
-    }
-    Ok(births)
+    (told, kept)
 }
 
 /// A rebuild under way.
@@ -451,6 +382,31 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Rules and terms of buckets. One that is not on the store is made where the store is a new one; on one that was there
+    /// all the time it was deleted.
+    async fn keep(&mut self, kept: Kept) -> Result<(), Error> {
+        self.report.buckets_told = kept.told_at().map(|at| at.to_string());
+        let mut rows = Vec::new();
+        for row in kept.into_rows() {
+            let bucket = &row.name;
+            let is_there = self.known.contains(bucket) || self.made.iter().any(|(made, _)| made == bucket);
+            if !is_there && self.options.missing != Missing::Plant {
+                continue;
+            }
+            if !is_there {
+                if !self.options.dry_run {
+                    self.parts.store.make_bucket(bucket, false).await?;
+                }
+                self.made.insert((bucket.clone(), false));
+            }
+            // The first archive of a bucket made a row for it.
+            let revision = self.parts.catalog.bucket(bucket).await?.map_or(0, |row| row.revision);
+            rows.push(Change::Bucket(Bucket { revision, ..row }));
+        }
+        self.report.buckets_kept = rows.len() as u64;
+        self.commit(rows).await
     }
 
     /// A store that lacks most of what tape tells of is more likely the wrong one than one of which most was deleted.

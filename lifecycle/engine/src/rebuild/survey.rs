@@ -17,6 +17,7 @@ use volume::seal::{self, KeySource, MaybeSealed, Provider, note};
 
 use super::report::Unconfirmed;
 use crate::error::{Error, chain};
+use crate::kept;
 use crate::seals;
 use crate::volumes::id_of;
 
@@ -98,6 +99,11 @@ impl Manifests {
     /// A changed record as it was before it was sealed, if it was.
     pub(crate) fn record(&self, archive: &str, record: String) -> Result<String, String> {
         note::read_text(&*self.keys, &format!("record {archive}"), record).map_err(|error| chain(&error))
+    }
+
+    /// How a bucket is kept, as it was before it was sealed, if it was.
+    pub(crate) fn bucket(&self, settings: String) -> Result<String, String> {
+        note::read_text(&*self.keys, kept::ABOUT, settings).map_err(|error| chain(&error))
     }
 
     /// The keys sealed packs are opened with.
