@@ -10,7 +10,7 @@ use super::label::Label;
 use super::limits::BLOCK_BYTES;
 use super::memory::Coherency;
 use super::open::{self, Located};
-use super::{BlockAddress, BlockTape, CatalogId, Error, Met, Partition, VolumeUuid};
+use super::{BlockAddress, BlockTape, CatalogId, Error, Met, Partition, TapeErrorKind, VolumeUuid};
 
 /// Key of the extended attribute of the root directory that names the owning catalog.
 pub const CATALOG_ATTRIBUTE: &str = "tapegate.catalog";
@@ -148,11 +148,19 @@ impl Volume {
     ) -> Result<(), Error> {
         let stood = self.cursor.take().filter(|stood| stood.partition == to.partition);
         let between = stood.and_then(|stood| to.block.checked_sub(stood.block));
-        let mut passes = || matches!(tape.read_block(block), Ok(Met::Block(_) | Met::Filemark));
-        let arrived =
-            between.is_some_and(|between| between <= READ_ON_BLOCKS && (0..between).all(|_| passes()));
-        // What could not be passed is none of this reader's files, and may still be gone over.
-        if arrived { Ok(()) } else { Ok(tape.locate(to)?) }
+        let Some(between) = between.filter(|between| *between <= READ_ON_BLOCKS) else {
+            return Ok(tape.locate(to)?);
+        };
+        for _ in 0..between {
+            match tape.read_block(block) {
+                Ok(Met::Block(_) | Met::Filemark) => {}
+                // What cannot be read is none of this reader's files, and may still be gone over.
+                Ok(Met::EndOfData) => return Ok(tape.locate(to)?),
+                Err(error) if error.kind == TapeErrorKind::Unreadable => return Ok(tape.locate(to)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Copies a whole file of the index into `sink`. One with holes is refused: nothing here writes them, and a few
