@@ -157,7 +157,7 @@ class Loss:
     def everything_is_lost(self):
         self.lose_all()
         if self.exports:
-            told = rebuild(self.server, "--dry-run")
+            told = rebuild(self.server, "--dry-run", code=1)
             same("without a key", told["archived"], 0)
             check(told["unconfirmed"], "nothing is told of what cannot be opened")
         told = rebuild(self.server, "--dry-run", *self.keyring())
@@ -260,10 +260,10 @@ def kill_and_lose(report, binary, mode, seed):
                 check(body(s3, TORN, key) == contents[key], f"other bytes of {key}")
 
 
-def rebuild(server, *more):
-    """Runs the command on the server's new data folder; gives what it told."""
+def rebuild(server, *more, code=0):
+    """Runs the command on the server's new data folder; fails unless it exits with `code`; gives what it told."""
     config = server.folder / "tapegate.toml"
-    return json.loads(server.command("rebuild", "--config", config, "--data", server.data, "--json", *more))
+    return json.loads(server.command("rebuild", "--config", config, "--data", server.data, "--json", *more, code=code))
 
 
 def measure(binary, objects, seed):
