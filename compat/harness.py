@@ -330,6 +330,11 @@ def wait_archived(s3, bucket, seconds, storage_class="GLACIER"):
     return wait_until(all_there, seconds, f"everything in {bucket} is {storage_class}")
 
 
+def all_told(status):
+    """Whether tape was told of everything that clients did: nothing is to be looked at, and what was seen is told."""
+    return status["touched"] == 0 and status["untold"] == 0
+
+
 def restore(s3, bucket, key, days):
     """Asks for a restore; gives the status (202 accepted, 200 there already)."""
     answer = s3.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": days})

@@ -126,7 +126,7 @@ class Loss:
             status = self.server.admin("status")
             states = {row["state"]: row["count"] for row in status["archives"]}
             under_way = sum(states.get(name, 0) for name in ("declared", "due", "packed", "taped", "flipping", "failed"))
-            return under_way == 0 and status["untold"] == 0
+            return under_way == 0 and harness.all_told(status)
         wait_until(quiet, ARCHIVE_SECONDS, "everything is on tape and told")
 
     def remember(self):
@@ -240,7 +240,7 @@ def kill_and_lose(report, binary, mode, seed):
             safe = set(contents)
             s3.delete_object(Bucket=TORN, Key="key-0007")
             safe.remove("key-0007")
-            wait_until(lambda: server.admin("status")["untold"] == 0, ARCHIVE_SECONDS, "the deletion is told")
+            wait_until(lambda: harness.all_told(server.admin("status")), ARCHIVE_SECONDS, "the deletion is told")
             for number in range(50, 400):
                 put(number)
             time.sleep(chance.uniform(0.5, 3.0))

@@ -153,7 +153,7 @@ class Copies:
 
     def what_was_deleted_stays_so_when_the_machine_is_lost(self):
         """Also when the cartridge whose journal told it first was used again."""
-        wait_until(lambda: self.told("status")["untold"] == 0, SECONDS, "everything is told to tape")
+        wait_until(lambda: harness.all_told(self.told("status")), SECONDS, "everything is told to tape")
         self.server.stop()
         with tempfile.TemporaryDirectory(dir=self.server.folder) as kept:
             for library in ("library-main", "library-second"):

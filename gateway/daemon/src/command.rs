@@ -128,6 +128,11 @@ fn draw_status(status: &Value) -> String {
             status["untold"]
         ));
     }
+    if let Some(touched) = status["touched"].as_u64().filter(|touched| *touched > 0) {
+        text.push_str(&format!(
+            "touched  {touched} archives whose objects clients changed are to be looked at\n"
+        ));
+    }
     for trouble in status["trouble"].as_array().into_iter().flatten() {
         let part = |name: &str| trouble[name].as_str().unwrap_or("-").to_owned();
         let (code, stage, since) = (part("code"), part("stage"), part("since"));

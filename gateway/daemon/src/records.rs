@@ -36,6 +36,8 @@ impl Records {
     async fn status(&self) -> Result<Value, CatalogError> {
         let mut status = view::counts(&self.catalog.counts().await?);
         status["volumes"] = view::volume_counts(&self.volumes().await?);
+        // Asked for first: what was looked at meanwhile is among the untold then.
+        status["touched"] = json!(self.catalog.archives_touched(None, UNTOLD_MAX).await?.len());
         let untold = self.catalog.archives_untold(None, UNTOLD_MAX).await?;
         status["untold"] = json!(untold.len());
         status["untold_since"] =
