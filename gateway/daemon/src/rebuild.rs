@@ -209,6 +209,10 @@ fn draw(report: &Report, answer: &Value, took: Duration) -> String {
     line(report.buckets_made, "buckets were made anew");
     let told = report.buckets_told.as_deref().unwrap_or_default();
     line(report.buckets_kept, &format!("buckets have their lifecycle rules and terms again, as of {told}"));
+    line(
+        report.rules_disabled,
+        "rules that delete objects came back disabled: look at them, and put them again",
+    );
     if !report.unconfirmed.is_empty() {
         let rows = answer["unconfirmed"].as_array().map_or(&[][..], Vec::as_slice);
         text.push_str(&format!("\nunconfirmed\n{}", table(UNCONFIRMED, rows)));

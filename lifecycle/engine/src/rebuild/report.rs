@@ -35,6 +35,8 @@ pub struct Report {
     pub buckets_kept: u64,
     /// Buckets made anew on the store.
     pub buckets_made: u64,
+    /// Of these rules, those that delete objects, which were disabled.
+    pub rules_disabled: u64,
     /// When those rules and terms were told to tape, where any were.
     pub buckets_told: Option<String>,
     /// What is on tape and was put nowhere, with the reason.

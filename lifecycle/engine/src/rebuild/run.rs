@@ -389,7 +389,9 @@ impl Work<'_> {
     async fn keep(&mut self, kept: Kept) -> Result<(), Error> {
         self.report.buckets_told = kept.told_at().map(|at| at.to_string());
         let mut rows = Vec::new();
-        for row in kept.into_rows() {
+        let (kept, disabled) = kept.into_rows();
+        self.report.rules_disabled = disabled;
+        for row in kept {
             let bucket = &row.name;
             let is_there = self.known.contains(bucket) || self.made.iter().any(|(made, _)| made == bucket);
             if !is_there && self.options.missing != Missing::Plant {
