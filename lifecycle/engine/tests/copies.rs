@@ -11,7 +11,7 @@ use model::catalog::Change;
 use model::pack::{PackCopy, PackCopyStage};
 use model::volume::VolumeState;
 use rig::two_copies::{
-    Kept, SECOND, cartridge, copies_on, pool, repaired, spoil, start, two_libraries, written,
+    Kept, SECOND, cartridge, copies_on, meet_damage, pool, repaired, spoil, start, two_libraries, written,
 };
 use rig::{Rig, bytes, wait_for};
 
@@ -42,7 +42,8 @@ async fn a_spoiled_copy_is_told_and_made_again() {
     assert_eq!(health(&*rig.catalog).await.unwrap().degraded.packs, 0);
     let spoiled = written(&rig, "main").await.remove(0);
     spoil(&rig, &spoiled).await;
-    kept.restore_all(&rig).await;
+    meet_damage(&rig, kept.ask_for_all(&rig)).await;
+    kept.came_back(&rig).await;
 
     let stages: Vec<_> = copies_on(&rig, &spoiled).await.iter().map(|copy| copy.state.stage()).collect();
     assert!(stages.contains(&PackCopyStage::Damaged), "{stages:?}");

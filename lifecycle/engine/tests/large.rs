@@ -7,11 +7,11 @@ mod rig;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use engine::{Standing, health};
+use engine::health;
 use model::VolumeId;
 use model::pack::PackCopyStage;
-use rig::two_copies::{SECOND, repaired, spoil, two_libraries, written};
-use rig::{Rig, bytes, wait_for};
+use rig::two_copies::{SECOND, meet_damage, repaired, spoil, two_libraries, written};
+use rig::{Rig, bytes};
 use virtual_library::{Effect, Fault, Geometry, Sense, Unit};
 
 /// As many segments of a pack each; a cartridge takes about a third of them.
@@ -58,17 +58,9 @@ async fn a_large_object_over_small_cartridges_comes_back_whole_though_one_fails_
     // A cartridge fails while it is read; later, once its copies are made again, every one of the other library.
     rig.machine.faults().clear();
     spoil(&rig, &written(&rig, "main").await[0]).await;
-    // What is whole in the other library is out of reach until the damage was met.
-    let now = rig.engine.house().now();
-    rig.engine.stand(Standing { held: [(SECOND.to_owned(), now)].into(), ..Standing::default() });
-    rig.restore(&archive).await;
-    let health = wait_for("the damage to be noted", || async {
-        let health = health(&*rig.catalog).await.unwrap();
-        (health.degraded.packs > 0).then_some(health)
-    })
-    .await;
+    meet_damage(&rig, rig.restore(&archive)).await;
+    let health = health(&*rig.catalog).await.unwrap();
     assert_eq!(health.lost.packs, 0, "{health:?}");
-    rig.engine.stand(Standing::default());
     assert!(rig.restored(archive.id).await == body, "it came back as something else");
     repaired(&rig).await;
     for volume in written(&rig, SECOND).await {

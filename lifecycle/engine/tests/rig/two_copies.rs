@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{PoolSettings, Settings};
+use engine::{PoolSettings, Settings, Standing, health};
 use model::pack::PackCopy;
-use model::volume::{Volume, VolumeStage};
-use model::{Archive, PoolName};
+use model::volume::{Volume, VolumeCheck, VolumeStage};
+use model::{Archive, PoolName, VolumeId};
 use virtual_library::{Barcode, Geometry};
 
 use super::{Rig, bytes, geometry, settings, wait_for};
@@ -60,9 +60,18 @@ impl Kept {
     }
 
     pub async fn restore_all(&self, rig: &Rig) {
+        self.ask_for_all(rig).await;
+        self.came_back(rig).await;
+    }
+
+    pub async fn ask_for_all(&self, rig: &Rig) {
         for (archive, _) in &self.archives {
             rig.restore(archive).await;
         }
+    }
+
+    /// Waits for what was asked for.
+    pub async fn came_back(&self, rig: &Rig) {
         for (archive, body) in &self.archives {
             assert!(rig.restored(archive.id).await == *body, "{} came back as something else", archive.key);
         }
@@ -103,6 +112,29 @@ pub async fn spoil(rig: &Rig, volume: &Volume) {
             }
         }
     }
+}
+
+/// Has `asked` restores meet the damage of the first library: the whole copies of the second are out of reach until
+/// some of it was noted.
+pub async fn meet_damage(rig: &Rig, asked: impl Future<Output = ()>) {
+    let now = rig.engine.house().now();
+    rig.engine.stand(Standing { held: [(SECOND.to_owned(), now)].into(), ..Standing::default() });
+    asked.await;
+    wait_for("the damage to be noted", || async {
+        (health(&*rig.catalog).await.unwrap().degraded.packs > 0).then_some(())
+    })
+    .await;
+    rig.engine.stand(Standing::default());
+}
+
+/// Reads a volume back and tells what was found.
+pub async fn read_back(rig: &Rig, id: VolumeId) -> VolumeCheck {
+    rig.engine.check(id).await.unwrap();
+    wait_for("the read-back", || async {
+        let volume = rig.catalog.volume(id).await.unwrap().unwrap();
+        volume.check.filter(|check| check.finished.is_some())
+    })
+    .await
 }
 
 /// Has all copies made again that are missing.
