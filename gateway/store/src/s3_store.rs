@@ -31,7 +31,10 @@ use model::store::{
     BringBack, Capabilities, Flip, FlipContent, IfMatch, ListedVersion, ObjectHead, ObjectRef, ObjectStore,
     Page, Plant, StoreError,
 };
-use model::{ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey};
+use model::{
+    ArchiveId, Body, BucketName, ByteStream, CopyPart, CopyUpload, ETag, Identity, Marker, ObjectKey,
+    Stretches,
+};
 
 use crate::error::Error;
 use crate::service::{S3Service, Swap, ToClient};
@@ -351,6 +354,27 @@ impl<S: S3Service> ObjectStore for S3Store<S> {
 
     async fn put_copy(&self, archive: ArchiveId, length: u64, bytes: ByteStream) -> Result<(), StoreError> {
         self.write_copy(archive, length, bytes).await
+    }
+
+    async fn begin_copy(&self, archive: ArchiveId, stretches: Stretches) -> Result<CopyUpload, StoreError> {
+        self.begin_stretches(archive, stretches).await
+    }
+
+    async fn put_stretch(
+        &self,
+        copy: &CopyUpload,
+        index: u32,
+        bytes: ByteStream,
+    ) -> Result<Vec<CopyPart>, StoreError> {
+        self.write_stretch(copy, index, bytes).await
+    }
+
+    async fn complete_copy(&self, copy: &CopyUpload, parts: Vec<CopyPart>) -> Result<(), StoreError> {
+        self.complete_stretches(copy, parts).await
+    }
+
+    async fn abandon_copy(&self, copy: &CopyUpload) -> Result<(), StoreError> {
+        self.abandon_stretches(copy).await
     }
 
     async fn read_copy(&self, archive: ArchiveId, range: Range<u64>) -> Result<ByteStream, StoreError> {

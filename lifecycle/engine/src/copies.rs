@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use model::catalog::{CatalogError, Change};
 use model::restore::RestoreStage;
-use model::{ArchiveId, ByteStream, RestoreJob, RestoreState};
+use model::store::StoreError;
+use model::{ArchiveId, RestoreState};
 
 use crate::error::{Error, chain};
 use crate::house::House;
 
 /// Latches nobody holds are swept out when there are more than this.
 const LATCHES_SWEPT: usize = 1_024;
+/// How often a restore's row may change just as it is to end.
+const TRIES_MAX: usize = 8;
 
 /// Who works on which copy, and which copies are still to be removed.
 #[derive(Default)]
@@ -54,27 +57,29 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes an archive's restored copy and ends its restore; on success the copy is durable. The store's error leaves the
-/// restore as it was.
+/// Has an archive's restored copy written and ends its restore; on success the copy is durable. The store's error leaves
+/// the restore as it was.
 pub(crate) async fn deliver(
     house: &House,
-    mut job: RestoreJob,
-    length: u64,
-    bytes: ByteStream,
+    archive: ArchiveId,
+    write: impl Future<Output = Result<(), StoreError>> + Send,
 ) -> Result<(), Error> {
-    let archive = job.archive;
     let latch = house.copies.latch(archive);
     let _held = latch.lock().await;
-    house.store.put_copy(archive, length, bytes).await?;
-    job.advance(RestoreState::Copied { until: house.settings.day.end(house.now(), job.days) });
-    match house.catalog.commit(vec![Change::Restore(job)]).await {
-        Ok(()) => Ok(()),
-        // The archive's end lapsed the restore meanwhile: nobody else knows of this copy.
-        Err(CatalogError::Conflict { .. } | CatalogError::Missing { .. }) => {
-            remove_unwanted(house, archive).await
+    write.await?;
+    for _ in 0..TRIES_MAX {
+        // Whichever restore waits for it now: writing takes hours for large objects.
+        let waits = house.catalog.restore_of(archive).await?.filter(|job| job.state.stage().is_running());
+        let Some(mut job) = waits else { break };
+        job.advance(RestoreState::Copied { until: house.settings.day.end(house.now(), job.days) });
+        match house.catalog.commit(vec![Change::Restore(job)]).await {
+            Ok(()) => return Ok(()),
+            Err(CatalogError::Conflict { .. } | CatalogError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    // The archive's end lapsed the restore meanwhile: nobody else knows of this copy.
+    remove_unwanted(house, archive).await
 }
 
 /// Removes the copy of a restore that is over, unless a later one made it its own. What fails or is being written at

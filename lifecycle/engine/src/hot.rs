@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::catalog::Change;
 use model::restore::RestoreStage;
 use model::store::StoreError;
-use model::{Archive, Identity, JobId, RestoreJob};
+use model::{Archive, Identity, JobId};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, chain};
@@ -91,7 +91,7 @@ async fn copy(house: &House, job: JobId) -> Result<(), Error> {
     let row = house.catalog.restore(job).await?.filter(|row| row.state.stage() == RestoreStage::Accepted);
     let Some(row) = row else { return Ok(()) };
     let Destination::Hot(archive) = queue::destination(house, &row).await? else { return Ok(()) };
-    let Err(error) = copy_hot(house, row.clone(), &archive).await else { return Ok(()) };
+    let Err(error) = copy_hot(house, &archive).await else { return Ok(()) };
     house.hot.resting.rest(job, house.now().plus_milliseconds(milliseconds(house.settings.retry_after)));
     if matches!(error, Error::Store(StoreError::Changed { .. } | StoreError::Missing { .. })) {
         // Not the object that was taken over: the archive is looked at again, which usually ends the restore.
@@ -106,7 +106,7 @@ async fn copy(house: &House, job: JobId) -> Result<(), Error> {
     queue::give_back(house, row, Some(failure)).await
 }
 
-async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<(), Error> {
+async fn copy_hot(house: &House, archive: &Archive) -> Result<(), Error> {
     let target = held(archive);
     let what = || format!("{}/{}", archive.bucket, archive.key);
     let head = house.store.inspect(&target).await?;
@@ -117,5 +117,5 @@ async fn copy_hot(house: &House, job: RestoreJob, archive: &Archive) -> Result<(
         return Err(StoreError::Changed { what: what() }.into());
     }
     let bytes = house.store.read(&target, &head.etag, 0..head.size).await?;
-    copies::deliver(house, job, archive.size, bytes).await
+    copies::deliver(house, archive.id, house.store.put_copy(archive.id, archive.size, bytes)).await
 }

@@ -81,6 +81,7 @@ mod stage;
 mod standing;
 mod start;
 mod step;
+mod stretched;
 mod stuck;
 mod tasks;
 mod trouble;

@@ -7,7 +7,7 @@ use model::archive::ArchiveStage;
 use model::catalog::{CatalogError, Change};
 use model::limits::TRANSACTION_ROWS_MAX;
 use model::restore::RestoreStage;
-use model::{Archive, ArchiveId, JobId, Remedy, RestoreJob, RestoreState};
+use model::{Archive, ArchiveId, JobId, Remedy, RestoreJob, RestoreState, Stretches};
 
 use crate::error::{Error, chain};
 use crate::flip::milliseconds;
@@ -130,6 +130,7 @@ async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Resu
     let Some(archive) = archive.filter(|archive| archive.state.stage().is_live()) else {
         return Ok(Found::History);
     };
+    let stretches = stretches_of(&archive);
     let mut found = Vec::new();
     let mut position = 0;
     for (index, extent) in archive.extents.iter().enumerate() {
@@ -146,6 +147,7 @@ async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Resu
                 extent: *extent,
                 position: here,
                 object_bytes: archive.size,
+                stretches,
                 volume,
                 start_block,
                 pack_bytes,
@@ -160,6 +162,14 @@ async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Resu
         }
     }
     Ok(Found::Pieces(found))
+}
+
+/// How an object in several segments goes to the store one by one; `None` where they are not all as long as the first
+/// but for the last, or not what stores take.
+fn stretches_of(archive: &Archive) -> Option<Stretches> {
+    let [first, between @ .., last] = archive.extents.as_slice() else { return None };
+    let even = between.iter().all(|extent| extent.length == first.length) && last.length <= first.length;
+    Stretches::new(archive.size, first.length).filter(|_| even)
 }
 
 /// Marks restores as being read; gives the rows as they stand then. Those that moved on meanwhile are left out.

@@ -12,10 +12,12 @@ use tokio::sync::mpsc;
 use volume::pack::{self, Digest, Extent, PackReader};
 use volume::seal::{self, MaybeSealed, Provider};
 
+use crate::assembly::Place;
 use crate::error::{Error, chain};
 use crate::house::House;
 use crate::recall::fits_memory;
 use crate::schedule::Piece;
+use crate::stretched::Slot;
 
 /// What the drive's thread has to say.
 pub(crate) enum News {
@@ -30,7 +32,10 @@ pub(crate) enum News {
 /// Where a piece's bytes are now.
 pub(crate) enum Content {
     Memory(Bytes),
+    /// In the object's file.
     Spooled,
+    /// In a file of its own.
+    Stretch(Slot),
 }
 
 /// The work on the drive's thread.
@@ -114,12 +119,11 @@ impl Reader {
             member.read_to_end(&mut bytes).map_err(of_read)?;
             return Ok(Content::Memory(bytes.into()));
         }
-        let file = self.house.assemblies.file(piece.archive, piece.position);
-        let mut file = file.map_err(Trouble::Spool)?;
+        let Place { mut file, slot } = self.house.assemblies.place(piece).map_err(Trouble::Spool)?;
         let mut buffer = vec![0; CHUNK_BYTES_MAX];
         loop {
             match member.read(&mut buffer).map_err(of_read)? {
-                0 => return Ok(Content::Spooled),
+                0 => return Ok(slot.map_or(Content::Spooled, Content::Stretch)),
                 read => file.write_all(&buffer[..read]).map_err(Trouble::Spool)?,
             }
         }

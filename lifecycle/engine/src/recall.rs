@@ -4,15 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, FuturesUnordered};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use library::{MountReport, Mounted};
 use model::limits::CHUNK_BYTES_MAX;
+use model::store::StoreError;
 use model::volume::Volume;
 use model::{BodyError, ByteStream, JobId, Remedy, RestoreJob, Tier, VolumeId};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +27,7 @@ use crate::queue::{self, Failure};
 use crate::reader::{Content, News, Reader};
 use crate::readings::Reading;
 use crate::schedule::{self, Piece};
+use crate::stretched::Slot;
 use crate::turns::{Purpose, Request, Turn};
 use crate::{copies, damage, sources, volumes};
 
@@ -43,7 +46,8 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<Begun, Error> {
     let _alone = house.readings.admission.lock().await;
     let queue::Waiting { pieces: waiting, archives, keyless } = queue::waiting(house).await?;
     let read = |archive| house.readings.reads(archive);
-    house.assemblies.retain(read, |archive| archives.contains(&archive))?;
+    let store = &*house.store;
+    house.assemblies.retain(store, read, |archive| archives.contains(&archive)).await?;
     let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
     let mut begun = Begun::default();
     let mut no_room = None;
@@ -62,7 +66,7 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<Begun, Error> {
     match no_room {
         Some(error) if begun.mounts.is_empty() => {
             // Begun objects whose other volumes are out of reach make room for those that can be finished.
-            house.assemblies.retain(read, |archive| in_reach.contains(&archive))?;
+            house.assemblies.retain(store, read, |archive| in_reach.contains(&archive)).await?;
             begun.trouble = Some(error);
         }
         Some(error) => tracing::warn!(error = chain(&error), "restores wait for room on the spool"),
@@ -109,7 +113,18 @@ struct Recall {
     trouble: Option<Error>,
 }
 
-type Copies = FuturesUnordered<BoxFuture<'static, Result<Option<Error>, Error>>>;
+/// What became of bytes that were handed to the store.
+enum Handed {
+    /// It has a stretch of an object, which still lacks others.
+    Part,
+    /// A restore is over.
+    Copy(JobId),
+    /// It did not take them; the restore goes back into the queue.
+    Refused(JobId, Error),
+}
+
+type Copy = BoxFuture<'static, Result<Handed, Error>>;
+type Copies = FuturesUnordered<Copy>;
 
 impl Recall {
     fn new(house: Arc<House>, volume: Volume, turn: Turn) -> Self {
@@ -137,7 +152,7 @@ impl Recall {
         }
         let mut roomless = BTreeSet::new();
         for piece in pieces.iter().filter(|piece| !fits_memory(piece)) {
-            if let Err(error) = self.house.assemblies.begin(piece.archive, piece.object_bytes) {
+            if let Err(error) = self.house.assemblies.begin(piece) {
                 roomless.insert(piece.job);
                 self.no_room.get_or_insert(error);
             }
@@ -164,7 +179,7 @@ impl Recall {
         let mut copies = Copies::new();
         let mut result = self.listen(heard, &mut copies).await;
         while let Some(copied) = copies.next().await {
-            let noted = self.note(copied);
+            let noted = self.note(copied).await;
             result = result.and(noted);
         }
         let report = match report.await {
@@ -204,7 +219,7 @@ impl Recall {
     async fn listen(&mut self, mut heard: mpsc::Receiver<News>, copies: &mut Copies) -> Result<(), Error> {
         loop {
             tokio::select! {
-                Some(copied) = copies.next(), if !copies.is_empty() => self.note(copied)?,
+                Some(copied) = copies.next(), if !copies.is_empty() => self.note(copied).await?,
                 said = heard.recv(), if copies.len() < COPIES_AT_A_TIME => match said {
                     Some(News::Read(piece, content)) => {
                         self.heard = true;
@@ -220,10 +235,19 @@ impl Recall {
         }
     }
 
-    fn note(&mut self, copied: Result<Option<Error>, Error>) -> Result<(), Error> {
-        match copied? {
-            None => self.progress += 1,
-            Some(error) => drop(self.trouble.get_or_insert(error)),
+    async fn note(&mut self, handed: Result<Handed, Error>) -> Result<(), Error> {
+        match handed? {
+            Handed::Part => self.progress += 1,
+            Handed::Copy(job) => {
+                self.jobs.remove(&job);
+                self.progress += 1;
+            }
+            Handed::Refused(job, error) => {
+                if let Some(job) = self.jobs.remove(&job) {
+                    queue::give_back(&self.house, job, Some(Failure::of(&error))).await?;
+                }
+                self.trouble.get_or_insert(error);
+            }
         }
         Ok(())
     }
@@ -243,16 +267,15 @@ impl Recall {
         Ok(())
     }
 
-    /// Takes note of a piece; gives the work of making its object readable when the object is complete.
-    async fn take(
-        &mut self,
-        piece: Piece,
-        content: Result<Content, Error>,
-    ) -> Result<Option<BoxFuture<'static, Result<Option<Error>, Error>>>, Error> {
+    /// Takes note of a piece; gives the work of handing over to the store what is complete.
+    async fn take(&mut self, piece: Piece, content: Result<Content, Error>) -> Result<Option<Copy>, Error> {
         let bytes: ByteStream = match content {
             Err(error) => {
                 self.failed(&piece, error).await?;
                 return Ok(None);
+            }
+            Ok(Content::Stretch(slot)) => {
+                return Ok(Some(hand_over_stretch(self.house.clone(), piece, slot).boxed()));
             }
             Ok(Content::Memory(bytes)) => Box::pin(stream::iter((!bytes.is_empty()).then_some(Ok(bytes)))),
             Ok(Content::Spooled) => {
@@ -261,11 +284,10 @@ impl Recall {
                     self.progress += 1;
                     return Ok(None);
                 }
-                Box::pin(file_stream(self.house.assemblies.path(piece.archive)))
+                file_stream(self.house.assemblies.path(piece.archive))
             }
         };
-        let Some(job) = self.jobs.remove(&piece.job) else { return Ok(None) };
-        Ok(Some(make_readable(self.house.clone(), piece, job, bytes).boxed()))
+        Ok(Some(hand_over(self.house.clone(), piece, bytes).boxed()))
     }
 
     /// A piece could not be read.
@@ -287,7 +309,7 @@ impl Recall {
         }
         if matches!(error, Error::Spool { .. }) {
             // What is there of it takes room that others can use.
-            self.house.assemblies.end(piece.archive)?;
+            self.house.assemblies.give_way(piece.archive)?;
             self.trouble.get_or_insert(error);
             return Ok(());
         }
@@ -352,23 +374,47 @@ impl Recall {
 
 type Report = oneshot::Receiver<Result<MountReport, library::Error>>;
 
-/// Writes the restored copy and ends the restore. When the copy cannot be written the restore goes back into the
-/// queue, and the store's error is given.
-async fn make_readable(
-    house: Arc<House>,
-    piece: Piece,
-    job: RestoreJob,
-    bytes: ByteStream,
-) -> Result<Option<Error>, Error> {
-    let delivered = copies::deliver(&house, job.clone(), piece.object_bytes, bytes).await;
+/// Writes the restored copy and ends the restore.
+async fn hand_over(house: Arc<House>, piece: Piece, bytes: ByteStream) -> Result<Handed, Error> {
+    let write = house.store.put_copy(piece.archive, piece.object_bytes, bytes);
+    let delivered = copies::deliver(&house, piece.archive, write).await;
     if !fits_memory(&piece) {
-        house.assemblies.end(piece.archive)?;
+        house.assemblies.forget(piece.archive)?;
     }
-    match delivered {
-        Ok(()) => Ok(None),
-        Err(error @ Error::Store(_)) => {
-            queue::give_back(&house, job, Some(Failure::of(&error))).await.map(|()| Some(error))
+    handed(piece.job, delivered)
+}
+
+/// Writes a stretch of a restored copy; with the last one the copy is made and the restore ends.
+async fn hand_over_stretch(house: Arc<House>, piece: Piece, slot: Slot) -> Result<Handed, Error> {
+    let (object, store, archive) = (slot.object().clone(), &*house.store, piece.archive);
+    let stored = object.store(store, piece.index, file_stream(slot.path().to_owned())).await;
+    drop(slot);
+    match stored {
+        Ok(false) => Ok(Handed::Part),
+        // Given up while this stretch was on its way.
+        _ if !house.assemblies.is_current(archive, &object) => Ok(Handed::Part),
+        Ok(true) => {
+            let delivered = copies::deliver(&house, archive, object.complete(store)).await;
+            match delivered {
+                Ok(()) => house.assemblies.forget(archive)?,
+                Err(_) => house.assemblies.end(store, archive).await?,
+            }
+            handed(piece.job, delivered)
         }
+        Err(error) => {
+            // What the store refuses for certain it would refuse again: the upload may be gone.
+            if !matches!(error, StoreError::Doubt { .. } | StoreError::Full { .. }) {
+                house.assemblies.end(store, archive).await?;
+            }
+            Ok(Handed::Refused(piece.job, error.into()))
+        }
+    }
+}
+
+fn handed(job: JobId, delivered: Result<(), Error>) -> Result<Handed, Error> {
+    match delivered {
+        Ok(()) => Ok(Handed::Copy(job)),
+        Err(error @ Error::Store(_)) => Ok(Handed::Refused(job, error)),
         Err(error) => Err(error),
     }
 }
@@ -378,21 +424,23 @@ pub(crate) fn fits_memory(piece: &Piece) -> bool {
     piece.object_bytes <= MEMORY_BYTES_MAX && piece.extent.length == piece.object_bytes
 }
 
-/// A spooled object as a stream, read on blocking threads.
-fn file_stream(path: std::path::PathBuf) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-    stream::try_unfold((None, path), |(file, path): (Option<std::fs::File>, std::path::PathBuf)| async move {
-        let read = tokio::task::spawn_blocking(move || {
-            let mut file = match file {
-                Some(file) => file,
-                None => std::fs::File::open(&path)?,
-            };
-            let mut buffer = vec![0; CHUNK_BYTES_MAX];
-            let read = file.read(&mut buffer)?;
-            buffer.truncate(read);
-            Ok::<_, io::Error>((buffer, file, path))
+/// A file on the spool as a stream, read on blocking threads.
+fn file_stream(path: PathBuf) -> ByteStream {
+    let pieces =
+        stream::try_unfold((None, path), |(file, path): (Option<std::fs::File>, PathBuf)| async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let mut file = match file {
+                    Some(file) => file,
+                    None => std::fs::File::open(&path)?,
+                };
+                let mut buffer = vec![0; CHUNK_BYTES_MAX];
+                let read = file.read(&mut buffer)?;
+                buffer.truncate(read);
+                Ok::<_, io::Error>((buffer, file, path))
+            });
+            let (buffer, file, path) =
+                read.await.map_err(io::Error::other).flatten().map_err(BodyError::Broken)?;
+            Ok((!buffer.is_empty()).then(|| (Bytes::from(buffer), (Some(file), path))))
         });
-        let (buffer, file, path) =
-            read.await.map_err(io::Error::other).flatten().map_err(BodyError::Broken)?;
-        Ok((!buffer.is_empty()).then(|| (Bytes::from(buffer), (Some(file), path))))
-    })
+    Box::pin(pieces)
 }

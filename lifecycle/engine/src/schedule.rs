@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{ArchiveId, Extent, JobId, Tier, Timestamp, VolumeId};
+use model::{ArchiveId, Extent, JobId, Stretches, Tier, Timestamp, VolumeId};
 
 /// One segment of an object to be read from a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Piece {
     pub position: u64,
     /// Size of the whole object.
     pub object_bytes: u64,
+    /// How the object is cut, when it is in several segments that a store takes one by one.
+    pub stretches: Option<Stretches>,
     /// The volume it is read from.
     pub volume: VolumeId,
     /// Where its pack begins on the volume.
@@ -67,24 +69,33 @@ pub fn order(pieces: &mut [Piece]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::PackId;
-
-    fn piece(number: u128, volume: u128, start_block: u64, tier: Tier, created: i64) -> Piece {
-        Piece {
+impl Piece {
+    /// The only piece of an object of so many bytes.
+    pub(crate) fn of(number: u128, bytes: u64) -> Self {
+        Self {
             job: JobId::new(1, number),
             archive: ArchiveId::new(1, number),
             index: 0,
-            extent: Extent { pack: PackId::new(1, 1), offset: 0, length: 1, digest: [0; 32] },
+            extent: Extent { pack: model::PackId::new(1, 1), offset: 0, length: bytes, digest: [0; 32] },
             position: 0,
-            object_bytes: 1,
-            volume: VolumeId::from_u128(volume),
-            start_block,
-            pack_bytes: 1,
-            tier,
-            created: Timestamp::from_seconds(created),
+            object_bytes: bytes,
+            stretches: None,
+            volume: VolumeId::from_u128(1),
+            start_block: 0,
+            pack_bytes: bytes,
+            tier: Tier::Standard,
+            created: Timestamp::from_seconds(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(number: u128, volume: u128, start_block: u64, tier: Tier, created: i64) -> Piece {
+        let (volume, created) = (VolumeId::from_u128(volume), Timestamp::from_seconds(created));
+        Piece { volume, start_block, tier, created, ..Piece::of(number, 1) }
     }
 
     #[test]

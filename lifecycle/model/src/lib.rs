@@ -31,6 +31,7 @@ pub mod remedy;
 pub mod restore;
 pub mod rule;
 pub mod store;
+pub mod stretches;
 pub mod time;
 pub mod volume;
 
@@ -43,4 +44,5 @@ pub use name::{BucketName, ETag, ObjectKey, PoolName, VersionId};
 pub use protection::Protection;
 pub use remedy::Remedy;
 pub use restore::{RestoreJob, RestoreState, Tier};
+pub use stretches::{CopyPart, CopyUpload, Stretches};
 pub use time::Timestamp;

@@ -16,6 +16,8 @@ pub const KEY_VERSIONS_MAX: usize = 10_000;
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 /// Largest single PUT or part, in bytes (5 GiB).
 pub const PUT_BYTES_MAX: u64 = 5 << 30;
+/// Shortest part of an upload but the last, in bytes.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
 /// Highest part number of a multipart upload.
 pub const PARTS_MAX: u32 = 10_000;
 /// How long a mutation waits for a flip of its key, and a flip for the mutations, in milliseconds.

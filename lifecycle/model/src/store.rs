@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Survey;
 use crate::{
-    ArchiveId, Body, BucketName, ByteStream, ETag, Identity, Marker, ObjectKey, Protection, Remedy,
-    Timestamp, VersionId,
+    ArchiveId, Body, BucketName, ByteStream, CopyPart, CopyUpload, ETag, Identity, Marker, ObjectKey,
+    Protection, Remedy, Stretches, Timestamp, VersionId,
 };
 
 /// What a store was seen to be able to do: probed, never believed from an answer alone.
@@ -375,6 +375,25 @@ pub trait ObjectStore: Send + Sync {
 
     /// Writes a restored copy of exactly `length` bytes, replacing an earlier one; durable on return.
     async fn put_copy(&self, archive: ArchiveId, length: u64, bytes: ByteStream) -> Result<(), StoreError>;
+
+    /// Begins a restored copy that comes in stretches; nothing of it shows before [`Self::complete_copy`].
+    async fn begin_copy(&self, archive: ArchiveId, stretches: Stretches) -> Result<CopyUpload, StoreError>;
+
+    /// Writes one stretch of such a copy, of exactly its length; gives its parts in their order. Stretches may come in
+    /// any order, at the same time, and again.
+    async fn put_stretch(
+        &self,
+        copy: &CopyUpload,
+        index: u32,
+        bytes: ByteStream,
+    ) -> Result<Vec<CopyPart>, StoreError>;
+
+    /// Makes the copy of its parts, which are all of them in the order of their numbers, replacing an earlier copy;
+    /// durable on return.
+    async fn complete_copy(&self, copy: &CopyUpload, parts: Vec<CopyPart>) -> Result<(), StoreError>;
+
+    /// Gives up a copy that comes in stretches; done already is done.
+    async fn abandon_copy(&self, copy: &CopyUpload) -> Result<(), StoreError>;
 
     /// Bytes of a restored copy in `range`.
     async fn read_copy(&self, archive: ArchiveId, range: Range<u64>) -> Result<ByteStream, StoreError>;

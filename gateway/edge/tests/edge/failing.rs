@@ -18,8 +18,8 @@ use model::store::{
 };
 use model::volume::Volume;
 use model::{
-    Archive, ArchiveId, Body, BucketName, ByteStream, ETag, Identity, JobId, Marker, ObjectKey, PackId,
-    RestoreJob, VolumeId,
+    Archive, ArchiveId, Body, BucketName, ByteStream, CopyPart, CopyUpload, ETag, Identity, JobId, Marker,
+    ObjectKey, PackId, RestoreJob, Stretches, VolumeId,
 };
 use store::S3Store;
 
@@ -341,6 +341,27 @@ impl ObjectStore for Lossy {
 
     async fn put_copy(&self, archive: ArchiveId, length: u64, bytes: ByteStream) -> Result<(), StoreError> {
         self.inner.put_copy(archive, length, bytes).await
+    }
+
+    async fn begin_copy(&self, archive: ArchiveId, stretches: Stretches) -> Result<CopyUpload, StoreError> {
+        self.inner.begin_copy(archive, stretches).await
+    }
+
+    async fn put_stretch(
+        &self,
+        copy: &CopyUpload,
+        index: u32,
+        bytes: ByteStream,
+    ) -> Result<Vec<CopyPart>, StoreError> {
+        self.inner.put_stretch(copy, index, bytes).await
+    }
+
+    async fn complete_copy(&self, copy: &CopyUpload, parts: Vec<CopyPart>) -> Result<(), StoreError> {
+        self.inner.complete_copy(copy, parts).await
+    }
+
+    async fn abandon_copy(&self, copy: &CopyUpload) -> Result<(), StoreError> {
+        self.inner.abandon_copy(copy).await
     }
 
     async fn read_copy(&self, archive: ArchiveId, range: Range<u64>) -> Result<ByteStream, StoreError> {

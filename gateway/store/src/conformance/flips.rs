@@ -4,7 +4,7 @@ use bytes::Bytes;
 use model::limits::STUB_BYTES;
 use model::marker::Original;
 use model::store::{Flip, FlipContent, ObjectHead, ObjectRef, StoreError};
-use model::{ArchiveId, Marker, MarkerKind, TapeClass};
+use model::{ArchiveId, CopyPart, Marker, MarkerKind, Stretches, TapeClass};
 
 use super::client::{Client, noise, object, stream_of, whole};
 
@@ -208,6 +208,36 @@ pub(super) async fn copies(client: &Client) {
         assert!(store.put_copy(other, wrong, stream_of(noise(10, 1), 3)).await.is_err(), "{wrong}");
         assert_eq!(store.copy_bytes(other).await.unwrap(), None);
     }
+    copies_come_in_stretches(client, archive).await;
     store.delete_copy(archive).await.unwrap();
     assert_eq!(store.copy_bytes(archive).await.unwrap(), None);
+}
+
+/// In any order and more than once; nothing shows before the end, and nothing is left of what was given up.
+async fn copies_come_in_stretches(client: &Client, archive: ArchiveId) {
+    let store = &client.store;
+    store.delete_copy(archive).await.unwrap();
+    let bytes = noise((12 << 20) + 7, 11);
+    let cut = Stretches::new(bytes.len() as u64, 5 << 20).expect("every store takes it");
+    let copy = store.begin_copy(archive, cut).await.unwrap();
+    let mut stretches: Vec<Vec<CopyPart>> = vec![Vec::new(); 3];
+    for index in [2, 0, 1, 0] {
+        let range = cut.range(index);
+        let stretch = bytes.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap());
+        let told = store.put_stretch(&copy, index, stream_of(stretch, 700_000)).await.unwrap();
+        stretches[index as usize] = told;
+    }
+    assert!(store.put_stretch(&copy, 1, stream_of(noise(10, 1), 3)).await.is_err(), "too short");
+    assert_eq!(store.copy_bytes(archive).await.unwrap(), None);
+    store.complete_copy(&copy, stretches.concat()).await.unwrap();
+    let read = store.read_copy(archive, 0..bytes.len() as u64).await.unwrap();
+    assert!(whole(read).await.unwrap() == bytes);
+
+    let other = ArchiveId::from_u128(1);
+    let copy = store.begin_copy(other, cut).await.unwrap();
+    let told = store.put_stretch(&copy, 0, stream_of(bytes.slice(..5 << 20), 700_000)).await.unwrap();
+    store.abandon_copy(&copy).await.unwrap();
+    store.abandon_copy(&copy).await.unwrap();
+    assert!(store.complete_copy(&copy, told).await.is_err());
+    assert_eq!(store.copy_bytes(other).await.unwrap(), None);
 }

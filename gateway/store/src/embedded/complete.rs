@@ -6,7 +6,7 @@ use dialect::multipart::{COMPLETE_BYTES_MAX, CompleteResult, CompletedPart, decl
 use dialect::{Code, S3Error};
 use http::header::HOST;
 use http::{HeaderMap, Response};
-use model::limits::OBJECT_BYTES_MAX;
+use model::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN};
 use model::{Body, BucketName, ObjectKey};
 
 use super::bucket::short_body;
@@ -18,9 +18,6 @@ use super::tables::Tables;
 use super::upload::{UploadId, checksum_of};
 use super::versions::Which;
 use super::{Ask, Inner, now};
-
-/// Smallest part but the last, in bytes.
-const PART_BYTES_MIN: u64 = 5 << 20;
 
 /// A completion understood.
 struct Completion {
