@@ -204,13 +204,15 @@ fn write(
     Ok(None)
 }
 
-/// Writes the manifest beside the pack, makes both durable, and reads the pack back.
+/// Writes the manifest beside the pack, makes it durable, and reads the pack back.
+///
+/// The pack is not synced: a disk need not write what is on tape and gone within minutes. After a power cut it may be damaged;
+/// its digest is compared on its way to tape, and what differs is built again.
 fn settle(house: &House, id: PackId, file: File, built: Built) -> Result<Built, Error> {
     let manifest = |source| Error::Spool { operation: "write a manifest", source };
     let mut beside = File::create_new(house.spool.manifest_path(id)).map_err(manifest)?;
     beside.write_all(&built.summary.manifest).map_err(manifest)?;
     house.spool.sync(&beside)?;
-    house.spool.sync(&file)?;
     drop(file);
     match crate::spool_check::check(&house.spool.path(id), &built.summary, &*house.keys) {
         Ok(()) => Ok(built),

@@ -210,7 +210,7 @@ impl Fetcher {
         WorkEnd::Keep
     }
 
-    /// Brings a pack and its manifest to the spool, durable and checked.
+    /// Brings a pack and its manifest to the spool, checked; the manifest, which no digest speaks for, is durable.
     fn fetch(&self, mounted: &mut Mounted<Reading>, source: &Source) -> Result<(), Error> {
         let spool = &self.house.spool;
         let failed = |source| Error::Spool { operation: "write a pack read from tape", source };
@@ -223,11 +223,10 @@ impl Fetcher {
             let detail = "its bytes have another digest".to_owned();
             return Err(Error::Damaged { what: format!("pack {id}"), detail });
         }
-        let file = sink.sink.into_inner().map_err(|error| failed(error.into_error()))?;
+        drop(sink.sink.into_inner().map_err(|error| failed(error.into_error()))?);
         let mut manifest = File::create(spool.manifest_path(id)).map_err(failed)?;
         mounted.read_manifest(&id.to_string(), &mut manifest)?;
-        spool.sync(&manifest)?;
-        spool.sync(&file)
+        spool.sync(&manifest)
     }
 }
 

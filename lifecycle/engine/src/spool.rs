@@ -174,9 +174,9 @@ impl Spool {
         (self.reserved.load(Ordering::Acquire), self.bytes_max)
     }
 
-    /// Makes a finished file and its name durable.
+    /// Makes a finished file and the names in the folder durable.
     pub fn sync(&self, file: &File) -> Result<(), Error> {
-        file.sync_all().map_err(|source| Error::Spool { operation: "sync a pack", source })?;
+        file.sync_all().map_err(|source| Error::Spool { operation: "sync a file", source })?;
         let folder = File::open(&self.folder)
             .map_err(|source| Error::Spool { operation: "open the folder", source })?;
         folder.sync_all().map_err(|source| Error::Spool { operation: "sync the folder", source })

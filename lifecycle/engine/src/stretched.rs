@@ -16,6 +16,8 @@ use crate::spool::Reservation;
 /// Stretches of one object that may be on the spool at a time: one comes from tape while the one before goes to the
 /// store.
 pub(crate) const SLOTS: u64 = 2;
+/// How often a store is asked to make a copy of its stretches while its answers tell nothing.
+const TRIES_MAX: u32 = 3;
 
 /// One object. What is known here is lost with the process, and the stretches are read again.
 pub(crate) struct Stretched {
@@ -100,12 +102,25 @@ impl Stretched {
         Ok(stored.len() == self.cut.count() as usize)
     }
 
-    /// Makes the copy of its stretches, once all are there.
+    /// Makes the copy of its stretches, once all are there. An answer that was lost is not worth reading hours of tape
+    /// again: it is looked for, and asked again.
     pub(crate) async fn complete(&self, store: &dyn ObjectStore) -> Result<(), StoreError> {
+        let nothing = || StoreError::Missing { what: format!("the upload of {}", self.archive) };
+        let upload = self.upload.get().ok_or_else(nothing)?;
         let parts: Vec<CopyPart> = lock(&self.stored).values().flatten().cloned().collect();
-        match self.upload.get() {
-            Some(upload) => store.complete_copy(upload, parts).await,
-            None => Err(StoreError::Missing { what: format!("the upload of {}", self.archive) }),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match store.complete_copy(upload, parts.clone()).await {
+                Err(error @ (StoreError::Doubt { .. } | StoreError::Missing { .. })) => error,
+                other => return other,
+            };
+            // Whichever copy of the archive is as long as it has its bytes.
+            match store.copy_bytes(self.archive).await {
+                Ok(Some(bytes)) if bytes == self.cut.object_bytes() => return Ok(()),
+                _ if tries < TRIES_MAX && matches!(error, StoreError::Doubt { .. }) => {}
+                _ => return Err(error),
+            }
         }
     }
 

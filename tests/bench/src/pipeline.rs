@@ -12,7 +12,7 @@ mod tape;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::data::Contents;
 use crate::error::{Result, file};
@@ -31,12 +31,37 @@ pub struct Arguments {
     /// A folder for what stands for tapes: in memory, no disk does a drive's work. Made and removed
     #[arg(long)]
     tapes: PathBuf,
+    /// A folder for the spool, when it is on another disk; made and removed
+    #[arg(long)]
+    spool: Option<PathBuf>,
+    /// One part alone
+    #[arg(long)]
+    only: Option<Part>,
     /// Writes every figure here as a line of JSON
     #[arg(long)]
     lines: Option<PathBuf>,
     /// Objects of 1 MiB taken to tape in the smaller of two runs; the larger has three times as many
     #[arg(long, default_value_t = 1_500)]
     objects: usize,
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Each stage on its own
+    Stages,
+    /// The whole chain, with tapes that take no time
+    Chain,
+    /// Drives in simulated time
+    Simulated,
+    /// Drives in real time
+    Real,
+}
+
+impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 /// Measures everything, and prints the table.
@@ -46,12 +71,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::new(arguments.lines.as_deref()).map_err(file("making the report"))?;
     let contents = Contents::new();
-    let folders = [&arguments.folder, &arguments.tapes];
-    for folder in folders {
+    let folders = [Some(&arguments.folder), Some(&arguments.tapes), arguments.spool.as_ref()];
+    for folder in folders.into_iter().flatten() {
         std::fs::create_dir_all(folder).map_err(file("making a folder"))?;
     }
     let measured = measure(arguments, &contents, &mut report);
-    for folder in folders {
+    for folder in folders.into_iter().flatten() {
         if folder.exists() {
             std::fs::remove_dir_all(folder).map_err(file("removing a folder"))?;
         }
@@ -65,14 +90,25 @@ fn measure(arguments: &Arguments, contents: &Contents, report: &mut Report) -> R
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(file("starting the runtime"))?;
     let mut add = |row: Row| report.add(row).map_err(file("writing the report"));
-    for row in stages::measure(&runtime, contents, &arguments.folder)? {
-        add(row)?;
+    if arguments.wants(Part::Stages) {
+        stages::measure(&runtime, contents, &arguments.folder)?.into_iter().try_for_each(&mut add)?;
     }
-    let bench =
-        tape::Bench { runtime: &runtime, contents, folder: &arguments.folder, tapes: &arguments.tapes };
-    let (rows, said) = bench.measure(arguments.objects)?;
-    for row in rows {
-        add(row)?;
+    let bench = tape::Bench {
+        runtime: &runtime,
+        contents,
+        folder: &arguments.folder,
+        tapes: &arguments.tapes,
+        spool: arguments.spool.as_deref(),
+        objects: arguments.objects,
+    };
+    let mut said = String::new();
+    if arguments.wants(Part::Chain) {
+        bench.chains(&mut add)?;
+    }
+    for (part, pace) in [(Part::Simulated, tape::Pace::Simulated), (Part::Real, tape::Pace::Real)] {
+        if arguments.wants(part) {
+            said += &bench.drives(pace, &mut add)?;
+        }
     }
     Ok(said)
 }

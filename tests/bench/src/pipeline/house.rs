@@ -1,7 +1,7 @@
 //! The engine with its real neighbours, in this process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -118,10 +118,19 @@ pub struct Running {
     library: Arc<Library>,
 }
 
-/// Opens everything in `folder`, but for the cartridges, on a store that is filled already.
+/// Where a house has what.
+pub struct Folders<'a> {
+    /// Catalog.
+    pub data: &'a Path,
+    /// Spool.
+    pub spool: PathBuf,
+    /// Cartridges.
+    pub tapes: &'a Path,
+}
+
+/// Opens everything on a store that is filled already.
 pub async fn open(
-    folder: &Path,
-    tapes: &Path,
+    folders: Folders<'_>,
     store: Arc<dyn ObjectStore>,
     timing: Timing,
     setup: Setup,
@@ -134,13 +143,13 @@ pub async fn open(
         index_partition_bytes: 120_000_000_000,
         ..Geometry::default()
     };
-    let machine = VirtualLibrary::open_timed(tapes, geometry, timing).map_err(part("the library"))?;
+    let machine = VirtualLibrary::open_timed(folders.tapes, geometry, timing).map_err(part("the library"))?;
     let drives = (0..machine.drive_count()).map(|n| machine.drive_transport(n)).collect();
     let library = Library::open(library::Config::new("main"), machine.changer_transport(), drives)
         .map_err(part("the library"))?;
     let library = Arc::new(library);
     let catalog: Arc<dyn Catalog> =
-        Arc::new(RedbCatalog::open(folder.join("catalog.redb")).map_err(part("the catalog"))?);
+        Arc::new(RedbCatalog::open(folders.data.join("catalog.redb")).map_err(part("the catalog"))?);
     let house = House::open(Parts {
         catalog: catalog.clone(),
         store,
@@ -150,7 +159,7 @@ pub async fn open(
         libraries: BTreeMap::from([("main".to_owned(), library.clone())]),
         catalog_id: CatalogId::from_u128(1),
         keys: Arc::new(volume::seal::NoKeys),
-        settings: settings(folder, setup),
+        settings: settings(folders.spool, setup),
     })
     .await
     .map_err(part("the engine"))?;
@@ -184,6 +193,12 @@ impl Running {
         Ok(())
     }
 
+    /// How often anything was committed on any cartridge so far.
+    pub async fn commits(&self) -> Result<u64> {
+        let volumes = self.catalog.volumes().await.map_err(part("the catalog"))?;
+        Ok(volumes.iter().map(|volume| volume.generation).sum())
+    }
+
     /// Ends everything; cartridges go back.
     pub async fn stop(self) -> Result<()> {
         self.engine.stop().await;
@@ -193,7 +208,7 @@ impl Running {
     }
 }
 
-fn settings(folder: &Path, setup: Setup) -> Settings {
+fn settings(spool: PathBuf, setup: Setup) -> Settings {
     let pool = PoolName::parse("bench").expect("a legal name");
     let settings = PoolSettings {
         library: "main".into(),
@@ -220,7 +235,7 @@ fn settings(folder: &Path, setup: Setup) -> Settings {
         labels_blank: BTreeSet::from(["main".into()]),
         classes: BTreeMap::from([(TapeClass::Glacier, pool.clone())]),
         pools: BTreeMap::from([(pool, settings)]),
-        spool: SpoolSettings { folder: folder.join("spool"), bytes_max: 1 << 40 },
+        spool: SpoolSettings { folder: spool, bytes_max: 1 << 40 },
         // What is measured ends before anything is replaced by a stub.
         grace: Duration::from_secs(3600),
         store_deadline: Duration::from_secs(10),

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use virtual_library::{SimulatedClock, Timing};
 
 use super::clock::StreamingClock;
-use super::house::{self, Running, Setup};
+use super::house::{self, Folders, Running, Setup};
 use super::{OBJECT_BYTES, metered, stages};
 use crate::data::{Contents, Size};
 use crate::error::{Error, Result, file};
@@ -31,8 +31,9 @@ const LEVEL: i32 = 3;
 const PAGE: usize = 10_000;
 
 /// What runs of few and of many objects come to, in one drive and in two.
-fn summary(pace: Pace, verify: Verify, one: &[Row; 2], two: &[Row; 2]) -> String {
-    let rate = |[few, many]: &[Row; 2]| {
+fn summary(pace: Pace, verify: Verify, one: &[Row], two: &[Row]) -> String {
+    let rate = |rows: &[Row]| {
+        let (few, many) = (&rows[0], &rows[1]);
         (many.bytes - few.bytes) as f64 / (many.elapsed.as_secs_f64() - few.elapsed.as_secs_f64())
     };
     let (of_one, of_two) = (rate(one), rate(two));
@@ -80,11 +81,18 @@ pub struct Bench<'a> {
     pub folder: &'a Path,
     /// Cartridges.
     pub tapes: &'a Path,
+    /// The spool, when it is elsewhere.
+    pub spool: Option<&'a Path>,
+    /// Objects of a chain, and of the smaller of two runs.
+    pub objects: usize,
 }
+
+/// Takes a figure.
+pub type Add<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 
 /// How the drives of a run take their time.
 #[derive(Clone, Copy, PartialEq)]
-enum Pace {
+pub enum Pace {
     /// On a clock of their own, with everything on the spool before the first mount: the host takes no time.
     Simulated,
     /// On the wall's, while the host packs: each waits for the other. Motions are left out.
@@ -92,34 +100,33 @@ enum Pace {
 }
 
 impl Bench<'_> {
-    /// Measures every run; gives the rows, and what they come to.
-    pub fn measure(&self, objects: usize) -> Result<(Vec<Row>, String)> {
-        let mut rows = Vec::new();
+    /// The whole chain with tapes that take no time.
+    pub fn chains(&self, add: Add<'_>) -> Result<()> {
         for (name, compression) in [("stored", Compression::None), ("zstd 3", Compression::Zstd(LEVEL))] {
-            rows.push(self.chain(name, compression, objects)?);
+            add(self.chain(name, compression, self.objects)?)?;
         }
-        let mut lines = Vec::new();
-        for (pace, verify) in [
-            (Pace::Simulated, Verify::Never),
-            (Pace::Simulated, Verify::Deferred),
-            (Pace::Real, Verify::Never),
-            (Pace::Real, Verify::Deferred),
-        ] {
-            let runs = [1, 2].map(|drives| {
-                let [few, many] = pace.objects(objects).map(|count| self.timed(pace, drives, verify, count));
-                Ok::<_, Error>([few?, many?])
-            });
-            let [one, two] = runs;
-            let (one, two) = (one?, two?);
-            lines.push(summary(pace, verify, &one, &two));
-            rows.extend(one.into_iter().chain(two));
+        Ok(())
+    }
+
+    /// Runs of few and of many objects, with one drive and with two; what they come to.
+    pub fn drives(&self, pace: Pace, add: Add<'_>) -> Result<String> {
+        let mut said = String::new();
+        for verify in [Verify::Never, Verify::Deferred] {
+            let mut runs = [1, 2].map(|_| Vec::new());
+            for (drives, rows) in (1..).zip(&mut runs) {
+                for count in pace.objects(self.objects) {
+                    let row = self.timed(pace, drives, verify, count)?;
+                    add(row.clone())?;
+                    rows.push(row);
+                }
+            }
+            said += &summary(pace, verify, &runs[0], &runs[1]);
         }
         let commit = stages::commit_cost(self.contents, &self.folder.join("commit"))?;
-        lines.push(format!(
-            "a commit takes {:.1} s: once in 32 GB, or at the end of a mount\n",
+        Ok(format!(
+            "{said}a commit takes {:.1} s: once in 32 GB, or at the end of a mount\n",
             commit.as_secs_f64()
-        ));
-        Ok((rows, lines.concat()))
+        ))
     }
 
     /// From the rule until everything is read back from a tape that takes no time.
@@ -128,7 +135,7 @@ impl Bench<'_> {
         let store = self.filled(&folder, objects)?;
         let setup = Setup { drives: 2, compression, pack_bytes: PACK_BYTES, verify: Verify::Deferred };
         let running =
-            self.runtime.block_on(house::open(&folder, self.tapes, store, Timing::instant(), setup))?;
+            self.runtime.block_on(house::open(self.folders(&folder), store, Timing::instant(), setup))?;
         self.runtime.block_on(scratch(&running))?;
         let ((), row) = metered(format!("chain {name}, {objects} x 1 MiB, store to verified"), || {
             self.runtime.block_on(async {
@@ -141,6 +148,10 @@ impl Bench<'_> {
         std::fs::remove_dir_all(&folder).map_err(file("removing a run"))?;
         self.empty_tapes()?;
         Ok(row)
+    }
+
+    fn folders<'b>(&'b self, folder: &'b Path) -> Folders<'b> {
+        Folders { data: folder, spool: self.spool.unwrap_or(folder).join("spool"), tapes: self.tapes }
     }
 
     fn empty_tapes(&self) -> Result<()> {
@@ -157,31 +168,34 @@ impl Bench<'_> {
             Pace::Simulated => Timing::on(Arc::new(clock.clone())),
             Pace::Real => Timing::on(Arc::new(streaming)),
         };
-        let running = self.runtime.block_on(house::open(&folder, self.tapes, store, timing, setup))?;
+        let running = self.runtime.block_on(house::open(self.folders(&folder), store, timing, setup))?;
         let end = if verify == Verify::Never { PackCopyStage::Written } else { PackCopyStage::Verified };
         let name = format!("LTO-9 x {drives}, {}{objects} x 1 MiB, {}", pace.told(), told(verify));
-        let (elapsed, mut row) = metered(name, || {
-            let elapsed = self.runtime.block_on(async {
+        let ((elapsed, commits), mut row) = metered(name, || {
+            let told = self.runtime.block_on(async {
                 scratch(&running).await?;
                 running.engine.stand(held(&running));
                 running.put_rule().await?;
                 if pace == Pace::Simulated {
                     reach(&running, PackCopyStage::Spooled, objects).await?;
                 }
+                let before = running.commits().await?;
                 let (wall, simulated) = (Instant::now(), clock.elapsed());
                 running.engine.stand(Standing::default());
                 reach(&running, end, objects).await?;
-                Ok::<_, Error>(match pace {
+                let elapsed = match pace {
                     Pace::Simulated => clock.elapsed() - simulated,
                     Pace::Real => wall.elapsed(),
-                })
+                };
+                Ok::<_, Error>((elapsed, running.commits().await? - before))
             })?;
-            Ok((elapsed, objects as u64, (objects * OBJECT_BYTES) as u64))
+            Ok((told, objects as u64, (objects * OBJECT_BYTES) as u64))
         })?;
         self.runtime.block_on(running.stop())?;
         std::fs::remove_dir_all(&folder).map_err(file("removing a run"))?;
         self.empty_tapes()?;
         row.elapsed = elapsed;
+        row.name += &format!(" ({commits} commits)");
         Ok(row)
     }
 
