@@ -140,21 +140,28 @@ class Large:
         wait_until(all_there, HOURS, "both copies are whole")
 
     def it_comes_back_though_others_fail(self):
-        """One cartridge is not there any more, others fail while they are read."""
+        """Some cartridges fail while they are read, and one is not there any more before it is back."""
         gone = self.holding("main")[0]["barcode"]
         self.server.stop()
-        shutil.rmtree(self.server.cartridges / gone)
         # The reads of labels, indexes and the fence come first.
         faults = [f"main drive {drive} read_6 fail 3/11/00 after 60" for drive in (0, 1)]
         self.server.settings["testing"] = {"faults": faults}
         self.server.start()
+        # Until damage was met nothing is read from the other library, which has whole copies of everything.
+        self.told("library", "hold", "second")
         same("restore", restore(self.s3, BUCKET, KEY, DAYS), 202)
+        wait_until(lambda: self.told("status")["degraded"]["packs"] > 0, HOURS, "damage is met")
+        self.failed("3/11/00")
+        self.server.stop()
+        shutil.rmtree(self.server.cartridges / gone)
+        self.server.settings["testing"] = {}
+        self.server.start()
+        self.told("library", "release", "second")
         wait_until(lambda: restored(self.s3, BUCKET, KEY), HOURS, "it is restored")
         seen = hashlib.sha256()
         for piece in self.s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].iter_chunks(MIB):
             seen.update(piece)
         same("digest", seen.hexdigest(), self.body.sent.hexdigest())
-        self.failed("3/11/00")
         check(self.told("status")["degraded"]["packs"] > 0, "nothing is short of a copy")
 
 

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::ArchiveId;
-use model::store::ObjectStore;
 
 use crate::error::Error;
 use crate::schedule::Piece;
@@ -66,65 +65,90 @@ impl Assemblies {
         Self { spool, open: Mutex::default() }
     }
 
-    /// Makes room for the object of a piece; nothing to do when it is being assembled already. One that takes more than
-    /// the whole quota is let in alone, charged with what is left: it would otherwise wait for ever beside the
-    /// migration.
+    /// Makes room for the object of a piece; nothing to do when it has it already. One that takes more than the whole
+    /// quota is let in alone, charged with what is left: it would otherwise wait for ever beside the migration.
     pub(crate) fn begin(&self, piece: &Piece) -> Result<(), Error> {
         let mut open = self.lock();
-        if open.contains_key(&piece.archive) {
-            return Ok(());
-        }
         let bytes = piece.stretches.as_ref().map_or(piece.object_bytes, Stretched::room);
         let (reserved, bytes_max) = self.spool.usage();
-        let alone = open.is_empty() && bytes > bytes_max;
-        let room = self.spool.reserve(if alone { bytes_max.saturating_sub(reserved) } else { bytes })?;
-        let assembly = match piece.stretches {
-            Some(cut) => Assembly::Stretched(Arc::new(Stretched::new(piece.archive, cut, room))),
-            None => Assembly::Whole { done: BTreeSet::new(), _room: room },
-        };
-        open.insert(piece.archive, assembly);
+        let alone = open.keys().all(|archive| *archive == piece.archive) && bytes > bytes_max;
+        let reserve = || self.spool.reserve(if alone { bytes_max.saturating_sub(reserved) } else { bytes });
+        match (open.get(&piece.archive), piece.stretches) {
+            (Some(Assembly::Stretched(object)), _) => return object.ensure_room(reserve),
+            (Some(Assembly::Whole { .. }), _) => {}
+            (None, Some(cut)) => {
+                let object = Arc::new(Stretched::new(piece.archive, cut, reserve()?));
+                open.insert(piece.archive, Assembly::Stretched(object));
+            }
+            (None, None) => {
+                let whole = Assembly::Whole { done: BTreeSet::new(), _room: reserve()? };
+                open.insert(piece.archive, whole);
+            }
+        }
         Ok(())
     }
 
     /// Gives up what was begun for objects nobody waits for any more, or begun without a segment to show for it; but for
-    /// those being `read`.
-    pub(crate) async fn retain(
+    /// those being `read`. Gives those whose stretches the caller is to abandon.
+    pub(crate) fn retain(
         &self,
-        store: &dyn ObjectStore,
         read: impl Fn(ArchiveId) -> bool,
         wanted: impl Fn(ArchiveId) -> bool,
-    ) -> Result<(), Error> {
-        let given_up: Vec<ArchiveId> = {
-            let open = self.lock();
-            let idle =
-                open.iter().filter(|(id, assembly)| !read(**id) && (assembly.is_empty() || !wanted(**id)));
-            idle.map(|(id, _)| *id).collect()
-        };
-        for archive in given_up {
-            self.end(store, archive).await?;
+    ) -> Result<Vec<Arc<Stretched>>, Error> {
+        let idle = |id: &ArchiveId, assembly: &Assembly| !read(*id) && (assembly.is_empty() || !wanted(*id));
+        let mut abandoned = Vec::new();
+        for archive in self.filtered(idle) {
+            if let Some(object) = self.stretched(archive) {
+                self.close(&object);
+                abandoned.push(object);
+            } else {
+                self.forget(archive)?;
+            }
         }
-        Ok(())
+        Ok(abandoned)
     }
 
-    /// Whether a segment is there already.
+    /// Makes room for others, at the cost of all that is neither being `read` nor in reach: what is of it on the spool
+    /// goes, what is on the store stays.
+    pub(crate) fn make_room(
+        &self,
+        read: impl Fn(ArchiveId) -> bool,
+        in_reach: impl Fn(ArchiveId) -> bool,
+    ) -> Result<(), Error> {
+        let away = self.filtered(|id, _| !read(*id) && !in_reach(*id));
+        away.into_iter().try_for_each(|archive| self.give_way(archive))
+    }
+
+    fn filtered(&self, filter: impl Fn(&ArchiveId, &Assembly) -> bool) -> Vec<ArchiveId> {
+        let open = self.lock();
+        open.iter().filter(|(id, assembly)| filter(id, assembly)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether a segment is there already, or on its way from the spool to the store.
     pub(crate) fn has(&self, archive: ArchiveId, index: usize) -> bool {
         self.lock().get(&archive).is_some_and(|assembly| assembly.has(index))
     }
 
-    /// Where a piece goes. Blocks the thread until the store has taken earlier stretches of the object.
-    pub(crate) fn place(&self, piece: &Piece) -> io::Result<Place> {
-        match self.stretched(piece.archive) {
-            Some(object) => {
-                let slot = object.slot(&self.path(piece.archive));
-                Ok(Place { file: File::create_new(slot.path())?, slot: Some(slot) })
-            }
-            None => {
-                let path = self.path(piece.archive);
-                let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-                file.seek(SeekFrom::Start(piece.position))?;
-                Ok(Place { file, slot: None })
-            }
+    /// Whether a piece is still to be read: its object was begun and not given up meanwhile.
+    pub(crate) fn needs(&self, piece: &Piece) -> bool {
+        self.lock().get(&piece.archive).is_some_and(|assembly| !assembly.has(piece.index))
+    }
+
+    /// Where a piece goes; none when it is needed no more. Blocks the thread until the store has taken earlier stretches
+    /// of the object.
+    pub(crate) fn place(&self, piece: &Piece) -> io::Result<Option<Place>> {
+        let path = self.path(piece.archive);
+        if let Some(object) = self.stretched(piece.archive) {
+            let Ok(index) = u32::try_from(piece.index) else { return Ok(None) };
+            let slot = object.slot(index, &path)?;
+            return Ok(slot.map(|(slot, file)| Place { file, slot: Some(slot) }));
         }
+        if !self.needs(piece) {
+            return Ok(None);
+        }
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.seek(SeekFrom::Start(piece.position))?;
+        Ok(Some(Place { file, slot: None }))
     }
 
     /// Notes a segment of an object that is assembled as a whole; true when it was the last of `count`.
@@ -138,36 +162,51 @@ impl Assemblies {
         }
     }
 
-    /// Whether these stretches are the ones that are waited for, and were not given up meanwhile.
-    pub(crate) fn is_current(&self, archive: ArchiveId, object: &Arc<Stretched>) -> bool {
-        self.stretched(archive).is_some_and(|current| Arc::ptr_eq(&current, object))
-    }
-
-    /// Forgets an object, and removes what is there of it.
-    pub(crate) async fn end(&self, store: &dyn ObjectStore, archive: ArchiveId) -> Result<(), Error> {
-        if let Some(object) = self.stretched(archive) {
-            object.abandon(store).await;
-        }
-        self.forget(archive)
-    }
-
-    /// Makes room for others: what is of an object on the spool goes, what is on the store stays.
-    pub(crate) fn give_way(&self, archive: ArchiveId) -> Result<(), Error> {
-        if self.stretched(archive).is_some() { Ok(()) } else { self.forget(archive) }
-    }
-
-    /// Forgets an object whose copy is there, or of which nothing is on the store.
-    pub(crate) fn forget(&self, archive: ArchiveId) -> Result<(), Error> {
-        let removed = self.remove(archive);
-        self.lock().remove(&archive);
-        removed
-    }
-
-    fn stretched(&self, archive: ArchiveId) -> Option<Arc<Stretched>> {
+    /// The object as it goes in stretches.
+    pub(crate) fn stretched(&self, archive: ArchiveId) -> Option<Arc<Stretched>> {
         match self.lock().get(&archive) {
             Some(Assembly::Stretched(object)) => Some(object.clone()),
             _ => None,
         }
+    }
+
+    /// Whether these stretches are the ones that are waited for, and were not given up meanwhile.
+    pub(crate) fn is_current(&self, object: &Arc<Stretched>) -> bool {
+        self.stretched(object.archive()).is_some_and(|current| Arc::ptr_eq(&current, object))
+    }
+
+    /// Forgets these stretches, and none that were begun after them; false when they were forgotten before.
+    pub(crate) fn close(&self, object: &Arc<Stretched>) -> bool {
+        let mut open = self.lock();
+        let current = matches!(
+            open.get(&object.archive()),
+            Some(Assembly::Stretched(current)) if Arc::ptr_eq(current, object)
+        );
+        if current {
+            open.remove(&object.archive());
+        }
+        current
+    }
+
+    /// Makes room for others: what is of an object on the spool goes, what is on the store stays.
+    pub(crate) fn give_way(&self, archive: ArchiveId) -> Result<(), Error> {
+        match self.stretched(archive) {
+            Some(object) => {
+                object.give_way();
+                Ok(())
+            }
+            None => self.forget(archive),
+        }
+    }
+
+    /// Forgets an object that is assembled as a whole, and removes its file.
+    pub(crate) fn forget(&self, archive: ArchiveId) -> Result<(), Error> {
+        let removed = self.remove(archive);
+        let mut open = self.lock();
+        if matches!(open.get(&archive), Some(Assembly::Whole { .. })) {
+            open.remove(&archive);
+        }
+        removed
     }
 
     fn remove(&self, archive: ArchiveId) -> Result<(), Error> {

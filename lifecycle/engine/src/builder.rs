@@ -118,7 +118,7 @@ impl Builder {
         self.abandon().await.unwrap_or(gone)
     }
 
-    /// Finishes the pack: its file and manifest are durable and were read back when this returns.
+    /// Finishes the pack: its file was read back, and its manifest is durable, when this returns.
     pub(crate) async fn finish(self) -> Result<Built, Error> {
         // A thread that is gone says itself why, below.
         drop(self.send(Piece::Finish).await);

@@ -57,8 +57,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has an archive's restored copy written and ends its restore; on success the copy is durable. The store's error leaves
-/// the restore as it was.
+/// Has an archive's restored copy written and ends the restore that waits for it then; on success the copy is durable.
+/// The store's error leaves the restore as it was.
 pub(crate) async fn deliver(
     house: &House,
     archive: ArchiveId,

@@ -6,6 +6,7 @@ use model::{PackId, VolumeId};
 
 use crate::error::Error;
 use crate::house::House;
+use crate::standing::is_trusted;
 
 /// Tries at rows that others change at the same time.
 const TRIES_MAX: u32 = 5;
@@ -29,7 +30,9 @@ pub(crate) async fn found(house: &House, pack: PackId, volume: VolumeId, why: &s
         let found = copies.find(|copy| copy.volume == Some(volume) && there(copy.state.stage()));
         let (Some(mut copy), Some(row)) = (found, house.catalog.pack(pack).await?) else { return Ok(()) };
         let Some((start_block, blocks)) = copy.state.place() else { return Ok(()) };
-        if copy.state.stage() == PackCopyStage::Written && house.spool.has(&row) {
+        // A place on tape that was relied on is not given up for a file that was not looked at since it was built.
+        let relied_on = copy.state.stage() == PackCopyStage::Verified || is_trusted(house, &copy);
+        if !relied_on && house.spool.has(&row) {
             copy.volume = None;
             copy.advance(PackCopyState::Spooled);
         } else {

@@ -15,6 +15,7 @@ use crate::hot;
 use crate::house::House;
 use crate::schedule::Piece;
 use crate::sources::{Place, Places};
+use crate::stretched::Stretched;
 
 /// How often reading may fail before a restore ends as failed.
 const FAILURES_MAX: u32 = 5;
@@ -85,6 +86,8 @@ pub(crate) struct Waiting {
     pub(crate) pieces: Vec<Piece>,
     /// Every archive that is waited for, also those whose volumes are out of reach.
     pub(crate) archives: BTreeSet<ArchiveId>,
+    /// Restores of objects the store has every stretch of, but not yet a copy.
+    pub(crate) whole: Vec<(JobId, Arc<Stretched>)>,
     /// Why a pack in reach cannot be opened, when its key is missing.
     pub(crate) keyless: Option<Error>,
 }
@@ -107,6 +110,8 @@ pub(crate) async fn waiting(house: &House) -> Result<Waiting, Error> {
                 Found::Pieces(found) => {
                     waiting.archives.insert(job.archive);
                     waiting.pieces.extend(found);
+                    let whole = house.assemblies.stretched(job.archive).filter(|object| object.is_whole());
+                    waiting.whole.extend(whole.map(|object| (job.id, object)));
                 }
                 Found::Nowhere(error) => fail(house, job, &error).await?,
                 Found::History => {
@@ -169,7 +174,8 @@ async fn pieces_of(house: &House, job: &RestoreJob, places: &mut Places) -> Resu
 fn stretches_of(archive: &Archive) -> Option<Stretches> {
     let [first, between @ .., last] = archive.extents.as_slice() else { return None };
     let even = between.iter().all(|extent| extent.length == first.length) && last.length <= first.length;
-    Stretches::new(archive.size, first.length).filter(|_| even)
+    let cut = Stretches::new(archive.size, first.length)?;
+    (even && cut.count() as usize == archive.extents.len()).then_some(cut)
 }
 
 /// Marks restores as being read; gives the rows as they stand then. Those that moved on meanwhile are left out.

@@ -36,6 +36,8 @@ pub(crate) enum Content {
     Spooled,
     /// In a file of its own.
     Stretch(Slot),
+    /// Nowhere: somebody else has it, or nobody waits for it any more.
+    Needless,
 }
 
 /// The work on the drive's thread.
@@ -81,7 +83,8 @@ impl Reader {
 
     /// Reads pieces of one pack in one forward pass.
     fn read_pack(&self, mounted: &mut Mounted<Reading>, pieces: &[Piece]) -> Result<(), Ended> {
-        let Some(first) = pieces.first() else { return Ok(()) };
+        let is_needed = |piece: &&Piece| fits_memory(piece) || self.house.assemblies.needs(piece);
+        let Some(first) = pieces.iter().find(is_needed) else { return Ok(()) };
         let source = mounted.pack_source(first.start_block, first.pack_bytes);
         let keys = &*self.house.keys;
         let mut pack = match PackReader::open_any(source, first.pack_bytes, keys, Provider::Bulk) {
@@ -100,9 +103,9 @@ impl Reader {
             }
         };
         // Members read in the order of their offsets expand each frame once.
-        pieces.iter().try_for_each(|piece| {
-            let content = self.read(&mut pack, piece);
-            self.tell(piece, content)
+        pieces.iter().try_for_each(|piece| match self.read(&mut pack, piece) {
+            Ok(Content::Needless) => Ok(()),
+            content => self.tell(piece, content),
         })
     }
 
@@ -119,7 +122,8 @@ impl Reader {
             member.read_to_end(&mut bytes).map_err(of_read)?;
             return Ok(Content::Memory(bytes.into()));
         }
-        let Place { mut file, slot } = self.house.assemblies.place(piece).map_err(Trouble::Spool)?;
+        let place = self.house.assemblies.place(piece).map_err(Trouble::Spool)?;
+        let Some(Place { mut file, slot }) = place else { return Ok(Content::Needless) };
         let mut buffer = vec![0; CHUNK_BYTES_MAX];
         loop {
             match member.read(&mut buffer).map_err(of_read)? {

@@ -1,6 +1,6 @@
 //! Recalls: one mount of a volume serves every queued restore that is known for it, in the order the bytes lie;
-//! late arrivals join. The drive never waits for the store: large objects go to the spool first, small ones through
-//! a bounded queue.
+//! late arrivals join. Large objects go to the spool first, small ones through a bounded queue; a drive waits for the
+//! store only where it has read two stretches of an object that the store has not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -27,7 +27,7 @@ use crate::queue::{self, Failure};
 use crate::reader::{Content, News, Reader};
 use crate::readings::Reading;
 use crate::schedule::{self, Piece};
-use crate::stretched::Slot;
+use crate::stretched::{Slot, Stretched};
 use crate::turns::{Purpose, Request, Turn};
 use crate::{copies, damage, sources, volumes};
 
@@ -44,12 +44,18 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<Begun, Error> {
     house.turns.begin_round(Purpose::Recall);
     queue::requeue(house).await?;
     let _alone = house.readings.admission.lock().await;
-    let queue::Waiting { pieces: waiting, archives, keyless } = queue::waiting(house).await?;
+    let queue::Waiting { pieces: waiting, archives, whole, keyless } = queue::waiting(house).await?;
     let read = |archive| house.readings.reads(archive);
-    let store = &*house.store;
-    house.assemblies.retain(store, read, |archive| archives.contains(&archive)).await?;
-    let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
     let mut begun = Begun::default();
+    for object in house.assemblies.retain(read, |archive| archives.contains(&archive))? {
+        begun.mounts.push(abandon(house.clone(), object).boxed());
+    }
+    for (job, object) in whole.into_iter().filter(|(_, object)| !read(object.archive())) {
+        let mut reading = house.readings.begin();
+        reading.note(job, object.archive());
+        begun.mounts.push(finish(house.clone(), job, object, reading).boxed());
+    }
+    let in_reach: BTreeSet<_> = waiting.iter().map(|piece| piece.archive).collect();
     let mut no_room = None;
     for (volume, mut here) in schedule::by_urgency(waiting) {
         let missing = || Error::Bug { what: format!("volume {volume} is not in the catalog") };
@@ -66,7 +72,7 @@ pub(crate) async fn begin(house: &Arc<House>) -> Result<Begun, Error> {
     match no_room {
         Some(error) if begun.mounts.is_empty() => {
             // Begun objects whose other volumes are out of reach make room for those that can be finished.
-            house.assemblies.retain(store, read, |archive| in_reach.contains(&archive)).await?;
+            house.assemblies.make_room(read, |archive| in_reach.contains(&archive))?;
             begun.trouble = Some(error);
         }
         Some(error) => tracing::warn!(error = chain(&error), "restores wait for room on the spool"),
@@ -101,6 +107,8 @@ struct Recall {
     /// Restores begun and not yet over.
     jobs: BTreeMap<JobId, RestoreJob>,
     progress: u64,
+    /// Whether a restore came to its end.
+    delivered: bool,
     /// Whether the drive's thread ever said anything.
     heard: bool,
     /// Whether the volume was set aside in this mount.
@@ -119,6 +127,8 @@ enum Handed {
     Part,
     /// A restore is over.
     Copy(JobId),
+    /// It was given up while these were on their way.
+    Nothing,
     /// It did not take them; the restore goes back into the queue.
     Refused(JobId, Error),
 }
@@ -137,6 +147,7 @@ impl Recall {
             reading,
             jobs: BTreeMap::new(),
             progress: 0,
+            delivered: false,
             heard: false,
             condemned: false,
             no_room: None,
@@ -197,7 +208,8 @@ impl Recall {
             other => other?,
         }
         match self.trouble {
-            Some(error) if self.progress == 0 => Err(error),
+            // A pause, and a notice: what is read meanwhile would meet the same trouble.
+            Some(error) if !self.delivered => Err(error),
             _ => Ok(self.progress),
         }
     }
@@ -240,8 +252,10 @@ impl Recall {
             Handed::Part => self.progress += 1,
             Handed::Copy(job) => {
                 self.jobs.remove(&job);
+                self.delivered = true;
                 self.progress += 1;
             }
+            Handed::Nothing => {}
             Handed::Refused(job, error) => {
                 if let Some(job) = self.jobs.remove(&job) {
                     queue::give_back(&self.house, job, Some(Failure::of(&error))).await?;
@@ -261,6 +275,8 @@ impl Recall {
         schedule::order(&mut late);
         let waits = house.turns.restore_waits(&self.library);
         let goes_on = schedule::due(&late).is_some_and(|due| waits.is_none_or(|other| due <= other));
+        // What the store does not take now it does not take in the next minute either.
+        let goes_on = goes_on && self.trouble.is_none();
         let admitted = if goes_on && !self.turn.yields() { self.admit(late).await? } else { Vec::new() };
         // The drive's thread waits for this answer; when it is gone, so is the mount, and its report tells why.
         drop(answer.send(admitted));
@@ -274,6 +290,7 @@ impl Recall {
                 self.failed(&piece, error).await?;
                 return Ok(None);
             }
+            Ok(Content::Needless) => return Ok(None),
             Ok(Content::Stretch(slot)) => {
                 return Ok(Some(hand_over_stretch(self.house.clone(), piece, slot).boxed()));
             }
@@ -386,29 +403,62 @@ async fn hand_over(house: Arc<House>, piece: Piece, bytes: ByteStream) -> Result
 
 /// Writes a stretch of a restored copy; with the last one the copy is made and the restore ends.
 async fn hand_over_stretch(house: Arc<House>, piece: Piece, slot: Slot) -> Result<Handed, Error> {
-    let (object, store, archive) = (slot.object().clone(), &*house.store, piece.archive);
-    let stored = object.store(store, piece.index, file_stream(slot.path().to_owned())).await;
+    let (object, store) = (slot.object().clone(), &*house.store);
+    if !house.assemblies.is_current(&object) {
+        return Ok(Handed::Nothing);
+    }
+    let stored = object.store(store, &slot, file_stream(slot.path().to_owned())).await;
     drop(slot);
     match stored {
         Ok(false) => Ok(Handed::Part),
-        // Given up while this stretch was on its way.
-        _ if !house.assemblies.is_current(archive, &object) => Ok(Handed::Part),
-        Ok(true) => {
-            let delivered = copies::deliver(&house, archive, object.complete(store)).await;
-            match delivered {
-                Ok(()) => house.assemblies.forget(archive)?,
-                Err(_) => house.assemblies.end(store, archive).await?,
-            }
-            handed(piece.job, delivered)
-        }
+        _ if !house.assemblies.is_current(&object) => Ok(Handed::Nothing),
+        Ok(true) => make_copy(&house, piece.job, &object).await,
         Err(error) => {
-            // What the store refuses for certain it would refuse again: the upload may be gone.
-            if !matches!(error, StoreError::Doubt { .. } | StoreError::Full { .. }) {
-                house.assemblies.end(store, archive).await?;
+            // An upload that is gone takes no more, and a store without room gets back what this object took.
+            let over = matches!(error, StoreError::Missing { .. } | StoreError::Full { .. });
+            if over && house.assemblies.close(&object) {
+                object.abandon(store).await;
             }
             Ok(Handed::Refused(piece.job, error.into()))
         }
     }
+}
+
+/// Makes the copy of an object the store has every stretch of, and ends its restore. While there is no answer the
+/// stretches stay, and [`finish`] asks again; what is refused is begun anew.
+async fn make_copy(house: &House, job: JobId, object: &Arc<Stretched>) -> Result<Handed, Error> {
+    let store = &*house.store;
+    let delivered = copies::deliver(house, object.archive(), object.complete(store)).await;
+    match &delivered {
+        Ok(()) => drop(house.assemblies.close(object)),
+        Err(Error::Store(StoreError::Doubt { .. })) => {}
+        Err(_) => {
+            if house.assemblies.close(object) {
+                object.abandon(store).await;
+            }
+        }
+    }
+    handed(job, delivered)
+}
+
+/// Asks again for a copy whose making had no answer; nothing is mounted for it.
+async fn finish(
+    house: Arc<House>,
+    job: JobId,
+    object: Arc<Stretched>,
+    _reading: Reading,
+) -> Result<u64, Error> {
+    match make_copy(&house, job, &object).await? {
+        Handed::Refused(_, error) => Err(error),
+        Handed::Copy(_) => Ok(1),
+        Handed::Part | Handed::Nothing => Ok(0),
+    }
+}
+
+/// Gives up what the store has of an object nobody waits for.
+async fn abandon(house: Arc<House>, object: Arc<Stretched>) -> Result<u64, Error> {
+    object.abandon(&*house.store).await;
+    Ok(0)
 }
 
 fn handed(job: JobId, delivered: Result<(), Error>) -> Result<Handed, Error> {

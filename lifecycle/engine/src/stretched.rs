@@ -1,9 +1,11 @@
 //! A large object between tape and store, stretch by stretch: few of them are on the spool at a time, so that the spool
 //! may be smaller than the object.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use model::store::{ObjectStore, StoreError};
@@ -15,9 +17,10 @@ use crate::spool::Reservation;
 
 /// Stretches of one object that may be on the spool at a time: one comes from tape while the one before goes to the
 /// store.
-pub(crate) const SLOTS: u64 = 2;
-/// How often a store is asked to make a copy of its stretches while its answers tell nothing.
-const TRIES_MAX: u32 = 3;
+pub(crate) const SLOTS: usize = 2;
+
+/// Numbers the files of stretches: one is never another's, though both are of the same archive.
+static FILES: AtomicU64 = AtomicU64::new(0);
 
 /// One object. What is known here is lost with the process, and the stretches are read again.
 pub(crate) struct Stretched {
@@ -25,24 +28,33 @@ pub(crate) struct Stretched {
     cut: Stretches,
     /// Begun with the first stretch.
     upload: OnceCell<CopyUpload>,
-    /// What the store took, by stretch.
-    stored: Mutex<BTreeMap<u32, Vec<CopyPart>>>,
-    slots: Mutex<Slots>,
+    progress: Mutex<Progress>,
     came_free: Condvar,
-    /// Room for the slots, held for as long as one of them may be in use.
-    _room: Reservation,
+    /// Room for the slots; none while the object makes way for others.
+    room: Mutex<Option<Reservation>>,
 }
 
-struct Slots {
-    free: u64,
-    /// Numbers the files: the same stretch may be read again while it is still on its way to the store.
-    next: u64,
+#[derive(Default)]
+struct Progress {
+    /// What the store took, by stretch.
+    stored: BTreeMap<u32, Vec<CopyPart>>,
+    /// Stretches between tape and store: as many slots are in use.
+    under_way: BTreeSet<u32>,
 }
 
 /// A stretch on the spool; its file goes when this is dropped.
 pub(crate) struct Slot {
     object: Arc<Stretched>,
+    index: u32,
     path: PathBuf,
+}
+
+// === impl Progress ===
+
+impl Progress {
+    fn has(&self, index: u32) -> bool {
+        self.stored.contains_key(&index) || self.under_way.contains(&index)
+    }
 }
 
 // === impl Stretched ===
@@ -54,73 +66,105 @@ impl Stretched {
             archive,
             cut,
             upload: OnceCell::new(),
-            stored: Mutex::default(),
-            slots: Mutex::new(Slots { free: SLOTS, next: 0 }),
+            progress: Mutex::default(),
             came_free: Condvar::new(),
-            _room: room,
+            room: Mutex::new(Some(room)),
         }
+    }
+
+    /// Whose copy it is.
+    pub(crate) fn archive(&self) -> ArchiveId {
+        self.archive
     }
 
     /// Room on the spool that an object takes at most, in bytes.
     pub(crate) fn room(cut: &Stretches) -> u64 {
-        cut.object_bytes().min(SLOTS * cut.stretch_bytes())
+        cut.object_bytes().min(SLOTS as u64 * cut.stretch_bytes())
     }
 
-    /// Room for a stretch, in a file beside `path`. Blocks the thread until the store has taken an earlier one.
-    pub(crate) fn slot(self: &Arc<Self>, path: &Path) -> Slot {
-        let mut slots = lock(&self.slots);
-        while slots.free == 0 {
-            slots = self.came_free.wait(slots).unwrap_or_else(PoisonError::into_inner);
+    /// Sees to it that it has its room again.
+    pub(crate) fn ensure_room(
+        &self,
+        reserve: impl FnOnce() -> Result<Reservation, Error>,
+    ) -> Result<(), Error> {
+        let mut room = lock(&self.room);
+        if room.is_none() {
+            *room = Some(reserve()?);
         }
-        slots.free -= 1;
-        slots.next += 1;
-        Slot { object: self.clone(), path: path.with_extension(format!("{}.recall", slots.next)) }
+        Ok(())
     }
 
-    /// Whether the store has a stretch.
+    /// Gives its room to others. What the store has of it stays.
+    pub(crate) fn give_way(&self) {
+        lock(&self.room).take();
+    }
+
+    /// A slot for a stretch and its file, beside `path`; none when the stretch is there or under way. Blocks the thread
+    /// until a slot is free, which the store sees to.
+    pub(crate) fn slot(self: &Arc<Self>, index: u32, path: &Path) -> io::Result<Option<(Slot, File)>> {
+        let mut progress = lock(&self.progress);
+        while !progress.has(index) && progress.under_way.len() >= SLOTS {
+            progress = self.came_free.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        if progress.has(index) {
+            return Ok(None);
+        }
+        progress.under_way.insert(index);
+        drop(progress);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = path.with_extension(format!("{number}.recall"));
+        let file = File::create_new(&path);
+        // From here on the slot comes free by itself.
+        let slot = Slot { object: self.clone(), index, path };
+        Ok(Some((slot, file?)))
+    }
+
+    /// Whether a stretch is with the store, or on its way there.
     pub(crate) fn has(&self, index: u32) -> bool {
-        lock(&self.stored).contains_key(&index)
+        lock(&self.progress).has(index)
     }
 
-    /// Whether the store has none.
+    /// Whether nothing of it is there, nor on its way.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.stored).is_empty()
+        let progress = lock(&self.progress);
+        progress.stored.is_empty() && progress.under_way.is_empty()
+    }
+
+    /// Whether the store has all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        lock(&self.progress).stored.len() == self.cut.count() as usize
     }
 
     /// Writes a stretch to the store; true when it has all of them now.
     pub(crate) async fn store(
         &self,
         store: &dyn ObjectStore,
-        index: usize,
+        slot: &Slot,
         bytes: ByteStream,
     ) -> Result<bool, StoreError> {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
         let upload = self.upload.get_or_try_init(|| store.begin_copy(self.archive, self.cut)).await?;
-        let parts = store.put_stretch(upload, index, bytes).await?;
-        let mut stored = lock(&self.stored);
-        stored.insert(index, parts);
-        Ok(stored.len() == self.cut.count() as usize)
+        let parts = store.put_stretch(upload, slot.index, bytes).await?;
+        let mut progress = lock(&self.progress);
+        progress.stored.insert(slot.index, parts);
+        Ok(progress.stored.len() == self.cut.count() as usize)
     }
 
-    /// Makes the copy of its stretches, once all are there. An answer that was lost is not worth reading hours of tape
-    /// again: it is looked for, and asked again.
+    /// Makes the copy of its stretches, once all are there. Where the answer tells nothing the copy is looked for.
     pub(crate) async fn complete(&self, store: &dyn ObjectStore) -> Result<(), StoreError> {
         let nothing = || StoreError::Missing { what: format!("the upload of {}", self.archive) };
         let upload = self.upload.get().ok_or_else(nothing)?;
-        let parts: Vec<CopyPart> = lock(&self.stored).values().flatten().cloned().collect();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let error = match store.complete_copy(upload, parts.clone()).await {
-                Err(error @ (StoreError::Doubt { .. } | StoreError::Missing { .. })) => error,
-                other => return other,
-            };
-            // Whichever copy of the archive is as long as it has its bytes.
-            match store.copy_bytes(self.archive).await {
-                Ok(Some(bytes)) if bytes == self.cut.object_bytes() => return Ok(()),
-                _ if tries < TRIES_MAX && matches!(error, StoreError::Doubt { .. }) => {}
-                _ => return Err(error),
+        let parts: Vec<CopyPart> = lock(&self.progress).stored.values().flatten().cloned().collect();
+        let error = match store.complete_copy(upload, parts).await {
+            Err(error @ (StoreError::Doubt { .. } | StoreError::Missing { .. })) => error,
+            other => return other,
+        };
+        match store.copy_bytes(self.archive).await {
+            // Whichever copy of the archive is as long as it has its bytes; it may be an earlier one.
+            Ok(Some(bytes)) if bytes == self.cut.object_bytes() => {
+                self.abandon(store).await;
+                Ok(())
             }
+            _ => Err(error),
         }
     }
 
@@ -151,14 +195,14 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         match fs::remove_file(&self.path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 let error = Error::Spool { operation: "remove a recalled stretch", source };
                 tracing::warn!(error = chain(&error), "a file stays on the spool until the next start");
             }
             _ => {}
         }
-        lock(&self.object.slots).free += 1;
-        self.object.came_free.notify_one();
+        lock(&self.object.progress).under_way.remove(&self.index);
+        self.object.came_free.notify_all();
     }
 }
 
@@ -182,21 +226,24 @@ mod tests {
         let room = spool.reserve(Stretched::room(&cut)).unwrap();
         let object = Arc::new(Stretched::new(archive, cut, room));
         let path = spool.recall_path(archive);
-        let first = object.slot(&path);
-        let second = object.slot(&path);
+        let slot = |index| object.slot(index, &path).unwrap().map(|(slot, _)| slot);
+        let (first, second) = (slot(0).unwrap(), slot(1).unwrap());
         assert_ne!(first.path(), second.path());
-        fs::write(first.path(), "bytes").unwrap();
+        assert!(object.has(0) && slot(0).is_none(), "it is under way");
         let third = std::thread::spawn({
             let (object, path) = (object.clone(), path.clone());
-            move || object.slot(&path)
+            move || object.slot(2, &path).unwrap().unwrap().0
         });
         let gone = first.path().to_owned();
         drop(first);
         let third = third.join().unwrap();
-        assert!(!gone.exists() && third.path() != second.path());
+        assert!(!gone.exists() && !object.has(0) && third.path() != second.path());
         drop((second, third));
-        assert_eq!(lock(&object.slots).free, SLOTS);
-        drop(object);
+        assert!(object.is_empty());
+        object.give_way();
         assert_eq!(spool.usage().0, 0);
+        object.ensure_room(|| spool.reserve(7)).unwrap();
+        object.ensure_room(|| spool.reserve(9)).unwrap();
+        assert_eq!(spool.usage().0, 7);
     }
 }

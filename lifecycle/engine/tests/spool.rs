@@ -24,6 +24,16 @@ fn pack_file(folder: &Path, pack: PackId) -> PathBuf {
     folder.join("spool").join(format!("{pack}.tar.zst"))
 }
 
+fn zeros(file: &Path) {
+    let length = std::fs::metadata(file).unwrap().len();
+    std::fs::write(file, vec![0; usize::try_from(length).unwrap()]).unwrap();
+}
+
+fn halved(file: &Path) {
+    let length = std::fs::metadata(file).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+}
+
 /// The pack of an object that waits on the spool for all its copies.
 async fn spooled(rig: &Rig, key: &str) -> PackId {
     wait_for("the object to be on the spool", || async {
@@ -38,16 +48,7 @@ async fn spooled(rig: &Rig, key: &str) -> PackId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_power_cut_damaged_is_packed_again() {
-    let zeros = |file: &Path| {
-        let length = std::fs::metadata(file).unwrap().len();
-        std::fs::write(file, vec![0; usize::try_from(length).unwrap()]).unwrap();
-    };
-    let halved = |file: &Path| {
-        let length = std::fs::metadata(file).unwrap().len();
-        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
-    };
-    let damages: [(&str, &dyn Fn(&Path)); 2] = [("zeros", &zeros), ("halved", &halved)];
-    for (key, damage) in damages {
+    for (key, damage) in [("zeros", zeros as fn(&Path)), ("halved", halved)] {
         let folder = tempfile::tempdir().unwrap();
         let rig = start(folder.path()).await;
         hold(&rig, &["main", SECOND]);
@@ -88,9 +89,7 @@ async fn a_second_copy_is_made_from_the_first_when_the_spool_is_damaged() {
         copies.iter().any(|copy| copy.state.stage() == PackCopyStage::Verified).then_some(())
     })
     .await;
-    let file = pack_file(folder.path(), pack);
-    let length = std::fs::metadata(&file).unwrap().len();
-    std::fs::write(&file, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    zeros(&pack_file(folder.path(), pack));
     hold(&rig, &[]);
     let archive = rig.wait_archived("key").await;
     assert_eq!(archive.extents[0].pack, pack);
