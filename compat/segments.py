@@ -19,6 +19,8 @@ BUCKET, KEY = "large", "over/many/cartridges"
 DAYS = 300
 HOURS = 3600
 SHORT, LONG = 400 * MIB, 40 << 30
+# Of a tape.
+BLOCK = 512 << 10
 PARTS = 40
 # Of each copy: so many segments, and so many cartridges at least.
 SEGMENTS, CARTRIDGES = 160, 5
@@ -69,8 +71,8 @@ def run(report, binary, size, seed):
     """Writes, loses and reads back an object of `size` bytes."""
     body = Body(size, seed)
     segment, cartridge = body.size // SEGMENTS, body.on_tape() // (CARTRIDGES + 1)
-    # In the second third of the first cartridge, in either drive; later, while it is read back.
-    blocks = cartridge // (512 << 10)
+    # In the middle of the first cartridge, in either drive.
+    blocks = cartridge // BLOCK
     faults = [f"main drive {drive} write_6 fail 3/0C/00 after {blocks // 2}" for drive in (0, 1)]
     settings = {
         "library": {"cartridge_bytes": cartridge},
@@ -81,7 +83,7 @@ def run(report, binary, size, seed):
 
     def scenario():
         with harness.server(binary, **settings) as server:
-            Large(server, report, body).run()
+            Large(server, report, body, cartridge).run()
 
     # Beside its copies on tape it is whole on the store alone, however it goes; some segments are on the spool.
     needed, free = size + 4 * body.on_tape(), shutil.disk_usage(tempfile.gettempdir()).free
@@ -94,8 +96,8 @@ def run(report, binary, size, seed):
 class Large:
     """What the steps share."""
 
-    def __init__(self, server, report, body):
-        self.server, self.report, self.body = server, report, body
+    def __init__(self, server, report, body, cartridge):
+        self.server, self.report, self.body, self.cartridge = server, report, body, cartridge
         self.s3 = server.s3(retries=2, read_timeout=600)
 
     def run(self):
@@ -141,11 +143,13 @@ class Large:
 
     def it_comes_back_though_others_fail(self):
         """Some cartridges fail while they are read, and one is not there any more before it is back."""
-        gone = self.holding("main")[0]["barcode"]
+        fullest = sorted(self.holding("main"), key=lambda row: row["live_packs"], reverse=True)
+        damaged, gone = (row["barcode"] for row in fullest[:2])
         self.server.stop()
-        # The reads of labels, indexes and the fence come first.
-        faults = [f"main drive {drive} read_6 fail 3/11/00 after 60" for drive in (0, 1)]
-        self.server.settings["testing"] = {"faults": faults}
+        # More in a row than lie between two packs, in the middle of what it holds.
+        middle = self.cartridge // (2 * BLOCK)
+        unreadable = range(middle, middle + 8)
+        self.server.settings["testing"] = {"faults": [f"main cartridge {damaged} unreadable 1/{at}" for at in unreadable]}
         self.server.start()
         # Until damage was met nothing is read from the other library, which has whole copies of everything.
         self.told("library", "hold", "second")
