@@ -204,8 +204,20 @@ impl Bench<'_> {
         self.runtime.block_on(async {
             let store = house::store(folder).await?;
             house::fill(&*store, bytes, objects).await?;
+            // What users have was on the disk long ago: its writing is not to meet the spool's.
+            settled()?;
             Ok(store)
         })
+    }
+}
+
+/// Returns when nothing waits to be written to any disk.
+fn settled() -> Result<()> {
+    let ended = std::process::Command::new("sync").status().map_err(file("sync"))?;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(Error::Refused { what: "sync".to_owned(), status: 0, text: ended.to_string() })
     }
 }
 
